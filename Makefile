@@ -1,0 +1,173 @@
+# Ingot's build. Read it top to bottom: the module table, the configurations, the rules.
+#
+#   make                 the guest modules and the `ingot` command
+#   make test-M          the unit tests of module M under ASan and UBSan (make unit: all of them)
+#   make fuzz-M          a short run of module M's fuzzers
+#   make house           what keeps the house in order: includes, boundaries, headers
+#   make CC=clang        everything with clang, into build/clang
+#
+# Out of tree: all output is below build/. Third-party sources are fetched by third_party/*.mk.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG ?= clang
+BUILD ?= build$(if $(findstring clang,$(CC)),/clang)
+OBJCOPY ?= objcopy
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: all guest tool unit fuzz house clean
+all: guest tool
+
+# --- The module table -------------------------------------------------------------------------
+# uses.M: the modules whose public headers M may include. Include paths come from here alone.
+MODULES := base abi platform machine host sim core net store sql http page libc app boot cli
+PURE := base abi net http page
+
+uses.base     :=
+uses.abi      := base
+uses.platform := base
+uses.machine  := base abi platform
+uses.host     := base abi platform
+uses.sim      := base abi platform
+uses.core     := base platform
+uses.net      := base
+uses.store    := base abi platform core
+uses.sql      := base core store
+uses.http     := base
+uses.page     := base
+uses.libc     := base core platform store net
+uses.app      := base abi platform core net store sql http page
+uses.boot     := base abi platform core net store sql http page libc app
+uses.cli      := base abi page http store sql
+
+# What a module's tests may include besides: simulators stand below what they simulate.
+testuses.sim   := core net store
+testuses.net   := sim platform
+testuses.store := sim
+testuses.sql   := sim platform abi
+testuses.core  := sim
+testuses.app   := sim host
+
+# --- Configurations ---------------------------------------------------------------------------
+# guest: the bare machine, musl.  host: a Linux process under the sanitizers, glibc; unit tests too.
+# fuzz: libFuzzer.  tool: the `ingot` command.
+guest.modules := base abi core net store sql http page libc app boot machine
+host.modules  := base abi core net store sql http page app boot host sim
+fuzz.modules  := base abi core net store sql http page sim
+tool.modules  := base abi core page http store sql cli
+
+WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
+	-Wswitch-enum -Wundef -Wpointer-arith -Wwrite-strings -Werror
+COMMON := -std=c17 $(WARN) -g -fvisibility=hidden -fno-strict-aliasing -fno-common \
+	-ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=.
+
+# No red zone: interrupts arrive on the running stack. The canary is a global that boot code draws.
+guest.arch := -m64 -march=x86-64 -mno-red-zone -fno-pic -fno-pie -mcmodel=small \
+	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
+	-fstack-protector-strong -mstack-protector-guard=global -ffreestanding -fno-builtin-printf
+MUSL_INCLUDE := $(BUILD)/third_party/musl/include
+guest.cc := $(CC)
+guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \
+	-isystem $(shell $(CC) -print-file-name=include)
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+host.cc := $(CC)
+host.flags := $(COMMON) -O1 $(SANITIZE) -D_GNU_SOURCE
+fuzz.cc := $(CLANG)
+fuzz.flags := $(COMMON) -O1 $(SANITIZE) -fsanitize=fuzzer-no-link -D_GNU_SOURCE
+tool.cc := $(CC)
+tool.flags := $(COMMON) -O2 -D_GNU_SOURCE
+
+# --- Third-party sources: each file adds rules and names what it makes -------------------------
+# musl.mk: $(MUSL_READY) (headers), $(MUSL_LIB); sqlite.mk: $(SQLITE_READY) and sqlite.CONFIG.o
+-include third_party/musl.mk third_party/sqlite.mk
+
+# --- Rules ------------------------------------------------------------------------------------
+closure = $(sort $1 $(foreach m,$(uses.$1),$(call closure,$m)))
+tested = $(sort $(call closure,$1) $(foreach m,$(testuses.$1),$(call closure,$m)))
+includes = $(foreach m,$1 $(uses.$1),-I$m/include)
+all_sources = $(wildcard $1/*.c $1/*/*.c $1/*/*.S $1/*.S)
+sources = $(filter-out %_test.c %_fuzz.c $1/support/%,$(call all_sources,$1))
+objects = $(addprefix $(BUILD)/$1/,$(addsuffix .o,$(basename $(call sources,$2))))
+tests = $(filter %_test.c,$(call all_sources,$1))
+fuzzers = $(filter %_fuzz.c,$(call all_sources,$1))
+
+# $(call compile,CONFIG,MODULE): one source of MODULE. Modules that embed third-party headers name
+# them in extra.MODULE (sql: the sqlite3.h; libc: musl's internal headers).
+define module_rules
+$(BUILD)/$1/$2/%.o: $2/%.c Makefile $(if $(filter guest,$1),| $(MUSL_READY)) $(ready.$2)
+	@mkdir -p $$(@D)
+	$$($1.cc) $$($1.flags) $$(call includes,$2) $$(extra.$2) -MMD -MP -c $$< -o $$@
+$(BUILD)/$1/$2/%.o: $2/%.S Makefile $(if $(filter guest,$1),| $(MUSL_READY))
+	@mkdir -p $$(@D)
+	$$($1.cc) $$($1.flags) $$(call includes,$2) -MMD -MP -c $$< -o $$@
+# The module as one relocatable object in which only the API is still visible.
+$(BUILD)/$1/$2.o: $$(call objects,$1,$2)
+	$$(if $$^,$$(LD) -r -o $$@.all $$^ && $$(OBJCOPY) --localize-hidden $$@.all $$@)
+-include $$(patsubst %.o,%.d,$$(call objects,$1,$2))
+endef
+$(foreach c,guest host fuzz tool,$(foreach m,$($c.modules),$(eval $(call module_rules,$c,$m))))
+
+guest.parts := $(foreach m,$(guest.modules),$(if $(call sources,$m),$(BUILD)/guest/$m.o))
+guest: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o)
+
+tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
+tool: $(if $(call sources,cli),$(BUILD)/ingot)
+$(BUILD)/ingot: $(tool.parts) $(sqlite.tool.o)
+	$(tool.cc) -o $@ $^ -lm $(tool.libs)
+
+# Unit tests: FILE_test.c is a program with the objects of its module, of what that uses, and cmocka.
+# third_party objects that a module needs are in needs.MODULE.CONFIG.
+define test_rules
+$(BUILD)/host/test/$1/%_test: $1/%_test.c $(wildcard $1/support/*.c) \
+		$$(foreach m,$(filter $(host.modules),$(call tested,$1)),$$(call objects,host,$$m)) \
+		$(BUILD)/host/host/assert.o $(needs.$1.host)
+	@mkdir -p $$(@D)
+	$$(host.cc) $$(host.flags) $$(call includes,$1) -I$1 $$(foreach m,$(testuses.$1),-I$$m/include) \
+		$$(extra.$1) -MMD -MP -MF $$@.d $$(sort $$(filter %.c %.o,$$^)) -o $$@ -lcmocka -lm -lpthread
+.PHONY: test-$1 fuzz-$1
+unit-programs.$1 := $$(patsubst %.c,$(BUILD)/host/test/%,$(call tests,$1))
+-include $$(addsuffix .d,$$(unit-programs.$1))
+test-$1: $$(unit-programs.$1)
+	@for t in $$^; do echo "# $$$$t"; CMOCKA_MESSAGE_OUTPUT=TAP $$$$t || exit 1; done
+$(BUILD)/fuzz/run/$1/%_fuzz: $1/%_fuzz.c \
+		$$(foreach m,$(filter $(fuzz.modules),$(call tested,$1)),$$(call objects,fuzz,$$m)) \
+		host/assert.c $(needs.$1.fuzz)
+	@mkdir -p $$(@D)
+	$$(fuzz.cc) $$(fuzz.flags) -fsanitize=fuzzer $$(call includes,$1) -I$1 -Ihost/include \
+		$$(foreach m,$(testuses.$1),-I$$m/include) $$(extra.$1) $$(sort $$(filter %.c %.o,$$^)) -o $$@
+fuzz-programs.$1 := $$(patsubst %.c,$(BUILD)/fuzz/run/%,$(call fuzzers,$1))
+# FUZZ_RUNS inputs for each, from the committed corpus (MODULE/corpus/NAME) on.
+fuzz-$1: $$(fuzz-programs.$1)
+	@for f in $$^; do n=$$$$(basename $$$$f); mkdir -p $(BUILD)/fuzz/corpus/$$$$n; \
+		$$$$f -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS) -seed=1 -print_final_stats=0 -verbosity=0 \
+		-artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus/$$$$n $$$$(ls -d $1/corpus/$$$$n 2>/dev/null) \
+		&& echo "ok - $$$$n" || exit 1; done
+endef
+FUZZ_RUNS ?= 20000
+FUZZ_SECONDS ?= 20
+$(foreach m,$(MODULES),$(eval $(call test_rules,$m)))
+unit-programs: $(foreach m,$(MODULES),$(unit-programs.$m))
+fuzz-programs: $(foreach m,$(MODULES),$(fuzz-programs.$m))
+unit: $(foreach m,$(MODULES),$(if $(call tests,$m),test-$m))
+fuzz: $(foreach m,$(MODULES),$(if $(call fuzzers,$m),fuzz-$m))
+.PHONY: unit-programs fuzz-programs
+
+# --- The house --------------------------------------------------------------------------------
+# Each public header compiles alone, with the include row of its own module.
+headers = $(wildcard $1/include/$1/*.h)
+define header_rule
+$(BUILD)/headers/$2.ok: $2 $(MUSL_READY)
+	@mkdir -p $$(@D)
+	$$(guest.cc) $$(guest.flags) $$(call includes,$1) -fsyntax-only -x c $$< && touch $$@
+endef
+$(foreach m,$(MODULES),$(foreach h,$(call headers,$m),$(eval $(call header_rule,$m,$h))))
+self-contained: $(foreach m,$(MODULES),$(patsubst %,$(BUILD)/headers/%.ok,$(call headers,$m)))
+
+print-%:
+	@echo '$($*)'
+
+clean:
+	rm -rf $(BUILD)
