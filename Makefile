@@ -34,7 +34,7 @@ uses.sim      := base abi platform
 uses.core     := base platform
 uses.net      := base
 uses.store    := base abi platform core
-uses.sql      := base core store
+uses.sql      := base platform core store
 uses.http     := base
 uses.page     := base
 uses.libc     := base core platform store net
@@ -49,6 +49,8 @@ testuses.store := sim
 testuses.sql   := sim platform abi
 testuses.core  := sim
 testuses.app   := sim host
+# Libraries that only a module's tests link.
+testlibs.page := -ljansson
 
 # --- Configurations ---------------------------------------------------------------------------
 # guest: the bare machine, musl.  host: a Linux process under the sanitizers, glibc; unit tests too.
@@ -56,7 +58,7 @@ testuses.app   := sim host
 guest.modules := base abi core net store sql http page libc app boot machine
 host.modules  := base abi core net store sql http page app boot host sim
 fuzz.modules  := base abi core net store sql http page sim
-tool.modules  := base abi core page http store sql cli
+tool.modules  := base page cli
 
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
 	-Wswitch-enum -Wundef -Wpointer-arith -Wwrite-strings -Werror
@@ -111,11 +113,22 @@ endef
 $(foreach c,guest host fuzz tool,$(foreach m,$($c.modules),$(eval $(call module_rules,$c,$m))))
 
 guest.parts := $(foreach m,$(guest.modules),$(if $(call sources,$m),$(BUILD)/guest/$m.o))
-guest: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o)
+guest: $(BUILD)/guest/toolchain
+
+# What `ingot build` makes applications with: the same compiler and flags, our include paths for what
+# <ingot.h> needs, and the parts to link. Rewritten (and so, applications rebuilt) when a part changes.
+app.warn := -Wall -Wextra -Wstrict-prototypes
+app.flags = $(patsubst -I%,-I$(CURDIR)/%,$(filter-out $(WARN),$(guest.flags))) $(app.warn) \
+	$(foreach m,app base platform core net store sql http page,-I$(CURDIR)/$m/include) \
+	-I$(CURDIR)/app/include/app
+$(BUILD)/guest/toolchain: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o) machine/x86_64/link.sh \
+		machine/x86_64/link.ld machine/x86_64/symbols.sh Makefile
+	@printf '%s\n' 'CC $(guest.cc)' 'FLAGS $(app.flags)' 'LINK $(CURDIR)/machine/x86_64/link.sh' \
+		'PARTS $(abspath $(guest.parts) $(sqlite.guest.o) $(MUSL_LIB))' >$@
 
 tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
 tool: $(if $(call sources,cli),$(BUILD)/ingot)
-$(BUILD)/ingot: $(tool.parts) $(sqlite.tool.o)
+$(BUILD)/ingot: $(tool.parts)
 	$(tool.cc) -o $@ $^ -lm $(tool.libs)
 
 # Unit tests: FILE_test.c is a program with the objects of its module, of what that uses, and cmocka.
@@ -126,7 +139,8 @@ $(BUILD)/host/test/$1/%_test: $1/%_test.c $(wildcard $1/support/*.c) \
 		$(BUILD)/host/host/assert.o $(needs.$1.host)
 	@mkdir -p $$(@D)
 	$$(host.cc) $$(host.flags) $$(call includes,$1) -I$1 $$(foreach m,$(testuses.$1),-I$$m/include) \
-		$$(extra.$1) -MMD -MP -MF $$@.d $$(sort $$(filter %.c %.o,$$^)) -o $$@ -lcmocka -lm -lpthread
+		$$(extra.$1) -MMD -MP -MF $$@.d $$(sort $$(filter %.c %.o,$$^)) -o $$@ \
+		-lcmocka $(testlibs.$1) -lm -lpthread
 .PHONY: test-$1 fuzz-$1
 unit-programs.$1 := $$(patsubst %.c,$(BUILD)/host/test/%,$(call tests,$1))
 -include $$(addsuffix .d,$$(unit-programs.$1))
@@ -165,6 +179,16 @@ $(BUILD)/headers/$2.ok: $2 $(MUSL_READY)
 endef
 $(foreach m,$(MODULES),$(foreach h,$(call headers,$m),$(eval $(call header_rule,$m,$h))))
 self-contained: $(foreach m,$(MODULES),$(patsubst %,$(BUILD)/headers/%.ok,$(call headers,$m)))
+
+# For editors and clang-tidy: how each source of the guest is compiled.
+comma := ,
+define command_entry
+{"directory": "$(CURDIR)"$(comma) "file": "$1"$(comma) "command": "$(guest.cc) $(guest.flags) $(call includes,$2) $(extra.$2) -c $1"}
+endef
+compile_commands.json: Makefile $(foreach m,$(guest.modules),$(call sources,$m))
+	$(file >$@.new,[)
+	$(foreach m,$(guest.modules),$(foreach f,$(call sources,$m),$(file >>$@.new,$(call command_entry,$f,$m)$(comma))))
+	@sed '$$ s/,$$//' $@.new >$@ && echo ']' >>$@ && rm $@.new
 
 print-%:
 	@echo '$($*)'

@@ -33,7 +33,8 @@ struct platform {
 	void (*idle)(struct platform *, uint64_t until_ns);
 	/* True once the power button (ACPI, SIGTERM, SIGINT) has been pressed. */
 	bool (*power_button)(struct platform *);
-	_Noreturn void (*power_off)(struct platform *, enum platform_exit);
+	/* Implementations carry the same attribute: _Noreturn is not part of a function's type. */
+	void (*power_off)(struct platform *, enum platform_exit) __attribute__((noreturn));
 
 	struct net_device *net[PLATFORM_DEVICES_MAX];
 	uint32_t net_count;
@@ -46,6 +47,9 @@ struct platform {
 	size_t memory_total; /* what the machine has, for messages */
 	/* Makes `len` bytes at `at` (both multiples of 4096) inaccessible: a guard under a stack. */
 	void (*guard)(struct platform *, void *at, size_t len);
+	/* Makes `at` the thread pointer, by which our C library finds its errno. NULL where the C library
+	 * is the host's. */
+	void (*set_thread_pointer)(void *at);
 	struct slice command_line; /* may be empty */
 	const char *kind;          /* "machine", "host", "sim" */
 };

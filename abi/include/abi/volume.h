@@ -1,0 +1,105 @@
+/* Every byte of a volume. docs/volume-format.md explains; this is the same as C. Little-endian,
+ * blocks of 4096 bytes, all structures naturally aligned and without padding. */
+#ifndef ABI_VOLUME_H
+#define ABI_VOLUME_H
+
+#include <stdint.h>
+
+#define VOLUME_BLOCK_SIZE 4096u
+#define VOLUME_MAGIC 0x314c4f56544f474eu /* "NGOTVOL1" */
+#define VOLUME_VERSION 1u
+/* Features: a set bit that the reader does not know is refused (incompatible) or ignored. */
+#define VOLUME_FEATURES_INCOMPATIBLE 0u
+#define VOLUME_FEATURES_COMPATIBLE 0u
+
+/* The first blocks belong to the superblocks; allocation starts behind them. */
+#define VOLUME_RESERVED_BLOCKS 16u
+#define VOLUME_SLOTS 2u
+#define VOLUME_SLOT_BLOCK(slot) ((slot) * 8u)
+/* A volume is blank when this many of its first blocks are zero. */
+#define VOLUME_BLANK_BLOCKS 32u
+#define VOLUME_BLOCKS_MIN 64u
+#define VOLUME_OBJECTS_MAX 32u
+#define VOLUME_NAME_SIZE 32u
+
+#define VOLUME_MAP_FANOUT 256u
+#define VOLUME_MAP_LEVELS_MAX 4u
+
+/* Where a page or a map node lies. block 0: nowhere (a hole). */
+struct volume_entry {
+	uint32_t block;
+	uint32_t generation; /* low 32 bits of the generation that wrote it */
+	uint64_t checksum;
+};
+
+struct volume_object {
+	uint8_t name[VOLUME_NAME_SIZE]; /* NUL-padded; all zero: unused */
+	struct volume_entry root;
+	uint32_t pages;  /* size */
+	uint32_t levels; /* 0: no map at all */
+	uint64_t reserved;
+};
+
+struct volume_superblock {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t header_size; /* 512: the objects start there */
+	uint64_t checksum; /* of the whole block, with this field zero */
+	uint32_t features_incompatible;
+	uint32_t features_compatible;
+	uint8_t uuid[16];
+	uint64_t nonce;      /* random, drawn by format: the seed of every checksum */
+	uint64_t sequence;   /* number of superblocks written; the larger is the newer */
+	uint64_t blocks;     /* of the volume */
+	uint64_t generation; /* that the maps below show */
+	uint64_t record;     /* number that the next record will have */
+	uint64_t record_link; /* checksum of the record before it */
+	uint32_t record_block; /* where the next record's header will be */
+	uint32_t object_count;
+	struct volume_entry space; /* reserved for a stored space map; zero */
+	uint8_t zero[512 - 120];
+	struct volume_object object[VOLUME_OBJECTS_MAX];
+	uint8_t zero_end[4096 - 512 - 64 * VOLUME_OBJECTS_MAX];
+};
+
+enum volume_item_kind {
+	VOLUME_ITEM_PAGE = 1, /* `page` of `object` lies in `block` */
+	VOLUME_ITEM_SIZE = 2, /* the object has `page` pages; on the way it had only `block` */
+};
+
+struct volume_item {
+	uint16_t object;
+	uint16_t kind;
+	uint32_t page;
+	uint32_t block;
+	uint32_t generation; /* of the page: its checksum's */
+	uint64_t checksum;
+};
+
+#define VOLUME_RECORD_MAGIC 0x4452434552544f4eu
+#define VOLUME_RECORD_ITEMS ((4096u - 88u) / 24u)
+#define VOLUME_RECORD_COMMIT 1u /* flag: the generation is complete with this record */
+
+struct volume_record {
+	uint64_t magic;
+	uint64_t checksum; /* of the whole block, with this field zero */
+	uint8_t uuid[16];
+	uint64_t record;     /* number, by one more than the last */
+	uint64_t link;       /* checksum of the record before */
+	uint64_t life;       /* random, drawn at each opening */
+	uint64_t generation; /* the newest in it */
+	uint64_t durable;    /* this generation was durable when the record was formed */
+	uint32_t next_block; /* the next record's header */
+	uint32_t item_count;
+	uint32_t flags;
+	uint32_t reserved;
+	struct volume_item item[VOLUME_RECORD_ITEMS];
+};
+
+_Static_assert(sizeof(struct volume_entry) == 16, "layout");
+_Static_assert(sizeof(struct volume_object) == 64, "layout");
+_Static_assert(sizeof(struct volume_superblock) == 4096, "layout");
+_Static_assert(sizeof(struct volume_item) == 24, "layout");
+_Static_assert(sizeof(struct volume_record) == 4096, "layout");
+
+#endif

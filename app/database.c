@@ -1,0 +1,403 @@
+/* SQL for handlers, on a connection that a request takes at its first call and gives back when its
+ * handler returns.
+ *
+ * A response depends on the newest generation that its request has read or written: if that is not
+ * yet on stable storage, the response is held (request->finish) until the store says so. The
+ * database itself never waits: the next transaction runs meanwhile, and one flush serves all. */
+#include <app/database.h>
+
+#include "server.h"
+
+#include <base/assert.h>
+#include <string.h>
+
+#define QUERY_DEADLINE_NS 30000000000u
+/* SQLite's share of the memory, of 16; the rest is the page cache. */
+#define SQLITE_SHARE 6
+#define SQLITE_MEMORY_MAX (64u << 20)
+#define CONNECTION_MEMORY (512u << 10) /* of SQLite's, for each connection */
+#define STORE_MEMORY_MIN (1u << 20)
+
+struct database {
+	struct sql *sql;
+	struct store *store;
+	struct loop *loop;
+	struct log *log;
+};
+
+struct db_rows {
+	struct db_rows *next; /* of the request's open queries */
+	struct request *req;
+	struct sql_query query;
+	bool open;
+};
+
+/* What a request holds of the database. */
+struct db_request {
+	struct sql_conn *conn;
+	struct db_rows *open;
+	struct store_waiter waiter;
+	struct request *req;
+};
+
+/* --- Opening ---------------------------------------------------------------------------------- */
+
+static size_t sqlite_share(size_t memory_len)
+{
+	size_t share = memory_len / 16 * SQLITE_SHARE;
+	if (share < SQL_MEMORY_MIN)
+		share = SQL_MEMORY_MIN;
+	if (share > SQLITE_MEMORY_MAX)
+		share = SQLITE_MEMORY_MAX;
+	return share & ~(size_t)4095;
+}
+
+/* The largest page cache that fits. */
+static struct store_config store_plan(const struct database_config *config, size_t memory_len)
+{
+	struct store_config plan = {.loop = config->loop, .device = config->device, .log = config->log,
+		.random = config->random, .memory = config->memory, .memory_len = memory_len};
+	uint32_t low = STORE_CACHE_PAGES_MIN, high = (uint32_t)(memory_len / STORE_PAGE_SIZE);
+	while (low < high) {
+		plan.cache_pages = low + (high - low + 1) / 2;
+		if (store_memory_size(&plan) <= memory_len)
+			low = plan.cache_pages;
+		else
+			high = plan.cache_pages - 1;
+	}
+	plan.cache_pages = low;
+	return plan;
+}
+
+static size_t database_memory_min(const struct block_device *device)
+{
+	struct block_device copy = *device;
+	struct store_config plan = {.device = &copy, .cache_pages = 4 * STORE_CACHE_PAGES_MIN};
+	size_t store = store_memory_size(&plan);
+	return SQL_MEMORY_MIN + (store < STORE_MEMORY_MIN ? STORE_MEMORY_MIN : store);
+}
+
+static uint32_t connection_count(size_t sqlite_memory)
+{
+	size_t n = sqlite_memory / CONNECTION_MEMORY;
+	return n < 2 ? 2 : n > 16 ? 16 : (uint32_t)n;
+}
+
+static err database_open(
+	const struct app_database *app, const struct database_config *config, struct database **out)
+{
+	size_t sqlite_memory = sqlite_share(config->memory_len);
+	size_t own = (sizeof(struct database) + 4095) & ~(size_t)4095;
+	if (config->memory_len < database_memory_min(config->device))
+		return ERR(NO_MEMORY);
+	struct database_config rest = *config;
+	rest.memory += own;
+	struct store_config plan = store_plan(&rest, config->memory_len - own - sqlite_memory);
+	struct store_info info;
+	struct database *db = (struct database *)(void *)config->memory;
+	*db = (struct database){.loop = config->loop, .log = config->log};
+	TRY(store_open(&plan, &db->store, &info));
+	struct sql_config sql = {.store = db->store, .loop = config->loop, .log = config->log,
+		.random = config->random, .memory = rest.memory + plan.memory_len,
+		.memory_len = sqlite_memory, .connections = connection_count(sqlite_memory),
+		.migrations = app->migrations, .migration_count = app->migration_count};
+	err e = sql_open(&sql, &db->sql);
+	if (failed(e)) {
+		if (failed(store_close(db->store)))
+			log_write(db->log, LOG_WARN, "store", "the volume could not be closed in order");
+		return e;
+	}
+	*out = db;
+	return OK;
+}
+
+static err database_close(struct database *db)
+{
+	sql_close(db->sql);
+	return store_close(db->store);
+}
+
+const struct app_database_engine app_database_sqlite = {
+	.memory_min = database_memory_min,
+	.open = database_open,
+	.close = database_close,
+};
+
+/* --- A request's connection ------------------------------------------------------------------- */
+
+static uint16_t status_of(err e)
+{
+	switch (e.code) {
+	case ERR_NO_MEMORY:
+	case ERR_TIMEOUT:
+	case ERR_BUSY:
+	case ERR_STALE: return 503;
+	case ERR_NO_SPACE: return 507;
+	case ERR_OK:
+	case ERR_INVALID:
+	case ERR_TOO_LARGE:
+	case ERR_IO:
+	case ERR_CORRUPT:
+	case ERR_FOREIGN:
+	case ERR_UNSUPPORTED:
+	case ERR_NOT_FOUND:
+	case ERR_CLOSED:
+	case ERR_DENIED:
+	case ERR_CODE_COUNT: break;
+	}
+	return 500;
+}
+
+static void database_fail(struct request *req, const struct sql_conn *conn, const char *sql, err e)
+{
+	const char *why = conn ? sql_error(conn) : "";
+	log_write(req->connection->server->config.log, LOG_ERROR, "sql", "%s: %s (in: %s)",
+		err_text(e), *why ? why : "no connection", sql);
+	request_fail(req, status_of(e));
+}
+
+static void waiter_done(struct store_waiter *waiter, err result)
+{
+	struct db_request *d = CONTAINER_OF(waiter, struct db_request, waiter);
+	request_release(d->req, !failed(result));
+}
+
+/* Gives the connection back. True: the response waits for its generation. */
+static bool database_finish(struct request *req)
+{
+	struct db_request *d = req->database;
+	struct database *db = req->connection->server->config.database;
+	while (d->open)
+		db_end(d->open);
+	sql_rollback(d->conn);
+	uint64_t generation = sql_generation(d->conn);
+	sql_release(d->conn);
+	if (generation <= store_durable_generation(db->store))
+		return false;
+	d->waiter = (struct store_waiter){.generation = generation, .done = waiter_done};
+	store_waiter_add(db->store, &d->waiter);
+	return true;
+}
+
+/* The request's connection, taken at its first use. NULL after a failure. */
+static struct db_request *database_use(struct request *req)
+{
+	struct database *db = req->connection->server->config.database;
+	if (req->broken)
+		return NULL;
+	if (req->database)
+		return req->database;
+	if (!db) {
+		log_write(req->connection->server->config.log, LOG_ERROR, "sql",
+			"this application has no migrations/, so it has no database");
+		request_fail(req, 500);
+		return NULL;
+	}
+	struct db_request *d = ARENA_NEW(&req->connection->arena, struct db_request);
+	err e = d ? sql_acquire(db->sql, db->loop->now_ns + QUERY_DEADLINE_NS, &d->conn) : ERR(NO_MEMORY);
+	if (failed(e)) {
+		database_fail(req, NULL, "connecting", e);
+		return NULL;
+	}
+	d->req = req;
+	req->database = d;
+	req->finish = database_finish;
+	return d;
+}
+
+static struct sql_value *values_convert(
+	struct request *req, size_t count, const struct db_value *values)
+{
+	static const enum sql_type types[] = {
+		[DB_NULL] = SQL_NULL, [DB_INT] = SQL_INT, [DB_REAL] = SQL_REAL, [DB_TEXT] = SQL_TEXT,
+		[DB_BLOB] = SQL_BLOB};
+	struct sql_value *out = ARENA_NEW_ARRAY(&req->connection->arena, struct sql_value, count + 1);
+	for (size_t i = 0; out && i < count; i++) {
+		out[i].type = types[values[i].type];
+		if (values[i].type == DB_INT)
+			out[i].integer = values[i].integer;
+		else if (values[i].type == DB_REAL)
+			out[i].real = values[i].real;
+		else if (values[i].type != DB_NULL)
+			out[i].bytes = values[i].bytes;
+	}
+	return out;
+}
+
+/* --- Queries ---------------------------------------------------------------------------------- */
+
+struct db_rows *db_query_values(
+	struct request *req, const char *sql, size_t count, const struct db_value *values)
+{
+	struct db_request *d = database_use(req);
+	if (!d)
+		return NULL;
+	struct db_rows *rows = ARENA_NEW(&req->connection->arena, struct db_rows);
+	struct sql_value *args = values_convert(req, count, values);
+	if (!rows || !args) {
+		request_fail(req, 503);
+		return NULL;
+	}
+	rows->req = req;
+	err e = sql_query_begin(d->conn, &rows->query, sql, args, count);
+	if (failed(e)) {
+		database_fail(req, d->conn, sql, e);
+		return NULL;
+	}
+	rows->open = true;
+	rows->next = d->open;
+	d->open = rows;
+	return rows;
+}
+
+bool db_next(struct db_rows *rows)
+{
+	if (!rows || !rows->open)
+		return false;
+	if (sql_query_next(&rows->query))
+		return true;
+	db_end(rows);
+	return false;
+}
+
+void db_end(struct db_rows *rows)
+{
+	if (!rows || !rows->open)
+		return;
+	struct db_request *d = rows->req->database;
+	struct db_rows **at = &d->open;
+	while (*at != rows)
+		at = &(*at)->next;
+	*at = rows->next;
+	rows->open = false;
+	err e = sql_query_end(&rows->query);
+	if (failed(e))
+		database_fail(rows->req, d->conn, "a query", e);
+}
+
+/* False for a column that the query has not got: the application's mistake, and it is logged. */
+static bool has_column(struct db_rows *rows, unsigned column)
+{
+	if (!rows || !rows->open)
+		return false;
+	if (column < sql_column_count(&rows->query))
+		return true;
+	log_write(rows->req->connection->server->config.log, LOG_ERROR, "sql",
+		"there is no column %u in a row of %u", column, sql_column_count(&rows->query));
+	request_fail(rows->req, 500);
+	return false;
+}
+
+int64_t db_int(struct db_rows *rows, unsigned column)
+{
+	return has_column(rows, column) ? sql_column_int(&rows->query, column) : 0;
+}
+
+double db_real(struct db_rows *rows, unsigned column)
+{
+	return has_column(rows, column) ? sql_column_real(&rows->query, column) : 0;
+}
+
+struct slice db_text(struct db_rows *rows, unsigned column)
+{
+	return has_column(rows, column) ? sql_column_text(&rows->query, column)
+					: (struct slice){NULL, 0};
+}
+
+/* False when it was not carried out. `may_conflict`: a constraint that does not hold is no failure. */
+static bool run(struct request *req, const char *sql, size_t count, const struct db_value *values,
+	bool may_conflict)
+{
+	struct db_request *d = database_use(req);
+	if (!d)
+		return false;
+	struct sql_value *args = values_convert(req, count, values);
+	if (!args) {
+		request_fail(req, 503);
+		return false;
+	}
+	err e = sql_exec(d->conn, sql, args, count);
+	if (failed(e) && !(may_conflict && sql_error_is_constraint(d->conn)))
+		database_fail(req, d->conn, sql, e);
+	return !failed(e);
+}
+
+bool db_run_values(
+	struct request *req, const char *sql, size_t count, const struct db_value *values)
+{
+	return run(req, sql, count, values, false);
+}
+
+bool db_try_values(
+	struct request *req, const char *sql, size_t count, const struct db_value *values)
+{
+	return run(req, sql, count, values, true);
+}
+
+static bool transaction(struct request *req, const char *what, err (*carry_out)(struct sql_conn *))
+{
+	struct db_request *d = database_use(req);
+	err e = d ? carry_out(d->conn) : OK;
+	if (d && failed(e))
+		database_fail(req, d->conn, what, e);
+	return d && !failed(e);
+}
+
+static err begin(struct sql_conn *conn)
+{
+	return sql_begin(conn, SQL_WRITE);
+}
+
+bool db_begin(struct request *req)
+{
+	return transaction(req, "begin", begin);
+}
+
+bool db_commit(struct request *req)
+{
+	return transaction(req, "commit", sql_commit);
+}
+
+/* --- Rows into pages -------------------------------------------------------------------------- */
+
+static void column_into(struct arena *arena, struct sql_query *q, uint32_t i, struct page_value *v)
+{
+	struct slice text;
+	switch (sql_column_type(q, i)) {
+	case SQL_NULL:
+		break;
+	case SQL_INT:
+		page_become_int(v, sql_column_int(q, i));
+		break;
+	case SQL_REAL:
+	case SQL_TEXT:
+	case SQL_BLOB:
+		text = sql_column_text(q, i);
+		page_become_text(v, arena_copy(arena, text));
+		break;
+	}
+}
+
+size_t db_rows_into_values(struct request *req, struct page_value *data, const char *name,
+	const char *sql, size_t count, const struct db_value *values)
+{
+	struct arena *arena = &req->connection->arena;
+	struct db_rows *rows = db_query_values(req, sql, count, values);
+	struct page_value *list = page_set_list(data, name);
+	if (!rows)
+		return 0;
+	uint32_t columns = sql_column_count(&rows->query);
+	struct slice *names = ARENA_NEW_ARRAY(arena, struct slice, columns + 1);
+	for (uint32_t i = 0; names && i < columns; i++)
+		names[i] = arena_copy(arena, sql_column_name(&rows->query, i));
+	size_t n = 0;
+	for (; names && db_next(rows); n++) {
+		struct page_value *row = page_list_add(list);
+		for (uint32_t i = 0; i < columns; i++)
+			column_into(arena, &rows->query, i, page_member(row, names[i]));
+	}
+	db_end(rows);
+	if (arena->exhausted)
+		request_fail(req, 503);
+	return n;
+}

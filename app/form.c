@@ -1,0 +1,163 @@
+/* Forms, and the token that tells this site's forms from another's.
+ *
+ * The token is 128 random bits in a cookie that scripts cannot read and that other sites' requests do
+ * not carry (SameSite=Strict); the form carries it again in a hidden field. A request is this site's
+ * when the two are the same and, where the browser says where a request comes from (Origin), that is
+ * this host. Nothing is kept on the server, so a form survives a restart between its display and its
+ * sending. */
+#include <app/ingot.h>
+
+#include "server.h"
+
+#include <string.h>
+#include <base/cursor.h>
+#include <base/hash.h>
+#include <http/cookie.h>
+
+#define TOKEN_LEN 32 /* hexadecimal digits */
+#define TOKEN_COOKIE "csrf"
+
+static struct slice token_of_cookie(struct request *req)
+{
+	struct slice token = request_cookie(req, TOKEN_COOKIE);
+	if (token.len != TOKEN_LEN)
+		return (struct slice){NULL, 0};
+	for (size_t i = 0; i < token.len; i++) {
+		uint8_t c = token.ptr[i];
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+			return (struct slice){NULL, 0};
+	}
+	return token;
+}
+
+static struct slice token_make(struct request *req)
+{
+	struct random *random = req->connection->server->config.random;
+	uint8_t text[TOKEN_LEN];
+	struct writer w = writer_of(text, sizeof text);
+	write_hex(&w, random_u64(random), 16);
+	write_hex(&w, random_u64(random), 16);
+	struct slice token = arena_copy(&req->connection->arena, writer_slice(&w));
+	struct http_cookie cookie = {.name = SLICE(TOKEN_COOKIE), .value = token, .path = SLICE("/"),
+		.http_only = true, .same_site = HTTP_SAME_SITE_STRICT};
+	struct slice field;
+	err e = http_cookie_format(&cookie, &req->connection->arena, &field);
+	if (failed(e) || !token.len)
+		request_fail(req, 503);
+	else
+		reply_header(req, "Set-Cookie", field);
+	return token;
+}
+
+void form_protect(struct request *req, struct page_value *data)
+{
+	struct slice token = token_of_cookie(req);
+	if (!token.len)
+		token = token_make(req);
+	page_set_html(data, "csrf", arena_format(&req->connection->arena,
+		"<input type=\"hidden\" name=\"" TOKEN_COOKIE "\" value=\"%.*s\">", SLICE_ARG(token)));
+}
+
+/* Whether the Origin field, if there is one, names the host that was asked. */
+static bool origin_fits(struct request *req)
+{
+	struct slice origin = request_header(req, "Origin");
+	struct slice host = req->connection->http.request.host;
+	if (!origin.len)
+		return true;
+	for (size_t i = 0; i + 3 <= origin.len; i++)
+		if (memcmp(origin.ptr + i, "://", 3) == 0)
+			return slice_eq_nocase(slice_sub(origin, i + 3, origin.len), host);
+	return false;
+}
+
+static bool token_fits(struct request *req)
+{
+	struct slice cookie = token_of_cookie(req);
+	struct slice field = http_form_get(&req->form, SLICE(TOKEN_COOKIE));
+	return cookie.len == TOKEN_LEN && field.len == TOKEN_LEN
+		&& hash_equal(cookie.ptr, field.ptr, TOKEN_LEN);
+}
+
+static bool is_form_type(struct request *req)
+{
+	struct slice type = request_header(req, "Content-Type");
+	size_t end = slice_index(type, ';');
+	return slice_eq_nocase(slice_trim(slice_sub(type, 0, end)),
+		SLICE("application/x-www-form-urlencoded"));
+}
+
+bool form_open(struct request *req)
+{
+	if (req->broken || req->form_open)
+		return req->form_open;
+	if (!is_form_type(req)) {
+		reply_error(req, 415, "This address takes forms (application/x-www-form-urlencoded).");
+		return false;
+	}
+	err e = http_form_parse(req->body, REQUEST_FIELDS_MAX, &req->connection->arena, &req->form);
+	if (failed(e)) {
+		if (e.code == ERR_NO_MEMORY)
+			request_fail(req, 503);
+		else
+			reply_error(req, 400, "The form has too many fields.");
+		return false;
+	}
+	if (!origin_fits(req) || !token_fits(req)) {
+		reply_error(req, 403, "The form did not come from this site, or its page is too old. "
+			"Please go back, reload the page and send it again.");
+		return false;
+	}
+	req->form_open = true;
+	return true;
+}
+
+static bool is_control(uint8_t c)
+{
+	return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+}
+
+/* Browsers send line ends as CRLF. */
+static struct slice without_controls(struct request *req, struct slice text)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < text.len; i++)
+		n += is_control(text.ptr[i]);
+	if (n == 0)
+		return text;
+	uint8_t *clean = arena_alloc(&req->connection->arena, text.len - n);
+	if (!clean) {
+		request_fail(req, 503);
+		return (struct slice){NULL, 0};
+	}
+	size_t len = 0;
+	for (size_t i = 0; i < text.len; i++)
+		if (!is_control(text.ptr[i]))
+			clean[len++] = text.ptr[i];
+	return slice_of(clean, len);
+}
+
+static struct slice without_blanks_around(struct slice s)
+{
+	while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\n' || s.ptr[0] == '\t'))
+		s = slice_sub(s, 1, s.len);
+	while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\n' || s.ptr[s.len - 1] == '\t'))
+		s.len--;
+	return s;
+}
+
+struct slice form_text(struct request *req, const char *name)
+{
+	struct slice text = http_form_get(&req->form, slice_from_cstr(name));
+	if (!http_utf8_is_valid(text))
+		return (struct slice){NULL, 0};
+	return without_blanks_around(without_controls(req, text));
+}
+
+size_t text_length(struct slice text)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < text.len; i++)
+		n += (text.ptr[i] & 0xc0) != 0x80;
+	return n;
+}

@@ -1,0 +1,23 @@
+/* What the build makes of an application's folder, for boot/. Nothing else reads it, and an
+ * application never does. */
+#ifndef APP_MANIFEST_H
+#define APP_MANIFEST_H
+
+#include <app/ingot.h>
+#include <page/asset.h>
+
+struct app_database; /* app/database.h: named only by applications that have migrations/ */
+
+struct app_manifest {
+	const char *name;
+	const struct app_route *routes;
+	const size_t *route_count;
+	const struct page_asset_table *assets;  /* NULL: no static/ */
+	const struct app_database *database;    /* NULL: no migrations/, and no SQL in the image */
+};
+
+API_BEGIN
+extern const struct app_manifest app_manifest;
+API_END
+
+#endif

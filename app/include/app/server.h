@@ -1,0 +1,56 @@
+/* The HTTP server as boot/ composes it: connections of the TCP/IP engine on one side, the
+ * application's routes, pages and assets on the other. */
+#ifndef APP_SERVER_H
+#define APP_SERVER_H
+
+#include <app/manifest.h>
+#include <base/err.h>
+#include <base/random.h>
+#include <core/log.h>
+#include <core/loop.h>
+#include <net/net.h>
+
+struct server;
+struct database;
+
+struct server_config {
+	struct loop *loop;
+	struct log *log;
+	struct net *net;
+	struct random *random;   /* seeded */
+	struct database *database; /* NULL: the application has none */
+	const struct app_manifest *manifest;
+	uint16_t port;
+	uint32_t connections_max; /* no more than the engine's */
+	uint32_t blocks;          /* of SERVER_BLOCK_SIZE bytes, for requests that need more memory */
+};
+
+/* A request has its connection's own kilobyte first, then takes blocks. */
+#define SERVER_BLOCK_SIZE 8448u
+/* A body over this many bytes is refused with 413. */
+#define SERVER_BODY_MAX (64u << 10)
+
+struct server_stats {
+	uint64_t connections, requests, responses, errors;
+	uint64_t bytes_sent;    /* of responses */
+	uint64_t bytes_copied;  /* of these, by the CPU */
+	uint64_t shed;          /* answered with 503: out of memory */
+	uint32_t connections_open, requests_waiting;
+};
+
+API_BEGIN
+
+/* Bytes of memory, aligned to 16. */
+size_t server_memory_size(const struct server_config *config);
+/* Checks the routes, then listens. ERR_INVALID: a route is malformed or occurs twice (logged with its
+ * pattern). The rest as tcp_listen. */
+MUST_USE err server_start(const struct server_config *config, void *memory, struct server **out);
+/* Takes no new connections, finishes the requests that have begun and closes the idle connections. */
+void server_drain(struct server *server);
+/* True once no connection is left. */
+bool server_is_drained(const struct server *server);
+struct server_stats server_stats(const struct server *server);
+
+API_END
+
+#endif

@@ -1,0 +1,249 @@
+/* What a handler answers, and how it becomes a response: segments that TCP sends by reference. */
+#include <app/ingot.h>
+
+#include "server.h"
+
+#include <string.h>
+#include <http/conditional.h>
+
+/* Of the head, and of an asset or a text behind it. */
+#define HEAD_SEGMENTS (HTTP_RESPONSE_HEAD_SEGMENTS + 2)
+
+#define SAFE_FIELDS "X-Content-Type-Options: nosniff\r\n"
+#define HTML_FIELDS "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-cache\r\n" SAFE_FIELDS
+
+void request_init(struct request *req, struct connection *c)
+{
+	memset(req, 0, offsetof(struct request, page));
+	req->connection = c;
+	req->fields = NULL;
+	req->broken = false;
+	req->bytes_copied = 0;
+	req->finish = NULL;
+	req->database = NULL;
+}
+
+void request_fail(struct request *req, uint16_t status)
+{
+	if (req->broken)
+		return;
+	req->broken = true;
+	req->reply = REPLY_ERROR;
+	req->status = status;
+	req->bytes = (struct slice){NULL, 0};
+	req->fields = NULL;
+}
+
+/* False when there is an answer already; a second one is the application's mistake. */
+static bool reply_begin(struct request *req, enum reply_kind kind, int status, int min)
+{
+	struct log *log = req->connection->server->config.log;
+	if (req->broken)
+		return false;
+	if (req->reply != REPLY_NONE) {
+		log_write(log, LOG_ERROR, "app", "a second answer to one request was ignored");
+		return false;
+	}
+	if (status < min || status > 599) {
+		log_write(log, LOG_ERROR, "app", "%d is not a status for this answer", status);
+		request_fail(req, 500);
+		return false;
+	}
+	req->reply = kind;
+	req->status = (uint16_t)status;
+	return true;
+}
+
+struct page_value *page_data(struct request *req)
+{
+	return page_object(&req->connection->arena);
+}
+
+void reply_page(struct request *req, int status, const struct page_template *page,
+	const struct page_value *data)
+{
+	if (!reply_begin(req, REPLY_PAGE, status, 200))
+		return;
+	req->type_fields = SLICE(HTML_FIELDS);
+	page_output_init(&req->page, &req->connection->arena);
+	err e = page_render(page, data, &req->page);
+	if (!failed(e)) {
+		req->bytes_copied += req->page.bytes_copied;
+		return;
+	}
+	log_write(req->connection->server->config.log, LOG_WARN, "page", "%.*s: %s",
+		SLICE_ARG(page->name), err_text(e));
+	request_fail(req, e.code == ERR_NO_MEMORY ? 503 : 500);
+}
+
+void reply_text(struct request *req, int status, struct slice text)
+{
+	if (!reply_begin(req, REPLY_BYTES, status, 200))
+		return;
+	req->type_fields = SLICE("Content-Type: text/plain; charset=utf-8\r\n" SAFE_FIELDS);
+	req->bytes = text;
+}
+
+void reply_bytes(struct request *req, int status, const char *content_type, struct slice bytes)
+{
+	if (!reply_begin(req, REPLY_BYTES, status, 200))
+		return;
+	req->type_fields = SLICE(SAFE_FIELDS);
+	req->bytes = bytes;
+	if (content_type)
+		reply_header(req, "Content-Type", slice_from_cstr(content_type));
+}
+
+void reply_redirect(struct request *req, const char *location)
+{
+	if (!reply_begin(req, REPLY_BYTES, 303, 200))
+		return;
+	req->bytes = (struct slice){NULL, 0};
+	reply_header(req, "Location", slice_from_cstr(location));
+}
+
+void reply_error(struct request *req, int status, const char *sentence)
+{
+	if (!reply_begin(req, REPLY_ERROR, status, 400))
+		return;
+	req->bytes = sentence ? slice_from_cstr(sentence) : (struct slice){NULL, 0};
+}
+
+void reply_header(struct request *req, const char *name, struct slice value)
+{
+	if (req->broken)
+		return;
+	struct reply_field *field = ARENA_NEW(&req->connection->arena, struct reply_field);
+	if (!field) {
+		request_fail(req, 503);
+		return;
+	}
+	*field = (struct reply_field){NULL, slice_from_cstr(name), value};
+	struct reply_field **end = &req->fields;
+	while (*end)
+		end = &(*end)->next;
+	*end = field;
+}
+
+/* --- Building --------------------------------------------------------------------------------- */
+
+/* The page that says what went wrong, with the handler's sentence where it gave one. */
+static void build_error(struct request *req, struct http_response *r)
+{
+	static const struct slice reason[] = {SLICE_INIT("reason")};
+	static const struct slice sentence[] = {SLICE_INIT("sentence")};
+	static const struct page_op ops[] = {
+		{.kind = PAGE_OP_TEXT, .text = SLICE_INIT("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
+			"<meta name=\"viewport\" content=\"width=device-width\"><title>")},
+		{.kind = PAGE_OP_VARIABLE, .escape = PAGE_ESCAPE_HTML, .path_len = 1,
+			.to.path = reason},
+		{.kind = PAGE_OP_TEXT, .text = SLICE_INIT("</title>\n<h1>")},
+		{.kind = PAGE_OP_VARIABLE, .escape = PAGE_ESCAPE_HTML, .path_len = 1,
+			.to.path = reason},
+		{.kind = PAGE_OP_TEXT, .text = SLICE_INIT("</h1>\n<p>")},
+		{.kind = PAGE_OP_VARIABLE, .escape = PAGE_ESCAPE_HTML, .path_len = 1,
+			.to.path = sentence},
+		{.kind = PAGE_OP_TEXT, .text = SLICE_INIT("</p>\n</html>\n")},
+		{.kind = PAGE_OP_RETURN},
+	};
+	static const struct page_template page = {ops, ARRAY_LEN(ops), SLICE_INIT("error"), NULL};
+	struct page_value *data = page_data(req);
+	if (!req->bytes.len) {
+		http_response_error_page(r, req->status);
+		return;
+	}
+	page_set_text(data, "reason", http_status_reason(req->status));
+	page_set_text(data, "sentence", req->bytes);
+	page_output_init(&req->page, &req->connection->arena);
+	http_response_status(r, req->status);
+	http_response_static_fields(r, SLICE(HTML_FIELDS));
+	r->error = failed(r->error) ? r->error : page_render(&page, data, &req->page);
+	http_response_stream_length(r, req->page.byte_count);
+}
+
+static void build_head(struct request *req, struct http_response *r)
+{
+	struct server *s = req->connection->server;
+	switch (req->reply) {
+	case REPLY_PAGE:
+		http_response_status(r, req->status);
+		http_response_static_fields(r, req->type_fields);
+		http_response_stream_length(r, req->page.byte_count);
+		break;
+	case REPLY_ASSET:
+		http_response_static_head(r, req->status, req->type_fields);
+		http_response_body(r, req->bytes);
+		break;
+	case REPLY_BYTES:
+		http_response_status(r, req->status);
+		if (req->type_fields.len)
+			http_response_static_fields(r, req->type_fields);
+		http_response_body(r, req->bytes);
+		break;
+	case REPLY_ERROR:
+	case REPLY_NONE:
+		build_error(req, r);
+		break;
+	}
+	for (struct reply_field *f = req->fields; f; f = f->next)
+		http_response_header(r, f->name, f->value);
+	if (req->status == 503)
+		http_response_static_fields(r, SLICE("Retry-After: 1\r\n"));
+	http_response_date(r, &s->dates, server_time(s));
+}
+
+/* The chunks of the page follow the head as sends of their own: their segment arrays are used as they
+ * are. */
+static bool build_page_sends(struct request *req, struct tcp_send *head)
+{
+	struct tcp_send *last = head;
+	for (struct page_chunk *chunk = req->page.first; chunk; chunk = chunk->next) {
+		struct tcp_send *send = ARENA_NEW(&req->connection->arena, struct tcp_send);
+		if (!send)
+			return false;
+		send->segments = chunk->segment;
+		send->count = chunk->count;
+		last = last->next = send;
+	}
+	return true;
+}
+
+static bool has_page(const struct request *req)
+{
+	return req->reply == REPLY_PAGE || (req->reply == REPLY_ERROR && req->bytes.len);
+}
+
+static bool build(struct request *req, bool keep_alive)
+{
+	struct connection *c = req->connection;
+	struct http_response r;
+	struct slice *list;
+	uint32_t len;
+	struct slice *segments = ARENA_NEW_ARRAY(&c->arena, struct slice, HEAD_SEGMENTS);
+	if (!segments)
+		return false;
+	const struct http_request *http = c->http.request.header_count ? &c->http.request : NULL;
+	http_response_init(&r, segments, HEAD_SEGMENTS, &c->arena, http, keep_alive);
+	build_head(req, &r);
+	if (failed(http_response_finish(&r, &list, &len)))
+		return false;
+	c->send_head = (struct tcp_send){.segments = list, .count = len};
+	c->sends = &c->send_head;
+	req->bytes_copied += r.bytes_copied;
+	c->server->stats.bytes_sent += r.body_len + (has_page(req) ? req->page.byte_count : 0);
+	bool with_body = !http || http->method != HTTP_HEAD;
+	return !has_page(req) || !with_body || build_page_sends(req, &c->send_head);
+}
+
+bool reply_build(struct request *req, bool keep_alive)
+{
+	if (build(req, keep_alive))
+		return true;
+	/* A field that is no field, or no memory: the error page needs next to nothing. */
+	uint16_t status = req->connection->arena.exhausted ? 503 : 500;
+	log_write(req->connection->server->config.log, LOG_WARN, "http", "an answer could not be made: %s",
+		status == 503 ? "out of memory" : "it has a malformed header field");
+	req->broken = false;
+	request_fail(req, status);
+	return build(req, keep_alive);
+}

@@ -1,0 +1,149 @@
+/* Accepts connections, hands them the engine's events, and gives waiting requests their fibers. */
+#include <app/server.h>
+
+#include "server.h"
+
+#include <string.h>
+#include <base/assert.h>
+
+enum { BODIES_MIN = 2, BLOCKS_PER_BODY = 16 };
+
+static uint32_t body_count(const struct server_config *config)
+{
+	uint32_t n = config->blocks / BLOCKS_PER_BODY;
+	return n < BODIES_MIN ? BODIES_MIN : n;
+}
+
+static size_t round_up(size_t n)
+{
+	return (n + 15) & ~(size_t)15;
+}
+
+static size_t routes_size(const struct server_config *config)
+{
+	return round_up(*config->manifest->route_count * sizeof(struct http_route));
+}
+
+size_t server_memory_size(const struct server_config *config)
+{
+	return round_up(sizeof(struct server)) + routes_size(config)
+		+ pool_memory_size(sizeof(struct connection), config->connections_max)
+		+ pool_memory_size(SERVER_BLOCK_SIZE, config->blocks)
+		+ pool_memory_size(SERVER_BODY_MAX, body_count(config));
+}
+
+static uint8_t *pool_place(struct pool *p, uint8_t *memory, size_t item_size, uint32_t count)
+{
+	pool_init(p, memory, item_size, count);
+	return memory + pool_memory_size(item_size, count);
+}
+
+static bool method_find(const char *name, enum http_method *out)
+{
+	for (unsigned m = 0; m < HTTP_METHOD_COUNT; m++) {
+		if (!slice_eq(http_method_name((enum http_method)m), slice_from_cstr(name)))
+			continue;
+		*out = (enum http_method)m;
+		return true;
+	}
+	return false;
+}
+
+static err routes_set(struct server *s)
+{
+	const struct app_manifest *m = s->config.manifest;
+	uint32_t bad = 0;
+	s->route_count = (uint32_t)*m->route_count;
+	for (uint32_t i = 0; i < s->route_count; i++) {
+		s->routes[i].pattern = slice_from_cstr(m->routes[i].pattern);
+		if (!method_find(m->routes[i].method, &s->routes[i].method)) {
+			log_write(s->config.log, LOG_ERROR, "http", "route %s: there is no method %s",
+				m->routes[i].pattern, m->routes[i].method);
+			return ERR(INVALID);
+		}
+	}
+	err e = http_routes_check(s->routes, s->route_count, &bad);
+	if (failed(e))
+		log_write(s->config.log, LOG_ERROR, "http",
+			"route %s %s is malformed, or means the same as another one",
+			m->routes[bad].method, m->routes[bad].pattern);
+	return e;
+}
+
+static void start_waiting(struct server *s)
+{
+	while (!list_is_empty(&s->waiting)) {
+		struct connection *c = LIST_ENTRY(s->waiting.next, struct connection, link);
+		connection_handle(c);
+		if (c->waiting)
+			return; /* no fiber yet */
+	}
+}
+
+static bool server_poll(struct loop_client *client)
+{
+	struct server *s = CONTAINER_OF(client, struct server, client);
+	uint32_t events;
+	bool worked = false;
+	for (struct tcp_conn *tcp; (tcp = net_event_next(s->config.net, &events)); worked = true) {
+		if (events & TCP_ACCEPTED)
+			connection_open(s, tcp);
+		struct connection *c = tcp_cookie(tcp);
+		if (c)
+			connection_event(c, events);
+		else
+			tcp_release(tcp);
+	}
+	start_waiting(s);
+	return worked;
+}
+
+err server_start(const struct server_config *config, void *memory, struct server **out)
+{
+	struct server *s = memory;
+	uint8_t *at = (uint8_t *)memory + round_up(sizeof *s);
+	*s = (struct server){.config = *config, .client = {.poll = server_poll}};
+	s->routes = (struct http_route *)(void *)at;
+	at += routes_size(config);
+	at = pool_place(&s->connections, at, sizeof(struct connection), config->connections_max);
+	at = pool_place(&s->blocks, at, SERVER_BLOCK_SIZE, config->blocks);
+	pool_place(&s->bodies, at, SERVER_BODY_MAX, body_count(config));
+	list_init(&s->open);
+	list_init(&s->waiting);
+	http_limits_default(&s->limits);
+	s->limits.head_bytes_max = HEAD_BYTES_MAX;
+	s->limits.body_bytes_max = SERVER_BODY_MAX;
+	TRY(routes_set(s));
+	TRY(tcp_listen(config->net, config->port, config->connections_max));
+	loop_add(config->loop, &s->client);
+	*out = s;
+	return OK;
+}
+
+void server_drain(struct server *s)
+{
+	if (s->draining)
+		return;
+	s->draining = true;
+	tcp_unlisten(s->config.net, s->config.port);
+	LIST_FOR_EACH(e, &s->open)
+		connection_shutdown(LIST_ENTRY(e, struct connection, open_link));
+}
+
+bool server_is_drained(const struct server *s)
+{
+	return s->connections.used == 0;
+}
+
+struct server_stats server_stats(const struct server *s)
+{
+	struct server_stats stats = s->stats;
+	stats.connections_open = s->connections.used;
+	return stats;
+}
+
+int64_t server_time(struct server *s)
+{
+	struct platform *p = s->config.loop->platform;
+	return p->wall_ns(p) / 1000000000;
+}

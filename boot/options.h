@@ -1,0 +1,17 @@
+/* What the command line says: private to boot/. */
+#ifndef BOOT_OPTIONS_H
+#define BOOT_OPTIONS_H
+
+#include <base/slice.h>
+
+struct options {
+	/* Host order; address 0: by DHCP. */
+	uint32_t address, mask, gateway;
+	bool debug; /* log at that level */
+};
+
+/* Words: "ip=10.0.0.2/24" or "ip=10.0.0.2/24,10.0.0.1", "debug". Words that it does not know are left
+ * alone (a loader may add some). False, with the word in *bad, when a known one is malformed. */
+bool options_parse(struct slice command_line, struct options *out, struct slice *bad);
+
+#endif

@@ -1,0 +1,201 @@
+/* What becomes of pages/, static/ and migrations/: C and assembler source in the application's
+ * .ingot folder. The same folder always gives the same bytes. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <page/asset_build.h>
+#include <page/compile.h>
+
+enum {
+	ARENA_SIZE = 256 << 20, /* address space; only what is used is touched */
+};
+
+struct text_sink {
+	struct page_sink sink;
+	FILE *file;
+	char *text;
+	size_t len;
+};
+
+static void text_sink_write(struct page_sink *sink, struct slice s)
+{
+	struct text_sink *t = CONTAINER_OF(sink, struct text_sink, sink);
+	fwrite(s.ptr, 1, s.len, t->file);
+}
+
+static void text_sink_open(struct text_sink *t)
+{
+	*t = (struct text_sink){.sink.write = text_sink_write};
+	t->file = open_memstream(&t->text, &t->len);
+	if (!t->file)
+		die("out of memory");
+}
+
+/* Writes what was collected into DIR/.ingot/NAME. */
+static void text_sink_save(struct text_sink *t, const struct app_folder *app, const char *name)
+{
+	fclose(t->file);
+	file_write(format("%s/%s", app->out, name), slice_of(t->text, t->len));
+	free(t->text);
+}
+
+/* "blog/entry.html" is the template blog/entry. */
+static struct slice template_name(const char *path)
+{
+	struct slice name = slice_from_cstr(path);
+	if (slice_ends_with(name, SLICE(".html")))
+		return slice_sub(name, 0, name.len - 5);
+	if (slice_ends_with(name, SLICE(".mustache")))
+		return slice_sub(name, 0, name.len - 9);
+	die("pages/%s: a template's name ends in .html or .mustache", path);
+}
+
+static _Noreturn void print_diagnostics(const struct page_compiler *c)
+{
+	struct text_sink t;
+	text_sink_open(&t);
+	for (struct page_diagnostic *d = c->first_diagnostic; d; d = d->next)
+		page_diagnostic_write(d, &t.sink);
+	fclose(t.file);
+	fwrite(t.text, 1, t.len, stderr);
+	die("%u %s in the templates", c->diagnostic_count, c->diagnostic_count == 1 ? "error" : "errors");
+}
+
+static void generate_pages(const struct app_folder *app, struct arena *arena)
+{
+	struct page_compiler c;
+	page_compiler_init(&c, arena);
+	for (size_t i = 0; i < app->pages.count; i++) {
+		const char *path = app->pages.item[i];
+		struct slice source = file_read(format("%s/pages/%s", app->dir, path));
+		err e = page_compile(&c, template_name(path),
+			slice_from_cstr(format("pages/%s", path)), source);
+		if (failed(e) && e.code != ERR_INVALID)
+			die("pages/%s: %s", path, err_text(e));
+	}
+	err e = page_compile_link(&c);
+	if (failed(e) && c.diagnostic_count)
+		print_diagnostics(&c);
+	if (failed(e))
+		die("pages: %s", err_text(e));
+	struct text_sink t;
+	text_sink_open(&t);
+	page_emit_header(&c, &t.sink);
+	text_sink_save(&t, app, "pages.h");
+	text_sink_open(&t);
+	page_emit_c(&c, &t.sink);
+	text_sink_save(&t, app, "pages.c");
+}
+
+static void generate_assets(const struct app_folder *app, struct arena *arena)
+{
+	struct page_assets assets;
+	struct slice types = {0};
+	if (file_exists("/etc/mime.types"))
+		types = file_read("/etc/mime.types");
+	page_assets_init(&assets, arena, types);
+	for (size_t i = 0; i < app->assets.count; i++) {
+		char *file = format("%s/static/%s", app->dir, app->assets.item[i]);
+		err e = page_asset_describe(&assets, slice_from_cstr(format("/%s", app->assets.item[i])),
+			slice_from_cstr(file), file_read(file), false);
+		if (failed(e))
+			die("static/%s: %s", app->assets.item[i], err_text(e));
+	}
+	struct text_sink t;
+	text_sink_open(&t);
+	page_assets_emit_c(&assets, SLICE("app_assets"), &t.sink);
+	text_sink_save(&t, app, "assets.c");
+	text_sink_open(&t);
+	page_assets_emit_asm(&assets, SLICE("app_assets"), &t.sink);
+	text_sink_save(&t, app, "assets_data.S");
+}
+
+/* A C string literal, whatever the bytes are. */
+static void write_literal(FILE *out, struct slice s)
+{
+	fputc('"', out);
+	for (size_t i = 0; i < s.len; i++) {
+		uint8_t c = s.ptr[i];
+		if (c == '\n')
+			fputs("\\n\"\n\t\t\"", out);
+		else if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", c);
+		else if (c < 0x20 || c >= 0x7f || c == '?')
+			fprintf(out, "\\%03o", c);
+		else
+			fputc(c, out);
+	}
+	fputc('"', out);
+}
+
+/* The number at the start of "012-name.sql". */
+static unsigned migration_number(const char *path)
+{
+	char *end;
+	unsigned long n = strtoul(path, &end, 10);
+	if (end == path || *end != '-' || n == 0 || n > 999999 || strchr(path, '/')
+		|| !slice_ends_with(slice_from_cstr(path), SLICE(".sql")))
+		die("migrations/%s: a migration is called NUMBER-NAME.sql, like 001-entries.sql", path);
+	return (unsigned)n;
+}
+
+static void generate_migrations(const struct app_folder *app)
+{
+	struct text_sink t;
+	unsigned last = 0;
+	text_sink_open(&t);
+	fputs("#include <app/database.h>\n\n"
+	      "static const struct sql_migration migrations[] = {\n", t.file);
+	for (size_t i = 0; i < app->migrations.count; i++) {
+		const char *path = app->migrations.item[i];
+		unsigned number = migration_number(path);
+		if (number <= last)
+			die("migrations/%s: number %u comes after number %u", path, number, last);
+		last = number;
+		fprintf(t.file, "\t{%u, \"%s\",\n\t\t", number, path);
+		write_literal(t.file, file_read(format("%s/migrations/%s", app->dir, path)));
+		fputs("},\n", t.file);
+	}
+	fprintf(t.file, "};\n\nextern const struct app_database app_database;\n"
+		"const struct app_database app_database = {migrations, %zu, &app_database_sqlite};\n",
+		app->migrations.count);
+	text_sink_save(&t, app, "database.c");
+}
+
+static void generate_manifest(const struct app_folder *app)
+{
+	struct text_sink t;
+	text_sink_open(&t);
+	fputs("#include <app/manifest.h>\n\n", t.file);
+	if (app->assets.count)
+		fputs("extern const struct page_asset_table app_assets;\n", t.file);
+	if (app->migrations.count)
+		fputs("extern const struct app_database app_database;\n", t.file);
+	if (!app->sources.count)
+		fputs("const struct app_route app_routes[1];\nconst size_t app_route_count = 0;\n", t.file);
+	fprintf(t.file, "\nconst struct app_manifest app_manifest = {\n\t\"%s\",\n\tapp_routes,\n"
+		"\t&app_route_count,\n\t%s,\n\t%s,\n};\n", app->name,
+		app->assets.count ? "&app_assets" : "0", app->migrations.count ? "&app_database" : "0");
+	text_sink_save(&t, app, "manifest.c");
+}
+
+void app_generate(const struct app_folder *app, struct strings *sources)
+{
+	struct arena arena;
+	make_directories(app->out);
+	arena_init(&arena, must_alloc(ARENA_SIZE), ARENA_SIZE, NULL, 0);
+	generate_pages(app, &arena);
+	strings_add(sources, "pages.c");
+	if (app->assets.count) {
+		generate_assets(app, &arena);
+		strings_add(sources, "assets.c");
+		strings_add(sources, "assets_data.S");
+	}
+	if (app->migrations.count) {
+		generate_migrations(app);
+		strings_add(sources, "database.c");
+	}
+	generate_manifest(app);
+	strings_add(sources, "manifest.c");
+}

@@ -1,0 +1,121 @@
+# What the scripts of e2e/ share. Source it from the repository's root:
+#
+#	. e2e/lib.sh
+#	boot examples/hello --machine q35     # in the background; sets $url, $guest (its pid), $log
+#	check "it answers" curl -fsS "$url/"
+#	stop                                  # the power button; $status is how it ended
+#
+# Everything that was started is ended when the script ends.
+set -u
+export LC_ALL=C
+WORK=build/e2e/$(basename "$0" .sh)
+mkdir -p "$WORK"
+failed=0
+guest='' url='' log='' status=0
+PORT_BASE=${PORT_BASE:-$((20000 + $$ % 20000))}
+
+ok() { echo "ok - $1"; }
+bad() {
+	failed=1
+	echo "not ok - $1"
+}
+skip() { echo "ok - $1 # skip $2"; }
+# check NAME COMMAND...: the command's output is shown only when it fails.
+check() {
+	check_name=$1
+	shift
+	if "$@" >"$WORK/check.out" 2>&1; then
+		ok "$check_name"
+	else
+		sed 's/^/#   /' "$WORK/check.out" | tail -n 15
+		bad "$check_name"
+	fi
+}
+# expect NAME VALUE COMMAND...: the command prints just VALUE.
+expect() {
+	expect_name=$1 expect_value=$2
+	shift 2
+	got=$("$@" 2>&1)
+	if [ "$got" = "$expect_value" ]; then
+		ok "$expect_name"
+	else
+		echo "# expected: $expect_value"
+		echo "# got:      $got" | head -n 5
+		bad "$expect_name"
+	fi
+}
+# says NAME PATTERN FILE
+says() {
+	if grep -q -e "$2" "$3"; then
+		ok "$1"
+	else
+		tail -n 8 "$3" | sed 's/^/#   /'
+		bad "$1"
+	fi
+}
+
+free_port() {
+	while :; do
+		PORT_BASE=$((PORT_BASE + 1))
+		ss -Hltn "sport = :$PORT_BASE" 2>/dev/null | grep -q . || break
+	done
+	port=$PORT_BASE
+}
+
+# boot DIR [OPTION...]: false when it does not come up.
+boot() {
+	free_port
+	url=http://127.0.0.1:$port
+	log=$WORK/guest.$port.log
+	./ingot run "$1" --accel tcg --port "$port" $(shift; echo "$@") >"$log" 2>&1 &
+	guest=$!
+	boot_wait
+}
+
+boot_wait() {
+	i=0
+	while [ $i -lt 600 ]; do
+		grep -q '^listening on ' "$log" && return 0
+		kill -0 "$guest" 2>/dev/null || return 1
+		sleep 0.05
+		i=$((i + 1))
+	done
+	return 1
+}
+
+# stop: the power button, and waits; $status is the exit status.
+stop() {
+	[ -n "$guest" ] || return 0
+	kill -TERM "$guest" 2>/dev/null
+	wait "$guest"
+	status=$?
+	guest=''
+}
+
+# cut: the power is cut: QEMU is killed with no warning.
+cut() {
+	[ -n "$guest" ] || return 0
+	qemu=$(pgrep -P "$guest" -f qemu-system)
+	[ -z "$qemu" ] || kill -KILL $qemu
+	wait "$guest" 2>/dev/null
+	status=$?
+	guest=''
+}
+
+cleanup() {
+	[ -z "$guest" ] || cut
+	command -v teardown >/dev/null 2>&1 && teardown
+	return 0
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# Signs a guestbook as a browser does: fetches the page, keeps the cookie, sends the token.
+# sign URL NAME MESSAGE: the status of the answer (303 when signed).
+sign() {
+	jar=$WORK/cookies.$$
+	rm -f "$jar"
+	token=$(curl -fsS --max-time 20 -c "$jar" "$1/" | sed -n 's/.*name="csrf" value="\([0-9a-f]*\)".*/\1/p' | head -n 1)
+	curl -sS --max-time 20 -o "$WORK/sign.out" -w '%{http_code}' -b "$jar" --data-urlencode "csrf=$token" \
+		--data-urlencode "name=$2" --data-urlencode "message=$3" "$1/sign"
+}

@@ -1,0 +1,77 @@
+/* A guestbook: a list with paging, and a form to sign it. */
+#include <ingot.h>
+#include "pages.h"
+
+enum {
+	ENTRIES_ON_A_PAGE = 10,
+	NAME_LENGTH_MAX = 60,
+	MESSAGE_LENGTH_MAX = 1000,
+};
+
+/* Fills in the entries older than number `before`, and where the page goes on. */
+static void add_entries(struct request *req, struct page_value *data, int64_t before)
+{
+	size_t shown = db_rows_into(req, data, "entries",
+		"SELECT id, name, message, strftime('%Y-%m-%dT%H:%MZ', signed_at, 'unixepoch') AS iso,"
+		" strftime('%d.%m.%Y, %H:%M', signed_at, 'unixepoch') AS date"
+		" FROM entry WHERE id < ? ORDER BY id DESC LIMIT ?",
+		before, ENTRIES_ON_A_PAGE);
+	struct db_rows *older = db_query(req,
+		"SELECT min(id) FROM (SELECT id FROM entry WHERE id < ? ORDER BY id DESC LIMIT ?)"
+		" HAVING min(id) > (SELECT min(id) FROM entry)",
+		before, ENTRIES_ON_A_PAGE);
+	if (db_next(older))
+		page_set_int(data, "older", db_int(older, 0));
+	db_end(older);
+	page_set_bool(data, "newer", before != INT64_MAX);
+	page_set_bool(data, "empty", shown == 0);
+}
+
+static void show_page(struct request *req, int status, int64_t before, struct page_value *data)
+{
+	form_protect(req, data);
+	add_entries(req, data, before);
+	reply_page(req, status, PAGE(guestbook), data);
+}
+
+static void show_entries(struct request *req)
+{
+	int64_t before = request_query_int(req, "before", 1, INT64_MAX, INT64_MAX);
+	show_page(req, 200, before, page_data(req));
+}
+
+/* What is wrong with an entry, in words for its writer; NULL when nothing is. */
+static const char *entry_problem(struct slice name, struct slice message)
+{
+	if (name.len == 0)
+		return "Please tell us your name.";
+	if (text_length(name) > NAME_LENGTH_MAX)
+		return "That name is too long: 60 characters at most, please.";
+	if (message.len == 0)
+		return "Please write a few words.";
+	if (text_length(message) > MESSAGE_LENGTH_MAX)
+		return "That message is too long: 1,000 characters at most, please.";
+	return NULL;
+}
+
+static void sign(struct request *req)
+{
+	if (!form_open(req))
+		return;
+	struct slice name = form_text(req, "name");
+	struct slice message = form_text(req, "message");
+	const char *problem = entry_problem(name, message);
+	if (problem) {
+		struct page_value *data = page_data(req);
+		page_set_text(data, "problem", slice_from_cstr(problem));
+		page_set_text(data, "name", name);
+		page_set_text(data, "message", message);
+		show_page(req, 422, INT64_MAX, data);
+		return;
+	}
+	db_run(req, "INSERT INTO entry (name, message, signed_at) VALUES (?, ?, ?)", name, message,
+		request_time(req));
+	reply_redirect(req, "/");
+}
+
+APP_ROUTES(GET("/", show_entries), POST("/sign", sign))

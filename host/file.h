@@ -1,0 +1,21 @@
+/* A file as block device. */
+#ifndef HOST_FILE_H
+#define HOST_FILE_H
+
+#include <base/cursor.h>
+#include <platform/block.h>
+
+struct file {
+	struct block_device device;
+	int fd;
+	struct list submitted, kicked;
+	uint32_t in_flight, kicked_count; /* all of both lists; of `kicked` */
+};
+
+/* `size`: for a file that is missing or empty. See host_create for the errors. */
+MUST_USE err file_open(struct file *f, const char *path, uint64_t size, struct writer *why);
+void file_close(struct file *f);
+/* Whether poll would complete something. */
+bool file_has_work(const struct file *f);
+
+#endif

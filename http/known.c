@@ -1,0 +1,48 @@
+#include "known.h"
+
+/* A row of each table is checked against the other by parse_test: every name finds itself. */
+const uint8_t http_known_slot[64] = {
+	[24] = HTTP_HOST + 1,
+	[4] = HTTP_CONNECTION + 1,
+	[2] = HTTP_CONTENT_LENGTH + 1,
+	[8] = HTTP_TRANSFER_ENCODING + 1,
+	[14] = HTTP_EXPECT + 1,
+	[20] = HTTP_IF_MATCH + 1,
+	[25] = HTTP_IF_NONE_MATCH + 1,
+	[26] = HTTP_IF_MODIFIED_SINCE + 1,
+	[28] = HTTP_IF_UNMODIFIED_SINCE + 1,
+	[17] = HTTP_IF_RANGE + 1,
+	[50] = HTTP_RANGE + 1,
+	[62] = HTTP_ACCEPT + 1,
+	[58] = HTTP_ACCEPT_ENCODING + 1,
+	[61] = HTTP_CONTENT_TYPE + 1,
+	[55] = HTTP_COOKIE + 1,
+	[48] = HTTP_ORIGIN + 1,
+	[1] = HTTP_REFERER + 1,
+	[18] = HTTP_USER_AGENT + 1,
+	[63] = HTTP_AUTHORIZATION + 1,
+	[0] = HTTP_UPGRADE + 1,
+};
+
+const struct slice http_known_name[HTTP_KNOWN_COUNT] = {
+	[HTTP_HOST] = SLICE_INIT("host"),
+	[HTTP_CONNECTION] = SLICE_INIT("connection"),
+	[HTTP_CONTENT_LENGTH] = SLICE_INIT("content-length"),
+	[HTTP_TRANSFER_ENCODING] = SLICE_INIT("transfer-encoding"),
+	[HTTP_EXPECT] = SLICE_INIT("expect"),
+	[HTTP_IF_MATCH] = SLICE_INIT("if-match"),
+	[HTTP_IF_NONE_MATCH] = SLICE_INIT("if-none-match"),
+	[HTTP_IF_MODIFIED_SINCE] = SLICE_INIT("if-modified-since"),
+	[HTTP_IF_UNMODIFIED_SINCE] = SLICE_INIT("if-unmodified-since"),
+	[HTTP_IF_RANGE] = SLICE_INIT("if-range"),
+	[HTTP_RANGE] = SLICE_INIT("range"),
+	[HTTP_ACCEPT] = SLICE_INIT("accept"),
+	[HTTP_ACCEPT_ENCODING] = SLICE_INIT("accept-encoding"),
+	[HTTP_CONTENT_TYPE] = SLICE_INIT("content-type"),
+	[HTTP_COOKIE] = SLICE_INIT("cookie"),
+	[HTTP_ORIGIN] = SLICE_INIT("origin"),
+	[HTTP_REFERER] = SLICE_INIT("referer"),
+	[HTTP_USER_AGENT] = SLICE_INIT("user-agent"),
+	[HTTP_AUTHORIZATION] = SLICE_INIT("authorization"),
+	[HTTP_UPGRADE] = SLICE_INIT("upgrade"),
+};

@@ -1,0 +1,360 @@
+/* The head parser.
+ *
+ *   START -> METHOD -> TARGET -> VERSION -> LINE -> NAME -> BLANK -> VALUE -+
+ *                                            ^  \-> DONE                    |
+ *                                            +------------------------------+
+ *
+ * Invariants:
+ *  1. p->pos bytes have been looked at and will not be again (but for at most the 9 bytes of an
+ *     incomplete version, and a CR whose LF has not come).
+ *  2. What happens depends on the bytes alone, never on where a call's input ended: input behind
+ *     p->limit does not exist for the parser, and a phase that lacks bytes returns HTTP_MORE.
+ *  3. Views in the request lie in p->base[0 .. p->pos) or in the arena. When the input moves they
+ *     move along. */
+#include <http/parse.h>
+
+#include <string.h>
+#include <base/bytes.h>
+
+#include "bytes.h"
+#include "known.h"
+#include "scan.h"
+#include "target.h"
+
+enum phase {
+	PHASE_START,
+	PHASE_METHOD,
+	PHASE_TARGET,
+	PHASE_VERSION,
+	PHASE_LINE,
+	PHASE_NAME,
+	PHASE_BLANK,
+	PHASE_VALUE,
+	PHASE_DONE,
+	PHASE_FAILED,
+};
+
+void http_parser_init(struct http_parser *p, struct arena *arena, uint32_t head_bytes_max)
+{
+	*p = (struct http_parser){.arena = arena, .limit = head_bytes_max, .phase = PHASE_START};
+}
+
+static COLD enum http_parse_result fail(struct http_parser *p, unsigned status)
+{
+	p->phase = PHASE_FAILED;
+	p->status = (uint16_t)status;
+	return HTTP_FAILED;
+}
+
+static inline enum http_parse_result more(struct http_parser *p, enum phase phase, const uint8_t *at)
+{
+	p->phase = (uint8_t)phase;
+	p->pos = (uint32_t)(at - p->base);
+	return HTTP_MORE;
+}
+
+static enum http_method method_find(struct slice name)
+{
+	for (unsigned m = 0; m < HTTP_METHOD_COUNT; m++)
+		if (slice_eq(http_method_name((enum http_method)m), name))
+			return (enum http_method)m;
+	return HTTP_METHOD_COUNT;
+}
+
+/* RFC 9112 section 2.3. *status 0: HTTP/1.x. */
+static uint8_t version_parse(const uint8_t *v, unsigned *status)
+{
+	*status = 0;
+	if (LIKELY(load_le64(v) == 0x312e312f50545448u)) /* "HTTP/1.1" */
+		return 1;
+	if (memcmp(v, "HTTP/", 5) != 0 || !byte_is_digit(v[5]) || v[6] != '.' || !byte_is_digit(v[7]))
+		*status = 400;
+	else if (v[5] != '1')
+		*status = 505;
+	return v[7] != '0';
+}
+
+static enum http_parse_result parse_version(struct http_parser *p, const uint8_t *end,
+	struct http_request *req)
+{
+	const uint8_t *at = p->base + p->pos;
+	unsigned status;
+	if (end - at < 10)
+		return more(p, PHASE_VERSION, at);
+	req->version_minor = version_parse(at, &status);
+	if (at[8] != '\r' || at[9] != '\n')
+		status = 400;
+	if (status)
+		return fail(p, status);
+	p->pos += 10;
+	p->phase = PHASE_LINE;
+	return HTTP_DONE;
+}
+
+static enum http_parse_result parse_target(struct http_parser *p, const uint8_t *end,
+	struct http_request *req)
+{
+	const uint8_t *at = p->base + p->pos, *start = p->base + p->mark;
+	uint8_t class = 0, seen = 0;
+	for (;;) {
+		while (at < end && !((class = http_byte_class[*at]) & BYTE_END)) {
+			seen |= class;
+			at++;
+		}
+		if (!p->question)
+			p->seen |= seen;
+		if (at == end)
+			return more(p, PHASE_TARGET, at);
+		if (*at != '?')
+			break;
+		if (!p->question)
+			p->question = (uint32_t)(at - p->base);
+		at++;
+	}
+	if (*at != ' ' || at == start || (p->seen & BYTE_PATH_BAD))
+		return fail(p, 400);
+	req->target = slice_of(start, (size_t)(at - start));
+	size_t question = p->question ? p->question - p->mark : req->target.len;
+	unsigned status = 0;
+	/* An unknown method (CONNECT, too) may have a target of its own kind: 501 in the end. */
+	if (req->method != HTTP_METHOD_COUNT)
+		status = http_target_resolve(req, question, p->seen & BYTE_PERCENT, p->arena);
+	if (status)
+		return fail(p, status);
+	p->pos = (uint32_t)(at + 1 - p->base);
+	return parse_version(p, end, req);
+}
+
+static enum http_parse_result parse_method(struct http_parser *p, const uint8_t *end,
+	struct http_request *req)
+{
+	const uint8_t *at = p->base + p->pos;
+	while (at < end && byte_is(*at, BYTE_TOKEN))
+		at++;
+	if (at == end)
+		return more(p, PHASE_METHOD, at);
+	req->method_name = slice_of(p->base + p->mark, (size_t)(at - p->base) - p->mark);
+	if (*at != ' ' || req->method_name.len == 0)
+		return fail(p, 400);
+	req->method = method_find(req->method_name);
+	p->pos = p->mark = (uint32_t)(at + 1 - p->base);
+	return parse_target(p, end, req);
+}
+
+/* RFC 9112 section 2.2: an empty line before the request line is ignored; one, here. */
+static enum http_parse_result parse_start(struct http_parser *p, const uint8_t *end,
+	struct http_request *req)
+{
+	const uint8_t *at = p->base + p->pos;
+	if (at == end)
+		return more(p, PHASE_START, at);
+	if (*at == '\r' && !p->skipped_line) {
+		if (end - at < 2)
+			return more(p, PHASE_START, at);
+		if (at[1] != '\n')
+			return fail(p, 400);
+		p->skipped_line = true;
+		p->pos += 2;
+	}
+	p->mark = p->pos;
+	return parse_method(p, end, req);
+}
+
+/* The parts of a field lie at p->mark (name), p->colon and p->value; its line ends at `at`. */
+static inline void field_finish(struct http_parser *p, const uint8_t *at, struct http_request *req)
+{
+	struct http_header *h = &req->header[req->header_count++];
+	const uint8_t *value = p->base + p->value;
+	while (at > value && (at[-1] == ' ' || at[-1] == '\t'))
+		at--;
+	h->name = slice_of(p->base + p->mark, p->colon - p->mark);
+	h->value = slice_of(value, (size_t)(at - value));
+	unsigned known = known_find(h->name);
+	if (known) {
+		if (req->known[known - 1])
+			req->known_repeated |= 1u << (known - 1);
+		else
+			req->known[known - 1] = (uint8_t)req->header_count;
+	}
+}
+
+static enum http_parse_result parse_fields(struct http_parser *p, const uint8_t *end,
+	struct http_request *req)
+{
+	const uint8_t *base = p->base, *at = base + p->pos;
+	unsigned phase = p->phase;
+	for (;; phase = PHASE_LINE) {
+		switch (phase) {
+		case PHASE_LINE:
+			if (UNLIKELY(at == end))
+				return more(p, PHASE_LINE, at);
+			if (*at == '\r') {
+				if (end - at < 2)
+					return more(p, PHASE_LINE, at);
+				if (at[1] != '\n')
+					return fail(p, 400);
+				p->pos = (uint32_t)(at + 2 - base);
+				return HTTP_DONE;
+			}
+			if (UNLIKELY(req->header_count == HTTP_HEADERS_MAX))
+				return fail(p, 431);
+			p->mark = (uint32_t)(at - base);
+			__attribute__((fallthrough));
+		case PHASE_NAME:
+			at = scan_name(at, end);
+			while (at < end && UNLIKELY(*at != ':') && byte_is(*at, BYTE_TOKEN))
+				at = scan_name(at + 1, end);
+			if (UNLIKELY(at == end))
+				return more(p, PHASE_NAME, at);
+			p->colon = (uint32_t)(at - base);
+			/* A blank first is obs-fold, a blank before the colon request smuggling. */
+			if (UNLIKELY(*at != ':' || p->colon == p->mark))
+				return fail(p, 400);
+			at++;
+			__attribute__((fallthrough));
+		case PHASE_BLANK:
+			while (at < end && (*at == ' ' || *at == '\t'))
+				at++;
+			if (UNLIKELY(at == end))
+				return more(p, PHASE_BLANK, at);
+			p->value = (uint32_t)(at - base);
+			__attribute__((fallthrough));
+		default: /* PHASE_VALUE */
+			at = scan_value(at, end);
+			while (at < end && UNLIKELY(*at == '\t'))
+				at = scan_value(at + 1, end);
+			if (UNLIKELY(end - at < 2)) {
+				if (at < end && *at != '\r')
+					return fail(p, 400);
+				return more(p, PHASE_VALUE, at);
+			}
+			if (UNLIKELY(at[0] != '\r' || at[1] != '\n'))
+				return fail(p, 400);
+			field_finish(p, at, req);
+			at += 2;
+		}
+	}
+}
+
+/* RFC 9112 section 6: how the body is framed. 0, or the status to refuse with. */
+static unsigned framing_resolve(struct http_request *req)
+{
+	const uint32_t either = 1u << HTTP_CONTENT_LENGTH | 1u << HTTP_TRANSFER_ENCODING;
+	bool length = req->known[HTTP_CONTENT_LENGTH], coded = req->known[HTTP_TRANSFER_ENCODING];
+	if (LIKELY(!length && !coded))
+		return 0;
+	if ((length && coded) || (req->known_repeated & either) || (coded && req->version_minor == 0))
+		return 400;
+	if (length) {
+		struct slice value = http_request_known(req, HTTP_CONTENT_LENGTH);
+		if (!slice_to_u64(value, &req->content_length) || req->content_length > INT64_MAX)
+			return 400;
+		req->framing = req->content_length ? HTTP_BODY_LENGTH : HTTP_BODY_NONE;
+		return 0;
+	}
+	struct slice codings = http_request_known(req, HTTP_TRANSFER_ENCODING), coding;
+	unsigned chunked = 0, others = 0;
+	bool final = false;
+	for (size_t at = 0; http_list_next(codings, &at, &coding);) {
+		if (!coding.len)
+			return 400;
+		final = slice_eq_nocase(coding, SLICE("chunked"));
+		*(final ? &chunked : &others) += 1;
+	}
+	if (!final || chunked != 1)
+		return 400;
+	req->framing = HTTP_BODY_CHUNKED;
+	return others ? 501 : 0;
+}
+
+static unsigned host_resolve(struct http_request *req)
+{
+	struct slice host = http_request_known(req, HTTP_HOST);
+	if (req->known_repeated & 1u << HTTP_HOST)
+		return 400;
+	if (!host.ptr)
+		return req->version_minor ? 400 : 0;
+	if (!http_authority_is_valid(host))
+		return 400;
+	if (!req->host.ptr) /* RFC 9112 section 3.2.2: absolute-form overrides */
+		req->host = host;
+	return 0;
+}
+
+static unsigned expect_resolve(struct http_request *req)
+{
+	struct slice expect = http_request_known(req, HTTP_EXPECT);
+	if (LIKELY(!expect.ptr) || req->version_minor == 0)
+		return 0;
+	if ((req->known_repeated & 1u << HTTP_EXPECT) || !slice_eq_nocase(expect, SLICE("100-continue")))
+		return 417;
+	req->expect_continue = req->framing != HTTP_BODY_NONE;
+	return 0;
+}
+
+static bool persistence(const struct http_request *req)
+{
+	if (!req->known[HTTP_CONNECTION])
+		return req->version_minor == 1;
+	/* The one value that browsers send. */
+	if (!(req->known_repeated & 1u << HTTP_CONNECTION)
+		&& slice_eq(http_request_known(req, HTTP_CONNECTION), SLICE("keep-alive")))
+		return true;
+	if (http_request_lists(req, SLICE("connection"), SLICE("close")))
+		return false;
+	return req->version_minor == 1
+		|| http_request_lists(req, SLICE("connection"), SLICE("keep-alive"));
+}
+
+static enum http_parse_result finish(struct http_parser *p, struct http_request *req)
+{
+	unsigned status = host_resolve(req);
+	if (!status)
+		status = framing_resolve(req);
+	if (!status)
+		status = expect_resolve(req);
+	if (!status && req->method == HTTP_METHOD_COUNT)
+		status = 501;
+	if (status)
+		return fail(p, status);
+	req->keep_alive = persistence(req);
+	p->head_len = p->pos;
+	p->phase = PHASE_DONE;
+	return HTTP_DONE;
+}
+
+enum http_parse_result http_parse_request(struct http_parser *p, struct slice input,
+	struct http_request *req)
+{
+	enum http_parse_result result = HTTP_DONE;
+	if (UNLIKELY(p->phase >= PHASE_DONE))
+		return p->phase == PHASE_DONE ? HTTP_DONE : HTTP_FAILED;
+	/* Fewer bytes than before are a part of what has been looked at. */
+	if (!input.len || input.len < p->pos)
+		return HTTP_MORE;
+	if (!p->base)
+		memset(req, 0, offsetof(struct http_request, header));
+	else if (p->base != input.ptr)
+		http_request_rebase(req, p->base, p->pos, input.ptr);
+	p->base = input.ptr;
+	const uint8_t *end = input.ptr + (input.len < p->limit ? input.len : p->limit);
+	switch ((enum phase)p->phase) {
+	case PHASE_START: result = parse_start(p, end, req); break;
+	case PHASE_METHOD: result = parse_method(p, end, req); break;
+	case PHASE_TARGET: result = parse_target(p, end, req); break;
+	case PHASE_VERSION: result = parse_version(p, end, req); break;
+	case PHASE_LINE:
+	case PHASE_NAME:
+	case PHASE_BLANK:
+	case PHASE_VALUE:
+	case PHASE_DONE:
+	case PHASE_FAILED: break;
+	}
+	if (result == HTTP_DONE)
+		result = parse_fields(p, end, req);
+	if (LIKELY(result == HTTP_DONE))
+		return finish(p, req);
+	if (result == HTTP_MORE && input.len >= p->limit)
+		return fail(p, p->phase <= PHASE_TARGET ? 414 : 431);
+	return result;
+}

@@ -1,0 +1,234 @@
+/* The engine's state, private to net/.
+ *
+ * Layers, each a file: net.c (life, frames in and out), arp.c (neighbours), ip4.c, icmp4.c, udp.c, dhcp.c,
+ * tcp.c (demultiplexing and the API), tcp_syn.c (half-open, cookies), tcp_time_wait.c, tcp_input.c,
+ * tcp_receive.c (receive and reassembly queues), tcp_output.c, tcp_recovery.c (loss, congestion),
+ * tcp_timer.c.
+ *
+ * Sending is pulled: whoever wants to send stands in a list (a connection in `tx_ready`, a finished frame
+ * in `out`), and a connection's segment is built only when net_output asks for it. So one frame carries
+ * all that has piled up, and nothing is built that the device cannot take.
+ *
+ * IPv4 addresses and ports in here are in host order, except in struct tcp_key. */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include <base/assert.h>
+#include <base/bytes.h>
+#include <base/hash.h>
+#include <base/pool.h>
+#include <base/timer.h>
+#include <net/net.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
+
+#define ETHERNET_HEADER 14
+#define ETHERTYPE_IP4 0x0800
+#define ETHERTYPE_ARP 0x0806
+#define IP4_HEADER 20
+#define IP_PROTO_ICMP 1
+#define IP_PROTO_TCP 6
+#define IP_PROTO_UDP 17
+#define IP4_BROADCAST 0xffffffffu
+
+#define NEIGHBOR_QUEUE_MAX 4
+#define LISTENERS_MAX 16
+
+struct net_frame {
+	struct frame_tx tx; /* first: frames are cast back from it */
+	struct tcp_send *sends; /* the first one that it reads from, and how many in a row */
+	uint32_t send_count;
+	struct frame_rx *rx; /* an echo's payload lies here */
+	struct udp_datagram *datagram;
+};
+
+enum neighbor_state {
+	NEIGHBOR_FREE,
+	NEIGHBOR_INCOMPLETE, /* asked, no answer yet */
+	NEIGHBOR_REACHABLE,
+	NEIGHBOR_STALE,      /* usable; the next use asks again */
+	NEIGHBOR_PROBING,    /* usable; asked again */
+};
+
+struct neighbor {
+	uint32_t ip;
+	enum neighbor_state state;
+	uint8_t mac[6];
+	uint8_t tries;
+	uint8_t queued;
+	uint32_t generation; /* grows when the entry comes to mean something else */
+	uint64_t used_ns;
+	struct list queue;   /* frames that wait for the answer */
+	struct list waiting; /* connections that do */
+	struct timer timer;
+	struct net *net;
+};
+
+/* Where to send frames for an address: an entry of the neighbour table at one of its generations. */
+struct ip4_hop {
+	struct neighbor *neighbor;
+	uint32_t generation;
+};
+
+/* A received packet after the IPv4 layer: `payload` is the part in the first buffer, `total` counts the
+ * bytes with those in fragments of the frame (mergeable buffers). */
+struct ip4_packet {
+	struct frame_rx *frame;
+	const uint8_t *header;
+	uint32_t header_len;
+	uint32_t source, destination;
+	struct slice payload;
+	uint32_t total;
+	bool broadcast; /* not sent to us alone, on whichever layer */
+};
+
+/* Allows `burst` events at once and one more every `interval_ns`. */
+struct rate_limit {
+	uint64_t full_at_ns; /* when the bucket would be full again */
+};
+
+struct tcp_listener {
+	uint16_t port; /* 0: unused */
+	uint32_t connections, connections_max;
+};
+
+enum dhcp_state {
+	DHCP_OFF,
+	DHCP_INIT,
+	DHCP_SELECTING,
+	DHCP_REQUESTING,
+	DHCP_BOUND,
+	DHCP_RENEWING,
+	DHCP_REBINDING,
+	DHCP_REBOOTING, /* the link came back: is the lease still good here? */
+};
+
+#define DHCP_MESSAGE_MAX 548
+
+struct dhcp {
+	enum dhcp_state state;
+	uint32_t xid, tries;
+	uint32_t offered, server;
+	uint64_t started_ns, t1_ns, t2_ns, expiry_ns;
+	struct timer timer;
+	struct udp_socket socket;
+	struct udp_datagram datagram;
+	bool sending; /* datagram and message are at the device */
+	uint8_t message[DHCP_MESSAGE_MAX];
+};
+
+struct net {
+	/* Settings, fixed after net_init. */
+	uint8_t mac[6];
+	uint16_t mtu;
+	bool tx_checksum, tx_tso4;
+	uint32_t tx_segments_max, rx_frames_max, receive_window, neighbors_max, time_wait_max;
+	uint64_t time_wait_ns, fin_wait_2_ns, user_timeout_ns, keepalive_idle_ns, keepalive_interval_ns;
+	struct random *random;
+	uint8_t host_name[64];
+	uint8_t host_name_len;
+	uint8_t receive_scale; /* window scale that we offer */
+
+	uint64_t now_ns;
+	struct timer_wheel timers;
+	struct list out;      /* net_frame.tx.link: complete, next to leave */
+	struct list tx_ready; /* tcp_conn.tx_link */
+	struct list events;   /* tcp_conn.event_link */
+	struct pool frames;
+
+	/* IPv4 */
+	struct net_ipv4 ipv4;
+	uint16_t ip_id;
+	struct neighbor *neighbors; /* neighbors_max, found by hash and a short probe */
+	struct rate_limit echo_limit, unreachable_limit;
+	uint32_t announcements; /* gratuitous ARPs still to be sent */
+	struct timer announce_timer;
+	uint64_t defended_ns;
+	struct dhcp dhcp;
+	struct list udp_sockets;
+
+	/* TCP */
+	struct hash_key hash_key, isn_key, cookie_key, ts_key;
+	struct pool conns, syns, time_waits;
+	uint32_t hash_mask; /* all three tables have hash_mask + 1 slots */
+	struct tcp_conn **conn_table;
+	struct tcp_syn **syn_table;
+	struct tcp_time_wait **time_wait_table;
+	struct list time_wait_list; /* oldest first */
+	struct timer time_wait_timer;
+	struct list ooo_conns;      /* those that hold segments out of order, tcp_conn.ooo_link */
+	uint32_t rx_frames_held;
+	uint64_t cookies_until_ns;  /* acknowledgements may carry a cookie until then */
+	struct tcp_listener listener[LISTENERS_MAX];
+
+	struct net_counters counters;
+};
+
+/* net.c */
+/* NULL when all are at the device. */
+struct net_frame *frame_get(struct net *net);
+void frame_put(struct net *net, struct net_frame *f);
+bool rate_limit_pass(struct rate_limit *r, uint64_t now_ns, uint64_t interval_ns, uint32_t burst);
+
+/* arp.c */
+void arp_init(struct net *net);
+void arp_input(struct net *net, struct slice packet);
+/* The entry for an on-link address, made when there is none; NULL when the table is full of unanswered
+ * questions. */
+struct neighbor *neighbor_lookup(struct net *net, uint32_t ip);
+/* True when frames may be sent to it (asks again in the background when it is stale). */
+bool neighbor_usable(struct net *net, struct neighbor *n);
+/* Sends the frame, whose Ethernet header wants its destination, now or when the answer comes. */
+void neighbor_send(struct net *net, struct neighbor *n, struct net_frame *f);
+/* Announces our address some times (RFC 5227). */
+void arp_announce(struct net *net);
+void arp_flush(struct net *net);
+
+/* ip4.c */
+void ip4_input(struct net *net, struct frame_rx *frame, bool broadcast);
+bool ip4_is_own(const struct net *net, uint32_t ip);
+/* The on-link address to which packets for `ip` go; false: none. */
+bool ip4_route(const struct net *net, uint32_t ip, uint32_t *next_hop);
+/* The sum of the pseudo-header without the length. */
+uint64_t ip4_pseudo_sum(uint32_t source, uint32_t destination, uint8_t protocol);
+/* Writes Ethernet and IPv4 headers in front of `transport_len` header bytes and payload that the caller
+ * has set, and sends. Consumes the frame. */
+void ip4_send(struct net *net, struct net_frame *f, uint32_t source, uint32_t destination,
+	uint8_t protocol);
+/* Where the transport header goes in a frame for ip4_send. */
+static inline uint8_t *ip4_transport(struct net_frame *f)
+{
+	return f->tx.header + FRAME_TX_HEADROOM + ETHERNET_HEADER + IP4_HEADER;
+}
+void ip4_configure(struct net *net, const struct net_ipv4 *ipv4);
+static inline uint64_t ip4_sum_addresses(uint64_t addresses)
+{
+	return (addresses & 0xffffffff) + (addresses >> 32);
+}
+
+/* icmp4.c; true: the frame was kept */
+bool icmp4_input(struct net *net, const struct ip4_packet *p);
+void icmp4_port_unreachable(struct net *net, const struct ip4_packet *p);
+
+/* udp.c */
+void udp_input(struct net *net, const struct ip4_packet *p);
+uint64_t ip4_payload_sum(const struct ip4_packet *p);
+
+/* dhcp.c */
+void dhcp_init(struct net *net);
+void dhcp_start(struct net *net);
+void dhcp_link_up(struct net *net);
+
+/* tcp.c */
+bool tcp_input(struct net *net, const struct ip4_packet *p);
+void tcp_init(struct net *net);
+/* The next segment of any connection; NULL: none, or no frame. */
+struct net_frame *tcp_output_next(struct net *net);
+/* A frame has left the device. */
+void tcp_frame_done(struct net *net, struct tcp_send *first, uint32_t count);
+/* ICMP says that a packet of ours that began with these transport bytes did not arrive. */
+void tcp_icmp_error(struct net *net, uint32_t source, uint32_t destination, const uint8_t *transport,
+	uint8_t code, uint16_t mtu);
+
+#endif

@@ -1,0 +1,632 @@
+/* TCP: demultiplexing, life of connections, and the API of net/tcp.h.
+ *
+ * A segment is for (in this order) a connection, a TIME_WAIT entry, a half-open entry, or a listener; else
+ * it is answered with RST. All four are found by one keyed hash (SipHash), so that a peer cannot choose
+ * its ports to make a chain long.
+ *
+ * The states of RFC 9293, 3.3.2, and where they live:
+ *   LISTEN        struct tcp_listener
+ *   SYN_RECEIVED  struct tcp_syn, or nowhere at all (cookies); struct tcp_conn on simultaneous open
+ *   TIME_WAIT     struct tcp_time_wait
+ *   all others    struct tcp_conn */
+#include <net/tcp.h>
+
+#include "checksum.h"
+#include "tcp_conn.h"
+
+#define EPHEMERAL_FIRST 32768
+#define EPHEMERAL_COUNT 28232
+#define OPTIONS_TS_HEAD 0x0a080101u /* NOP NOP TS 10, as loaded */
+
+/* --- Keys and numbers ------------------------------------------------------------------------ */
+
+uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
+{
+	uint8_t bytes[12];
+	memcpy(bytes, &key->addresses, 8);
+	memcpy(bytes + 8, &key->ports, 4);
+	return (uint32_t)hash_sip13(net->hash_key, slice_of(bytes, sizeof bytes));
+}
+
+static uint32_t key_secret(struct hash_key secret, const struct tcp_key *key)
+{
+	uint8_t bytes[12];
+	memcpy(bytes, &key->addresses, 8);
+	memcpy(bytes + 8, &key->ports, 4);
+	return (uint32_t)hash_sip13(secret, slice_of(bytes, sizeof bytes));
+}
+
+/* RFC 6528: a clock of 4 us and a secret of the connection. */
+uint32_t tcp_initial_seq(const struct net *net, const struct tcp_key *key)
+{
+	return (uint32_t)(net->now_ns >> 12) + key_secret(net->isn_key, key);
+}
+
+/* The same for one pair of ends always, so that PAWS and RFC 6191 work from one connection to the next. */
+uint32_t tcp_ts_offset(const struct net *net, const struct tcp_key *key)
+{
+	return key_secret(net->ts_key, key);
+}
+
+static void key_draw(struct net *net, struct hash_key *key)
+{
+	key->k0 = random_u64(net->random);
+	key->k1 = random_u64(net->random);
+}
+
+void tcp_init(struct net *net)
+{
+	key_draw(net, &net->hash_key);
+	key_draw(net, &net->isn_key);
+	key_draw(net, &net->cookie_key);
+	key_draw(net, &net->ts_key);
+	list_init(&net->time_wait_list);
+	list_init(&net->ooo_conns);
+	timer_init(&net->time_wait_timer, tcp_time_wait_timer);
+}
+
+uint16_t tcp_own_mss(const struct net *net)
+{
+	return (uint16_t)(net->mtu - IP4_HEADER - TCP_HEADER);
+}
+
+struct tcp_conn *tcp_conn_find(const struct net *net, const struct tcp_key *key, uint32_t hash)
+{
+	struct tcp_conn *c = net->conn_table[hash & net->hash_mask];
+	while (c && !tcp_key_equal(&c->key, key))
+		c = c->hash_next;
+	return c;
+}
+
+struct tcp_listener *tcp_listener_find(struct net *net, uint16_t port)
+{
+	for (uint32_t i = 0; port && i < LISTENERS_MAX; i++) {
+		if (net->listener[i].port == port)
+			return &net->listener[i];
+	}
+	return NULL;
+}
+
+/* --- Connections ----------------------------------------------------------------------------- */
+
+struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_key *key, uint32_t hash)
+{
+	struct tcp_conn *c = pool_get(&net->conns);
+	if (!c)
+		return NULL;
+	memset(c, 0, sizeof *c);
+	c->net = net;
+	c->key = *key;
+	c->hash = hash;
+	list_init(&c->tx_link);
+	list_init(&c->event_link);
+	list_init(&c->rx);
+	list_init(&c->ooo);
+	list_init(&c->ooo_link);
+	timer_init(&c->timer, tcp_timer_fire);
+	c->rto_at = c->ack_at = TIMER_NEVER;
+	c->rto_ns = TCP_RTO_INITIAL_NS;
+	c->last_rx_ns = c->progress_ns = net->now_ns;
+	c->ts_offset = tcp_ts_offset(net, key);
+	c->quick_acks = 4;
+	struct tcp_conn **slot = &net->conn_table[hash & net->hash_mask];
+	c->hash_next = *slot;
+	*slot = c;
+	return c;
+}
+
+static void table_remove(struct tcp_conn *c)
+{
+	struct tcp_conn **at = &c->net->conn_table[c->hash & c->net->hash_mask];
+	while (*at != c)
+		at = &(*at)->hash_next;
+	*at = c->hash_next;
+}
+
+static uint64_t ns_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t peer_mss)
+{
+	struct net *net = c->net;
+	uint32_t mss = peer_mss ? peer_mss : 536, own = tcp_own_mss(net);
+	if (mss > own)
+		mss = own;
+	if (mss < 88) /* a peer cannot make us send a header for each byte */
+		mss = 88;
+	c->mss = c->ts_ok ? mss - TCP_TIMESTAMP_OPTION : mss;
+	c->snd_una = c->snd_nxt = c->snd_max = c->queue_end = (UINT64_C(1) << 32) + iss + 1;
+	c->recover = c->snd_una;
+	c->rcv_nxt = c->last_ack_sent = (UINT64_C(1) << 32) + irs + 1;
+	c->rcv_adv = c->rcv_nxt + (net->receive_window < 0xffff ? net->receive_window : 0xffff);
+	c->snd_wl1 = c->rcv_nxt - 1;
+	c->cursor = (struct tcp_cursor){.seq = c->snd_nxt};
+	c->ts_recent_ns = net->now_ns;
+	tcp_congestion_init(c);
+	tcp_template_init(c);
+	tcp_timer_ensure(c, net->now_ns + ns_min(net->keepalive_idle_ns, 60 * NS_PER_S));
+}
+
+void tcp_conn_event(struct tcp_conn *c, uint32_t events)
+{
+	c->events |= events;
+	if (!c->released && list_is_empty(&c->event_link))
+		list_push_back(&c->net->events, &c->event_link);
+}
+
+static void sends_fail(struct tcp_conn *c)
+{
+	struct tcp_send *s = c->send_head;
+	c->send_head = c->send_tail = NULL;
+	c->cursor.send = NULL;
+	while (s) {
+		struct tcp_send *next = s->next;
+		s->finished = s->end <= c->snd_una;
+		s->dead = true;
+		if (!s->frames)
+			s->done(s, s->finished);
+		s = next;
+	}
+}
+
+void tcp_conn_kill(struct tcp_conn *c, uint32_t events)
+{
+	struct net *net = c->net;
+	if (c->state == TCP_STATE_CLOSED)
+		return;
+	c->state = TCP_STATE_CLOSED;
+	table_remove(c);
+	timer_cancel(&net->timers, &c->timer);
+	list_remove(&c->tx_link);
+	tcp_ooo_drop(c);
+	if (c->accepted && net->listener[c->listener].connections)
+		net->listener[c->listener].connections--;
+	bool had_sends = c->send_head != NULL;
+	sends_fail(c);
+	tcp_conn_event(c, TCP_CLOSED | events | (had_sends ? TCP_SENT : 0));
+}
+
+/* The next hop does not answer. */
+void tcp_conn_unreachable(struct tcp_conn *c)
+{
+	if (c->state == TCP_STATE_SYN_SENT) {
+		c->net->counters.tcp_attempt_fails++;
+		tcp_conn_kill(c, TCP_TIMED_OUT);
+	} else if (c->rto_at == TIMER_NEVER) {
+		tcp_rto_start(c);
+	}
+}
+
+void tcp_sends_complete(struct tcp_conn *c)
+{
+	struct tcp_send *s;
+	while ((s = c->send_head) && s->end <= c->snd_una && !s->frames) {
+		c->send_head = s->next;
+		if (!c->send_head)
+			c->send_tail = NULL;
+		if (c->cursor.send == s)
+			c->cursor = (struct tcp_cursor){.send = s->next, .seq = s->end};
+		s->finished = true;
+		tcp_conn_event(c, TCP_SENT);
+		s->done(s, true);
+	}
+}
+
+void tcp_frame_done(struct net *net, struct tcp_send *first, uint32_t count)
+{
+	(void)net;
+	struct tcp_conn *c = first->dead ? NULL : first->conn;
+	for (struct tcp_send *s = first; count; count--) {
+		struct tcp_send *next = s->next;
+		s->frames--;
+		if (s->dead && !s->frames)
+			s->done(s, s->finished);
+		s = next;
+	}
+	if (c)
+		tcp_sends_complete(c);
+}
+
+/* --- Segments that belong to no queue -------------------------------------------------------- */
+
+void tcp_control_send(struct net *net, const struct tcp_control *control)
+{
+	struct net_frame *f = frame_get(net);
+	if (!f)
+		return;
+	uint8_t *h = ip4_transport(f);
+	uint32_t own = tcp_key_own_ip(&control->key), peer = tcp_key_peer_ip(&control->key);
+	uint16_t len = (uint16_t)(TCP_HEADER + control->options.len);
+	store_be16(h, tcp_key_own_port(&control->key));
+	store_be16(h + 2, tcp_key_peer_port(&control->key));
+	store_be32(h + 4, control->seq);
+	store_be32(h + 8, control->ack);
+	h[12] = (uint8_t)(len << 2);
+	h[13] = control->flags;
+	store_be16(h + 14, (uint16_t)control->window);
+	store_be32(h + 16, 0);
+	if (control->options.len)
+		memcpy(h + TCP_HEADER, control->options.ptr, control->options.len);
+	uint64_t sum = ip4_pseudo_sum(own, peer, IP_PROTO_TCP) + __builtin_bswap16(len)
+		+ checksum_sum(slice_of(h, len));
+	store_le16(h + 16, (uint16_t)~checksum_fold(sum));
+	f->tx.header_len = (uint16_t)(ETHERNET_HEADER + IP4_HEADER + len);
+	net->counters.tcp_out_segs++;
+	if (control->flags & TCP_RST)
+		net->counters.tcp_out_rsts++;
+	ip4_send(net, f, own, peer, IP_PROTO_TCP);
+}
+
+void tcp_reset_reply(struct net *net, const struct tcp_segment *s)
+{
+	struct tcp_control control = {.key = s->key, .flags = TCP_RST};
+	if (s->flags & TCP_RST)
+		return;
+	if (s->flags & TCP_ACK) {
+		control.seq = s->ack;
+	} else {
+		control.flags |= TCP_ACK;
+		control.ack = s->seq + s->len + !!(s->flags & TCP_SYN) + !!(s->flags & TCP_FIN);
+	}
+	tcp_control_send(net, &control);
+}
+
+/* --- Input ----------------------------------------------------------------------------------- */
+
+void tcp_options_parse(struct slice options, bool syn, struct tcp_options *out)
+{
+	const uint8_t *p = options.ptr, *end = p + options.len;
+	*out = (struct tcp_options){0};
+	while (p < end && *p != 0) {
+		if (*p == 1) {
+			p++;
+			continue;
+		}
+		if (end - p < 2 || p[1] < 2 || p[1] > end - p)
+			return;
+		uint8_t len = p[1];
+		if (p[0] == 2 && len == 4 && syn) {
+			out->mss = load_be16(p + 2);
+		} else if (p[0] == 3 && len == 3 && syn) {
+			out->has_scale = true;
+			out->scale = p[2] < 14 ? p[2] : 14;
+		} else if (p[0] == 4 && len == 2 && syn) {
+			out->sack_ok = true;
+		} else if (p[0] == 5 && len >= 10 && !syn) {
+			out->sack = slice_of(p + 2, (len - 2u) & ~7u);
+		} else if (p[0] == 8 && len == 10) {
+			out->has_ts = true;
+			out->ts_value = load_be32(p + 2);
+			out->ts_echo = load_be32(p + 6);
+		}
+		p += len;
+	}
+}
+
+/* The timestamp is needed for every segment; it nearly always stands in one place. */
+static void timestamp_find(struct tcp_segment *s)
+{
+	const uint8_t *p = s->options.ptr;
+	if (LIKELY(s->options.len == TCP_TIMESTAMP_OPTION && load_le32(p) == OPTIONS_TS_HEAD)) {
+		s->has_ts = true;
+		s->ts_value = load_be32(p + 4);
+		s->ts_echo = load_be32(p + 8);
+	} else if (s->options.len) {
+		struct tcp_options o;
+		tcp_options_parse(s->options, s->flags & TCP_SYN, &o);
+		s->has_ts = o.has_ts;
+		s->ts_value = o.ts_value;
+		s->ts_echo = o.ts_echo;
+	}
+}
+
+static bool checksum_is_good(const struct ip4_packet *p)
+{
+	if (LIKELY(p->frame->checksum != FRAME_CHECKSUM_NONE))
+		return true;
+	uint64_t sum = ip4_sum_addresses(load_le64(p->header + 12)) + ((uint32_t)IP_PROTO_TCP << 8)
+		+ __builtin_bswap16((uint16_t)p->total);
+	sum += LIKELY(p->payload.len == p->total) ? checksum_sum(p->payload) : ip4_payload_sum(p);
+	return checksum_fold(sum) == 0xffff;
+}
+
+static bool segment_parse(const struct ip4_packet *p, struct tcp_segment *s)
+{
+	const uint8_t *h = p->payload.ptr;
+	if (UNLIKELY(p->payload.len < TCP_HEADER))
+		return false;
+	uint32_t header_len = (h[12] >> 4) * 4u;
+	if (UNLIKELY(header_len < TCP_HEADER || header_len > p->payload.len || !checksum_is_good(p)))
+		return false;
+	s->frame = p->frame;
+	s->key.addresses = load_le64(p->header + 12);
+	s->key.ports = load_le32(h);
+	s->seq = load_be32(h + 4);
+	s->ack = load_be32(h + 8);
+	s->flags = h[13] & 63;
+	s->window = load_be16(h + 14);
+	s->len = p->total - header_len;
+	s->payload_offset = (uint32_t)(h - p->frame->data) + header_len;
+	s->has_ts = false;
+	s->ts_value = s->ts_echo = 0;
+	s->options = slice_of(h + TCP_HEADER, header_len - TCP_HEADER);
+	timestamp_find(s);
+	return true;
+}
+
+/* No connection: a half-open one, a finished one, or a new one. */
+static bool strange_segment(struct net *net, struct tcp_segment *s)
+{
+	uint32_t iss = 0;
+	bool has_iss = false;
+	struct tcp_time_wait *w = tcp_time_wait_find(net, &s->key, s->hash);
+	if (w) {
+		if (tcp_time_wait_segment(net, w, s, &iss))
+			return false;
+		has_iss = true;
+	}
+	struct tcp_conn *c = NULL;
+	struct tcp_syn *syn = tcp_syn_find(net, &s->key, s->hash);
+	struct tcp_listener *l = tcp_listener_find(net, tcp_key_own_port(&s->key));
+	uint8_t kind = s->flags & (TCP_SYN | TCP_ACK | TCP_RST);
+	if (syn)
+		c = tcp_syn_segment(net, syn, s);
+	else if (kind == TCP_SYN && l)
+		tcp_syn_input(net, l, s, iss, has_iss);
+	else if (!(kind == TCP_ACK && l && (c = tcp_cookie_segment(net, l, s))))
+		tcp_reset_reply(net, s);
+	return c && tcp_conn_segment(c, s);
+}
+
+bool tcp_input(struct net *net, const struct ip4_packet *p)
+{
+	struct tcp_segment s;
+	net->counters.tcp_in_segs++;
+	if (UNLIKELY(!segment_parse(p, &s))) {
+		net->counters.tcp_in_errs++;
+		return false;
+	}
+	if (UNLIKELY(!ip4_is_own(net, p->destination)))
+		return false;
+	s.hash = tcp_hash(net, &s.key);
+	struct tcp_conn *c = tcp_conn_find(net, &s.key, s.hash);
+	return LIKELY(c != NULL) ? tcp_conn_segment(c, &s) : strange_segment(net, &s);
+}
+
+/* Only what concerns data in flight is believed (RFC 5927, 4). Hard errors end an attempt to connect;
+ * "fragmentation needed" lowers the segment size, never below 536. */
+void tcp_icmp_error(struct net *net, uint32_t source, uint32_t destination, const uint8_t *transport,
+	uint8_t code, uint16_t mtu)
+{
+	struct tcp_key key = tcp_key_of(destination, source, load_be16(transport + 2),
+		load_be16(transport));
+	struct tcp_conn *c = tcp_conn_find(net, &key, tcp_hash(net, &key));
+	if (!c)
+		return;
+	if (c->state == TCP_STATE_SYN_SENT) {
+		if (load_be32(transport + 4) == (uint32_t)(c->snd_una) && (code == 2 || code == 3)) {
+			net->counters.tcp_attempt_fails++;
+			tcp_conn_kill(c, TCP_RESET);
+		}
+		return;
+	}
+	uint64_t seq = seq_extend(c->snd_una, load_be32(transport + 4));
+	if (seq < c->snd_una || seq >= c->snd_max || code != 4)
+		return;
+	uint32_t overhead = IP4_HEADER + TCP_HEADER + (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0);
+	uint32_t mss = mtu >= 576 ? mtu - overhead : 576 - overhead;
+	if (mss < c->mss) {
+		c->mss = mss;
+		c->snd_nxt = c->snd_una;
+		tcp_conn_wake(c);
+	}
+}
+
+struct net_frame *tcp_output_next(struct net *net)
+{
+	while (!list_is_empty(&net->tx_ready)) {
+		if (UNLIKELY(net->frames.used == net->frames.capacity)) {
+			net->counters.tx_frame_failures++;
+			return NULL;
+		}
+		struct list *e = list_pop_front(&net->tx_ready);
+		struct net_frame *f = tcp_output(CONTAINER_OF(e, struct tcp_conn, tx_link));
+		if (f)
+			return f;
+	}
+	return NULL;
+}
+
+/* --- The API --------------------------------------------------------------------------------- */
+
+err tcp_listen(struct net *net, uint16_t port, uint32_t connections_max)
+{
+	if (!port)
+		return ERR(INVALID);
+	if (tcp_listener_find(net, port))
+		return ERR(BUSY);
+	for (uint32_t i = 0; i < LISTENERS_MAX; i++) {
+		struct tcp_listener *l = &net->listener[i];
+		/* A slot whose connections still live cannot count for another port. */
+		if (l->port || l->connections)
+			continue;
+		l->port = port;
+		l->connections_max = connections_max ? connections_max : UINT32_MAX;
+		return OK;
+	}
+	return ERR(NO_MEMORY);
+}
+
+void tcp_unlisten(struct net *net, uint16_t port)
+{
+	struct tcp_listener *l = tcp_listener_find(net, port);
+	if (l)
+		l->port = 0;
+}
+
+static bool port_is_free(struct net *net, const struct tcp_key *key, uint32_t hash)
+{
+	return !tcp_conn_find(net, key, hash) && !tcp_time_wait_find(net, key, hash)
+		&& !tcp_syn_find(net, key, hash);
+}
+
+/* RFC 6056, 3.3.1: random, and a few tries. */
+static bool port_choose(struct net *net, uint32_t peer, uint16_t peer_port, struct tcp_key *key,
+	uint32_t *hash)
+{
+	for (uint32_t i = 0; i < 64; i++) {
+		uint16_t port = (uint16_t)(EPHEMERAL_FIRST + random_below(net->random, EPHEMERAL_COUNT));
+		*key = tcp_key_of(peer, net->ipv4.address, peer_port, port);
+		*hash = tcp_hash(net, key);
+		if (port_is_free(net, key, *hash) && !tcp_listener_find(net, port))
+			return true;
+	}
+	return false;
+}
+
+err tcp_connect(struct tcp_conn **out, struct net *net, const struct net_endpoint *to)
+{
+	uint32_t hop, hash;
+	struct tcp_key key;
+	if (!net_address_is_v4(&to->address) || !to->port)
+		return ERR(INVALID);
+	uint32_t ip = net_address_to_v4(&to->address);
+	if (!ip4_route(net, ip, &hop) || ip4_is_own(net, ip))
+		return ERR(INVALID);
+	if (!port_choose(net, ip, to->port, &key, &hash))
+		return ERR(BUSY);
+	struct tcp_conn *c = tcp_conn_create(net, &key, hash);
+	if (!c)
+		return ERR(NO_MEMORY);
+	/* Until the answer comes: everything offered, nothing agreed. */
+	c->ts_ok = c->sack_ok = true;
+	tcp_conn_ready(c, tcp_initial_seq(net, &key) - 1, 0, 0);
+	c->state = TCP_STATE_SYN_SENT;
+	c->queue_end = c->snd_una + 1;
+	c->cursor.seq = c->queue_end;
+	net->counters.tcp_active_opens++;
+	tcp_conn_wake(c);
+	*out = c;
+	return OK;
+}
+
+struct tcp_conn *net_event_next(struct net *net, uint32_t *events)
+{
+	struct list *e = list_pop_front(&net->events);
+	if (!e)
+		return NULL;
+	struct tcp_conn *c = CONTAINER_OF(e, struct tcp_conn, event_link);
+	*events = c->events;
+	c->events = 0;
+	return c;
+}
+
+void tcp_set_cookie(struct tcp_conn *c, void *cookie)
+{
+	c->cookie = cookie;
+}
+
+void *tcp_cookie(const struct tcp_conn *c)
+{
+	return c->cookie;
+}
+
+err tcp_send(struct tcp_conn *c, struct tcp_send *s)
+{
+	uint64_t len = 0;
+	if (c->state == TCP_STATE_CLOSED || c->fin_queued)
+		return ERR(CLOSED);
+	for (uint32_t i = 0; i < s->count; i++)
+		len += s->segments[i].len;
+	s->next = NULL;
+	s->start = c->queue_end;
+	s->end = c->queue_end + len;
+	s->conn = c;
+	s->frames = 0;
+	s->dead = s->finished = false;
+	if (c->snd_una == c->queue_end)
+		c->progress_ns = c->net->now_ns;
+	c->queue_end = s->end;
+	if (c->send_tail)
+		c->send_tail->next = s;
+	else
+		c->send_head = s;
+	c->send_tail = s;
+	if (!c->cursor.send && c->cursor.seq == s->start)
+		c->cursor = (struct tcp_cursor){.send = s, .seq = s->start};
+	tcp_conn_wake(c);
+	return OK;
+}
+
+size_t tcp_unsent(const struct tcp_conn *c)
+{
+	return c->queue_end > c->snd_una ? (size_t)(c->queue_end - c->snd_una) : 0;
+}
+
+void tcp_close(struct tcp_conn *c)
+{
+	if (c->state == TCP_STATE_CLOSED || c->fin_queued)
+		return;
+	c->fin_queued = true;
+	if (c->snd_una == c->queue_end)
+		c->progress_ns = c->net->now_ns;
+	if (c->state == TCP_STATE_ESTABLISHED)
+		c->state = TCP_STATE_FIN_WAIT_1;
+	else if (c->state == TCP_STATE_CLOSE_WAIT)
+		c->state = TCP_STATE_LAST_ACK;
+	tcp_conn_wake(c);
+}
+
+void tcp_abort(struct tcp_conn *c)
+{
+	if (c->state == TCP_STATE_CLOSED)
+		return;
+	if (c->state != TCP_STATE_SYN_SENT)
+		tcp_rst_send(c);
+	if (c->state == TCP_STATE_ESTABLISHED || c->state == TCP_STATE_CLOSE_WAIT)
+		c->net->counters.tcp_estab_resets++;
+	tcp_conn_kill(c, 0);
+}
+
+void tcp_release(struct tcp_conn *c)
+{
+	ASSERT(!c->released);
+	c->released = true;
+	tcp_abort(c);
+	list_remove(&c->event_link);
+	tcp_rx_drop(c);
+	pool_put(&c->net->conns, c);
+}
+
+struct net_endpoint tcp_peer(const struct tcp_conn *c)
+{
+	return (struct net_endpoint){net_address_v4(tcp_key_peer_ip(&c->key)),
+		tcp_key_peer_port(&c->key)};
+}
+
+struct net_endpoint tcp_local(const struct tcp_conn *c)
+{
+	return (struct net_endpoint){net_address_v4(tcp_key_own_ip(&c->key)),
+		tcp_key_own_port(&c->key)};
+}
+
+void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
+{
+	static const char *const name[] = {"CLOSED", "SYN_SENT", "SYN_RECEIVED", "ESTABLISHED",
+		"FIN_WAIT_1", "FIN_WAIT_2", "CLOSE_WAIT", "CLOSING", "LAST_ACK"};
+	*out = (struct tcp_info){
+		.state = name[c->state],
+		.mss = c->mss,
+		.cwnd = c->cwnd,
+		.ssthresh = c->ssthresh,
+		.peer_window = c->snd_wnd,
+		.receive_window = (uint32_t)(c->rcv_adv - c->rcv_nxt),
+		.in_flight = (uint32_t)(c->snd_nxt - c->snd_una),
+		.srtt_ns = c->srtt_ns,
+		.rto_ns = c->rto_ns,
+		.out_of_order_frames = c->ooo_frames,
+		.readable = c->readable,
+	};
+}

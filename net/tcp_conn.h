@@ -1,0 +1,369 @@
+/* TCP's structures, private to net/.
+ *
+ * Sequence numbers inside are 64 bits wide: the low 32 are those on the wire, and numbers compare as
+ * plain integers. seq_extend turns a wire number into the one that is nearest to a known number.
+ *
+ * Send side (tcp_output.c, tcp_recovery.c):
+ *
+ *      snd_una <= snd_nxt <= snd_max <= queue_end + 1 (FIN; and one probe byte beyond the window)
+ *   una: first unacknowledged; nxt: next to send, moved back to una by a retransmission timeout;
+ *   max: behind the last ever sent; queue_end: behind the last byte that the application has queued.
+ *
+ * Receive side (tcp_receive.c): rcv_nxt - readable .. rcv_nxt lies in `rx`; what came early lies in `ooo`;
+ * rcv_adv is the right edge of the window that the peer knows of and never moves left.
+ *
+ * Timers: one wheel entry for a connection. The deadlines are plain fields (rto_at, ack_at, idle); the
+ * entry is armed no later than the earliest, and when it fires too early it is armed again. So moving a
+ * deadline further away, as each segment does, costs a store. */
+#ifndef TCP_CONN_H
+#define TCP_CONN_H
+
+#include "engine.h"
+
+#define TCP_HEADER 20
+#define TCP_TIMESTAMP_OPTION 12 /* with two NOPs before */
+#define TCP_TEMPLATE_MAX (ETHERNET_HEADER + IP4_HEADER + TCP_HEADER + TCP_TIMESTAMP_OPTION)
+#define TCP_SACK_RANGES_MAX 8
+#define TCP_OOO_FRAMES_MAX 256
+#define TCP_RX_FRAMES_MAX 1024
+
+#define TCP_RTO_INITIAL_NS NS_PER_S
+#define TCP_RTO_MIN_NS (200 * NS_PER_MS)
+#define TCP_RTO_MAX_NS (60 * NS_PER_S)
+#define TCP_DELAYED_ACK_NS (40 * NS_PER_MS)
+#define TCP_INITIAL_SEGMENTS 10
+
+enum {
+	TCP_FIN = 1,
+	TCP_SYN = 2,
+	TCP_RST = 4,
+	TCP_PSH = 8,
+	TCP_ACK = 16,
+	TCP_URG = 32,
+};
+
+enum tcp_state {
+	TCP_STATE_CLOSED,
+	TCP_STATE_SYN_SENT,
+	TCP_STATE_SYN_RECEIVED, /* simultaneous open only; see tcp_syn.c for the usual case */
+	TCP_STATE_ESTABLISHED,
+	TCP_STATE_FIN_WAIT_1,
+	TCP_STATE_FIN_WAIT_2,
+	TCP_STATE_CLOSE_WAIT,
+	TCP_STATE_CLOSING,
+	TCP_STATE_LAST_ACK,
+};
+
+/* A connection's two ends as they stand in a packet sent by the peer: source and destination address in
+ * one word, source and destination port in another. */
+struct tcp_key {
+	uint64_t addresses;
+	uint32_t ports;
+};
+
+struct tcp_range {
+	uint64_t start, end;
+};
+
+/* A position in the send queue. */
+struct tcp_cursor {
+	struct tcp_send *send; /* NULL: at the end of the queue */
+	uint32_t index;        /* segment */
+	size_t offset;         /* in it */
+	uint64_t seq;
+};
+
+struct tcp_conn {
+	/* What the demultiplexer and the short way need. */
+	struct tcp_conn *hash_next;
+	struct tcp_key key;
+	uint32_t hash;
+	uint8_t state; /* enum tcp_state */
+	uint8_t snd_scale, rcv_scale;
+	uint8_t template_len;
+	bool ts_ok : 1, sack_ok : 1;
+	bool fin_queued : 1;    /* tcp_close was called */
+	bool fin_received : 1;  /* and all data before it */
+	bool fin_early : 1;     /* a FIN came out of order; at fin_early_seq */
+	bool discard : 1;       /* tcp_discard_input */
+	bool ack_now : 1;       /* send one even without data */
+	bool ack_pending : 1;   /* received data is not acknowledged yet */
+	bool probe : 1;         /* send one byte in spite of a closed window */
+	bool keepalive_due : 1;
+	bool recovering : 1;    /* fast recovery */
+	bool cwnd_limited : 1;
+	bool retransmit_syn : 1;
+	bool accepted : 1;      /* passive: counted by the listener */
+	bool released : 1;      /* the handle is gone */
+	bool window_update : 1;
+	struct net *net;
+	void *cookie;
+	struct list tx_link;    /* net.tx_ready, or neighbor.waiting, or none */
+	struct list event_link;
+	uint32_t events;
+	uint32_t listener;      /* index, when accepted */
+
+	/* Send */
+	uint64_t snd_una, snd_nxt, snd_max, queue_end;
+	uint64_t snd_wl1;
+	uint32_t snd_wnd, snd_wnd_max;
+	uint32_t mss;           /* payload bytes, options taken off */
+	uint32_t cwnd, ssthresh;
+	struct tcp_send *send_head, *send_tail;
+	struct tcp_cursor cursor; /* where snd_nxt is, as a rule */
+
+	/* Receive */
+	uint64_t rcv_nxt, rcv_adv, last_ack_sent;
+	struct list rx;         /* frame_rx, data trimmed to what is unconsumed */
+	uint32_t readable;      /* bytes in rx */
+	uint32_t rx_frames;     /* buffers in rx */
+	uint32_t ts_recent, ts_offset;
+
+	/* Time */
+	struct timer timer;
+	uint64_t rto_at, ack_at; /* TIMER_NEVER: not running */
+	uint64_t last_rx_ns, progress_ns, ts_recent_ns;
+	uint64_t rtt_seq, rtt_sent_ns; /* the segment being timed; rtt_sent_ns 0: none */
+	uint64_t srtt_ns, rttvar_ns, rto_ns;
+	uint64_t challenge_ns;
+	uint8_t backoff, keepalive_probes, dup_acks, acks_owed, quick_acks;
+
+	/* Loss and congestion */
+	uint8_t sacked_count;
+	uint64_t recover, high_rxt;
+	struct tcp_range sacked[TCP_SACK_RANGES_MAX];
+	uint64_t epoch_ns;
+	uint32_t cubic_max, cubic_k_ms, cubic_reno;
+
+	/* Out of order */
+	struct list ooo, ooo_link;
+	uint32_t ooo_frames;
+	uint64_t ooo_last_seq; /* of the newest arrival: its block leads the SACK option */
+	uint64_t fin_early_seq;
+
+	/* Headers as they go out, but for what changes. */
+	struct ip4_hop hop;
+	uint8_t template[TCP_TEMPLATE_MAX];
+	uint64_t ip_sum, tcp_sum; /* over the constant parts */
+};
+
+struct tcp_syn {
+	struct tcp_syn *hash_next;
+	struct tcp_key key;
+	uint32_t hash, irs, iss, ts_recent, ts_offset;
+	uint32_t peer_window;
+	uint16_t mss, listener;
+	uint8_t snd_scale, retries;
+	bool scale_ok, ts_ok, sack_ok;
+	uint64_t sent_ns;
+	struct timer timer;
+	struct net *net;
+};
+
+struct tcp_time_wait {
+	struct tcp_time_wait *hash_next;
+	struct list link;
+	struct tcp_key key;
+	uint32_t hash, snd_nxt, rcv_nxt, ts_recent, ts_offset;
+	uint32_t window;
+	bool ts_ok;
+	uint64_t expires_ns;
+};
+
+/* A received segment, taken apart. */
+struct tcp_segment {
+	struct frame_rx *frame;
+	struct tcp_key key;
+	uint32_t hash;
+	uint32_t seq, ack;
+	uint32_t window; /* not scaled */
+	uint32_t len;    /* payload bytes, without SYN and FIN */
+	uint32_t payload_offset; /* in frame->data */
+	uint32_t ts_value, ts_echo;
+	uint8_t flags;
+	bool has_ts;
+	struct slice options;
+};
+
+struct tcp_options {
+	uint16_t mss;
+	uint8_t scale;
+	bool has_scale, sack_ok, has_ts;
+	uint32_t ts_value, ts_echo;
+	struct slice sack; /* the blocks, 8 bytes each */
+};
+
+/* A segment that belongs to no connection, or not to one with a queue. */
+struct tcp_control {
+	struct tcp_key key; /* as the peer sends */
+	uint32_t seq, ack, window;
+	uint8_t flags;
+	struct slice options; /* a multiple of 4, at most 40 bytes */
+};
+
+static inline uint64_t seq_extend(uint64_t near, uint32_t wire)
+{
+	return near + (uint64_t)(int64_t)(int32_t)(wire - (uint32_t)near);
+}
+
+static inline bool seq_before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static inline bool tcp_key_equal(const struct tcp_key *a, const struct tcp_key *b)
+{
+	return a->addresses == b->addresses && a->ports == b->ports;
+}
+
+static inline uint32_t tcp_key_peer_ip(const struct tcp_key *k)
+{
+	return __builtin_bswap32((uint32_t)k->addresses);
+}
+
+static inline uint32_t tcp_key_own_ip(const struct tcp_key *k)
+{
+	return __builtin_bswap32((uint32_t)(k->addresses >> 32));
+}
+
+static inline uint16_t tcp_key_peer_port(const struct tcp_key *k)
+{
+	return __builtin_bswap16((uint16_t)k->ports);
+}
+
+static inline uint16_t tcp_key_own_port(const struct tcp_key *k)
+{
+	return __builtin_bswap16((uint16_t)(k->ports >> 16));
+}
+
+static inline struct tcp_key tcp_key_of(uint32_t peer_ip, uint32_t own_ip, uint16_t peer_port,
+	uint16_t own_port)
+{
+	return (struct tcp_key){
+		.addresses = __builtin_bswap32(peer_ip) | (uint64_t)__builtin_bswap32(own_ip) << 32,
+		.ports = __builtin_bswap16(peer_port) | (uint32_t)__builtin_bswap16(own_port) << 16,
+	};
+}
+
+static inline bool tcp_is_open(const struct tcp_conn *c)
+{
+	return c->state >= TCP_STATE_ESTABLISHED;
+}
+
+/* Milliseconds, for timestamps. */
+static inline uint32_t tcp_ts_now(const struct net *net, uint32_t offset)
+{
+	return (uint32_t)(net->now_ns / NS_PER_MS) + offset;
+}
+
+/* tcp.c */
+uint32_t tcp_hash(const struct net *net, const struct tcp_key *key);
+uint32_t tcp_initial_seq(const struct net *net, const struct tcp_key *key);
+uint32_t tcp_ts_offset(const struct net *net, const struct tcp_key *key);
+/* In the table, with timer and lists, in no state yet; NULL: none is free. */
+struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_key *key, uint32_t hash);
+struct tcp_conn *tcp_conn_find(const struct net *net, const struct tcp_key *key, uint32_t hash);
+/* Both ends know their numbers and options: computes mss, template, windows. */
+void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t peer_mss);
+void tcp_conn_event(struct tcp_conn *c, uint32_t events);
+/* Ends the connection, not the handle: fails the sends and gives TCP_CLOSED | events. */
+void tcp_conn_kill(struct tcp_conn *c, uint32_t events);
+void tcp_conn_unreachable(struct tcp_conn *c);
+/* Completes the sends that are acknowledged and that no frame reads. */
+void tcp_sends_complete(struct tcp_conn *c);
+/* Wants to be asked for a segment. */
+static inline void tcp_conn_wake(struct tcp_conn *c)
+{
+	if (list_is_empty(&c->tx_link))
+		list_push_back(&c->net->tx_ready, &c->tx_link);
+}
+uint16_t tcp_own_mss(const struct net *net);
+void tcp_options_parse(struct slice options, bool syn, struct tcp_options *out);
+void tcp_control_send(struct net *net, const struct tcp_control *control);
+/* The answer to a segment that belongs to nothing (RFC 9293, 3.5.2). */
+void tcp_reset_reply(struct net *net, const struct tcp_segment *s);
+struct tcp_listener *tcp_listener_find(struct net *net, uint16_t port);
+
+/* tcp_syn.c */
+void tcp_syn_input(struct net *net, struct tcp_listener *listener, const struct tcp_segment *s,
+	uint32_t iss_after, bool has_iss_after);
+struct tcp_syn *tcp_syn_find(const struct net *net, const struct tcp_key *key, uint32_t hash);
+/* The connection that the segment completes, or NULL: it was dealt with. */
+struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const struct tcp_segment *s);
+/* The same for a segment that may carry a cookie; NULL: it does not. */
+struct tcp_conn *tcp_cookie_segment(struct net *net, struct tcp_listener *listener,
+	const struct tcp_segment *s);
+/* Options of a SYN; `out` holds 40 bytes. The length. */
+size_t tcp_syn_options(uint8_t *out, uint16_t mss, bool sack, int scale, bool ts, uint32_t ts_value,
+	uint32_t ts_echo);
+
+/* tcp_time_wait.c */
+void tcp_time_wait_enter(struct tcp_conn *c);
+struct tcp_time_wait *tcp_time_wait_find(const struct net *net, const struct tcp_key *key,
+	uint32_t hash);
+/* True: dealt with. False: a new connection may begin, with an initial sequence number after *iss. */
+bool tcp_time_wait_segment(struct net *net, struct tcp_time_wait *w, const struct tcp_segment *s,
+	uint32_t *iss);
+void tcp_time_wait_timer(struct timer *t);
+
+/* tcp_input.c; true: the frame was kept */
+bool tcp_conn_segment(struct tcp_conn *c, struct tcp_segment *s);
+
+/* tcp_receive.c */
+/* Appends `len` bytes from `offset` of the frame (its fragments count on) to the stream. Consumes the frame. */
+void tcp_rx_append(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uint32_t len);
+/* Keeps a segment that came early; false: not kept, the caller still has the frame. */
+bool tcp_ooo_insert(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uint32_t len,
+	uint64_t seq);
+/* Moves what has become in order to the stream. */
+void tcp_ooo_drain(struct tcp_conn *c);
+void tcp_ooo_drop(struct tcp_conn *c);
+void tcp_rx_drop(struct tcp_conn *c);
+/* Room for another buffer; drops out-of-order queues of others when there is none. */
+bool tcp_rx_room(struct tcp_conn *c);
+/* Up to `max` SACK blocks, the newest first. */
+uint32_t tcp_ooo_blocks(const struct tcp_conn *c, struct tcp_range *out, uint32_t max);
+/* The window to advertise now, in bytes. */
+uint32_t tcp_window(const struct tcp_conn *c);
+
+/* tcp_output.c */
+struct net_frame *tcp_output(struct tcp_conn *c);
+void tcp_template_init(struct tcp_conn *c);
+void tcp_rst_send(struct tcp_conn *c);
+static inline bool tcp_fin_sent(const struct tcp_conn *c)
+{
+	return c->fin_queued && c->snd_max > c->queue_end;
+}
+
+/* tcp_recovery.c */
+/* snd_una has moved by `acked` bytes. */
+void tcp_acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts);
+void tcp_dup_ack(struct tcp_conn *c);
+void tcp_sack_input(struct tcp_conn *c, struct slice blocks);
+/* After sack and ack are known: begins fast recovery when something is lost. */
+void tcp_recovery_check(struct tcp_conn *c);
+void tcp_rto(struct tcp_conn *c);
+/* Bytes believed to be in the network. */
+uint64_t tcp_pipe(const struct tcp_conn *c);
+/* The next bytes to repeat in fast recovery; false: none. */
+bool tcp_retransmit_next(const struct tcp_conn *c, uint64_t *seq, uint32_t *len);
+/* Moves `seq` out of a range that the peer has; *limit: where the next one begins. */
+uint64_t tcp_sacked_skip(const struct tcp_conn *c, uint64_t seq, uint64_t *limit);
+void tcp_congestion_init(struct tcp_conn *c);
+
+/* tcp_timer.c */
+void tcp_timer_fire(struct timer *t);
+/* Sees to it that the wheel entry fires no later than `at`. */
+static inline void tcp_timer_ensure(struct tcp_conn *c, uint64_t at)
+{
+	if (UNLIKELY(!c->timer.armed || c->timer.at_ns > at))
+		timer_arm(&c->net->timers, &c->timer, at);
+}
+static inline void tcp_rto_start(struct tcp_conn *c)
+{
+	uint64_t rto = c->rto_ns << c->backoff;
+	c->rto_at = c->net->now_ns + (rto < TCP_RTO_MAX_NS ? rto : TCP_RTO_MAX_NS);
+	tcp_timer_ensure(c, c->rto_at);
+}
+
+#endif

@@ -1,0 +1,457 @@
+/* What a connection sends next (RFC 9293, 3.8; RFC 6675, 5). Asked for one frame at a time, so that each
+ * decision sees the newest state. In order of urgency: repeated data in fast recovery; new data (or data
+ * repeated after a timeout, since snd_nxt was moved back); FIN; a probe; a bare ACK. Any of them carries the
+ * acknowledgement that is due. */
+#include "checksum.h"
+#include "tcp_conn.h"
+
+#define IP_TOTAL_MAX 65535u
+#define TTL 64
+
+struct piece {
+	uint64_t seq;
+	uint32_t len;
+	uint8_t flags;
+};
+
+/* --- Headers --------------------------------------------------------------------------------- */
+
+void tcp_template_init(struct tcp_conn *c)
+{
+	uint8_t *e = c->template, *h = e + ETHERNET_HEADER, *t = h + IP4_HEADER;
+	memset(e, 0, sizeof c->template);
+	if (c->hop.neighbor)
+		memcpy(e, c->hop.neighbor->mac, 6);
+	memcpy(e + 6, c->net->mac, 6);
+	store_be16(e + 12, ETHERTYPE_IP4);
+	h[0] = 0x45;
+	store_be16(h + 6, 0x4000);
+	h[8] = TTL;
+	h[9] = IP_PROTO_TCP;
+	store_be32(h + 12, tcp_key_own_ip(&c->key));
+	store_be32(h + 16, tcp_key_peer_ip(&c->key));
+	c->ip_sum = checksum_ip4_header(h);
+	c->tcp_sum = ip4_pseudo_sum(tcp_key_own_ip(&c->key), tcp_key_peer_ip(&c->key), IP_PROTO_TCP);
+	store_be16(t, tcp_key_own_port(&c->key));
+	store_be16(t + 2, tcp_key_peer_port(&c->key));
+	if (c->ts_ok)
+		store_be32(t + TCP_HEADER, 0x0101080a);
+	c->template_len = (uint8_t)(TCP_TEMPLATE_MAX - (c->ts_ok ? 0 : TCP_TIMESTAMP_OPTION));
+}
+
+/* Bytes of SACK option that the next segment will carry. */
+static uint32_t sack_option_len(const struct tcp_conn *c, struct tcp_range *block, uint32_t *count)
+{
+	*count = 0;
+	if (LIKELY(!c->ooo_frames || !c->sack_ok))
+		return 0;
+	*count = tcp_ooo_blocks(c, block, c->ts_ok ? 3 : 4);
+	return *count ? 4 + 8 * *count : 0;
+}
+
+static uint8_t *sack_option_write(uint8_t *p, const struct tcp_range *block, uint32_t count)
+{
+	store_be32(p, 0x01010500u | (2 + 8 * count));
+	p += 4;
+	for (uint32_t i = 0; i < count; i++, p += 8) {
+		store_be32(p, (uint32_t)block[i].start);
+		store_be32(p + 4, (uint32_t)block[i].end);
+	}
+	return p;
+}
+
+static uint16_t window_field(struct tcp_conn *c)
+{
+	uint32_t window = tcp_window(c), field = window >> c->rcv_scale;
+	if (field > 0xffff)
+		field = 0xffff;
+	uint64_t edge = c->rcv_nxt + (field << c->rcv_scale);
+	if (edge > c->rcv_adv)
+		c->rcv_adv = edge;
+	return (uint16_t)field;
+}
+
+static void ip_finish(struct tcp_conn *c, uint8_t *h, uint32_t total)
+{
+	uint16_t len = __builtin_bswap16((uint16_t)total), id = c->net->ip_id++;
+	store_le16(h + 2, len);
+	store_le16(h + 4, id);
+	store_le16(h + 10, (uint16_t)~checksum_fold(c->ip_sum + len + id));
+}
+
+static void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint8_t *t, uint32_t tcp_header)
+{
+	uint64_t sum = c->tcp_sum + __builtin_bswap16((uint16_t)(tcp_header + f->tx.payload_len));
+	if (LIKELY(c->net->tx_checksum)) {
+		store_le16(t + 16, checksum_fold(sum));
+		f->tx.checksum_start = ETHERNET_HEADER + IP4_HEADER;
+		f->tx.checksum_offset = 16;
+		return;
+	}
+	sum += checksum_sum(slice_of(t, tcp_header))
+		+ checksum_sum_slices(f->tx.segment, f->tx.segment_count);
+	store_le16(t + 16, (uint16_t)~checksum_fold(sum));
+}
+
+/* The payload is in place; writes all headers. */
+static void headers_write(struct tcp_conn *c, struct net_frame *f, const struct piece *p)
+{
+	uint8_t *e = f->tx.header + FRAME_TX_HEADROOM, *t = e + ETHERNET_HEADER + IP4_HEADER;
+	struct tcp_range block[4];
+	uint32_t blocks;
+	memcpy(e, c->template, sizeof c->template);
+	store_be32(t + 4, (uint32_t)p->seq);
+	store_be32(t + 8, (uint32_t)c->rcv_nxt);
+	t[13] = p->flags;
+	store_be16(t + 14, window_field(c));
+	uint8_t *end = e + c->template_len;
+	if (LIKELY(c->ts_ok)) {
+		store_be32(t + TCP_HEADER + 4, tcp_ts_now(c->net, c->ts_offset));
+		store_be32(t + TCP_HEADER + 8, c->ts_recent);
+	}
+	if (UNLIKELY(sack_option_len(c, block, &blocks) != 0))
+		end = sack_option_write(end, block, blocks);
+	uint32_t tcp_header = (uint32_t)(end - t);
+	t[12] = (uint8_t)(tcp_header << 2);
+	f->tx.header_len = (uint16_t)(end - e);
+	ip_finish(c, e + ETHERNET_HEADER, IP4_HEADER + tcp_header + f->tx.payload_len);
+	checksum_finish(c, f, t, tcp_header);
+}
+
+/* --- Payload --------------------------------------------------------------------------------- */
+
+static struct tcp_cursor cursor_at(const struct tcp_conn *c, uint64_t seq)
+{
+	struct tcp_send *s = c->send_head;
+	while (s && s->end <= seq)
+		s = s->next;
+	if (!s)
+		return (struct tcp_cursor){.seq = seq};
+	struct tcp_cursor at = {.send = s, .seq = seq};
+	uint64_t skip = seq - s->start;
+	while (skip >= s->segments[at.index].len) {
+		skip -= s->segments[at.index].len;
+		at.index++;
+	}
+	at.offset = (size_t)skip;
+	return at;
+}
+
+static void frame_refer(struct net_frame *f, struct tcp_send *s)
+{
+	if (!f->send_count)
+		f->sends = s;
+	f->send_count++;
+	s->frames++;
+}
+
+/* Refers to up to `len` bytes from the cursor on, and moves it; the number of bytes that found room. */
+static uint32_t gather(struct net_frame *f, struct tcp_cursor *at, uint32_t len, uint32_t segments_max)
+{
+	uint32_t done = 0;
+	struct tcp_send *referred = NULL;
+	while (at->send && done < len) {
+		struct tcp_send *s = at->send;
+		if (at->index == s->count) {
+			*at = (struct tcp_cursor){.send = s->next, .seq = at->seq};
+			/* An empty item between two keeps its place: frames refer to a row. */
+			if (referred && s->next && done < len && s->next->start == s->next->end) {
+				frame_refer(f, s->next);
+				referred = s->next;
+			}
+			continue;
+		}
+		struct slice part = slice_sub(s->segments[at->index], at->offset, len - done);
+		if (part.len && f->tx.segment_count == segments_max)
+			break;
+		if (part.len && referred != s) {
+			frame_refer(f, s);
+			referred = s;
+		}
+		if (part.len)
+			f->tx.segment[f->tx.segment_count++] = part;
+		done += (uint32_t)part.len;
+		at->seq += part.len;
+		at->offset += part.len;
+		if (at->offset == s->segments[at->index].len) {
+			at->index++;
+			at->offset = 0;
+		}
+	}
+	f->tx.payload_len = done;
+	return done;
+}
+
+/* --- What to send ---------------------------------------------------------------------------- */
+
+/* The payload that one wire segment can have. */
+static uint32_t segment_size(const struct tcp_conn *c)
+{
+	struct tcp_range block[4];
+	uint32_t count;
+	return c->mss - sack_option_len(c, block, &count);
+}
+
+/* Cut to what one frame may carry: one segment, or many when the device cuts. */
+static uint32_t frame_limit(const struct tcp_conn *c, uint64_t len, uint32_t size, bool last)
+{
+	if (len <= size)
+		return (uint32_t)len;
+	if (!c->net->tx_tso4)
+		return size;
+	uint32_t room = IP_TOTAL_MAX - IP4_HEADER - 60;
+	if (len <= room && last)
+		return (uint32_t)len;
+	uint32_t n = len < room ? (uint32_t)len : room;
+	return n - n % size;
+}
+
+/* Data from snd_nxt on, as windows allow. False: none, for now. */
+static bool choose_data(struct tcp_conn *c, struct piece *p)
+{
+	uint64_t limit = c->queue_end, edge = c->snd_una + c->snd_wnd, hole = UINT64_MAX;
+	if (c->snd_nxt >= limit)
+		return false;
+	if (UNLIKELY(c->sacked_count && c->snd_nxt < c->snd_max)) {
+		c->snd_nxt = tcp_sacked_skip(c, c->snd_nxt, &hole);
+		if (c->snd_nxt >= limit)
+			return false;
+	}
+	if (edge < limit)
+		limit = edge;
+	if (hole < limit)
+		limit = hole;
+	uint64_t len = limit > c->snd_nxt ? limit - c->snd_nxt : 0, pipe = tcp_pipe(c);
+	uint64_t room = c->cwnd > pipe ? c->cwnd - pipe : 0;
+	uint32_t size = segment_size(c);
+	if (room < len) {
+		c->cwnd_limited = true;
+		len = room >= size || !pipe ? room : 0;
+	} else if (len < size && limit == edge && edge < c->queue_end
+		&& len < c->snd_wnd_max / 2) {
+		len = 0; /* not worth a segment (3.8.6.2.1); the probe timer sees to it */
+	}
+	if (!len)
+		return false;
+	p->seq = c->snd_nxt;
+	p->len = frame_limit(c, len, size, c->snd_nxt + len == c->queue_end);
+	return true;
+}
+
+static bool choose_repeat(const struct tcp_conn *c, struct piece *p)
+{
+	if (LIKELY(!c->recovering))
+		return false;
+	if (tcp_pipe(c) >= c->cwnd && c->high_rxt != c->snd_una)
+		return false;
+	if (!tcp_retransmit_next(c, &p->seq, &p->len))
+		return false;
+	uint32_t size = segment_size(c);
+	p->len = p->len < size ? p->len : size;
+	return true;
+}
+
+static bool fin_is_next(const struct tcp_conn *c)
+{
+	return c->fin_queued && c->snd_nxt == c->queue_end;
+}
+
+/* A bare byte or nothing at all, to hear from the peer. */
+static bool choose_probe(struct tcp_conn *c, struct piece *p)
+{
+	if (c->probe) {
+		c->probe = false;
+		c->net->counters.tcp_zero_window_probes++;
+		p->seq = c->snd_una;
+		p->len = c->snd_una < c->queue_end;
+		if (p->len)
+			return true;
+	}
+	if (c->keepalive_due) {
+		c->keepalive_due = false;
+		p->seq = c->snd_una - 1;
+		p->len = 0;
+		return true;
+	}
+	return false;
+}
+
+static bool choose(struct tcp_conn *c, struct piece *p)
+{
+	p->flags = TCP_ACK;
+	p->len = 0;
+	p->seq = c->snd_nxt > c->snd_max ? c->snd_nxt : c->snd_max;
+	struct piece data = *p;
+	if (choose_repeat(c, &data) || choose_data(c, &data) || choose_probe(c, &data)) {
+		*p = data;
+		return true;
+	}
+	if (fin_is_next(c)) {
+		p->seq = c->snd_nxt;
+		return true;
+	}
+	return c->ack_now;
+}
+
+/* --- Sending --------------------------------------------------------------------------------- */
+
+static void sent_accounting(struct tcp_conn *c, const struct piece *p, uint64_t end)
+{
+	struct net *net = c->net;
+	if (p->seq < c->snd_max) {
+		net->counters.tcp_retrans_segs++;
+		c->rtt_sent_ns = 0; /* Karn: what is timed may be ambiguous now */
+		if (c->recovering && end > c->high_rxt)
+			c->high_rxt = end;
+	} else if (!c->rtt_sent_ns) {
+		c->rtt_seq = end;
+		c->rtt_sent_ns = net->now_ns;
+	}
+	if (p->seq <= c->snd_nxt && end > c->snd_nxt)
+		c->snd_nxt = end;
+	if (end > c->snd_max)
+		c->snd_max = end;
+	if (c->rto_at == TIMER_NEVER)
+		tcp_rto_start(c);
+}
+
+static void ack_accounting(struct tcp_conn *c, bool data)
+{
+	c->last_ack_sent = c->rcv_nxt;
+	c->ack_pending = false;
+	c->ack_at = TIMER_NEVER;
+	c->acks_owed = data || !c->acks_owed ? 0 : (uint8_t)(c->acks_owed - 1);
+	c->ack_now = c->acks_owed > 0;
+}
+
+static void payload_attach(struct tcp_conn *c, struct net_frame *f, struct piece *p)
+{
+	struct tcp_cursor far;
+	struct tcp_cursor *at = &c->cursor;
+	if (UNLIKELY(at->seq != p->seq || !at->send)) {
+		far = cursor_at(c, p->seq);
+		at = p->seq == c->snd_nxt ? &c->cursor : &far;
+		*at = far;
+	}
+	p->len = gather(f, at, p->len, c->net->tx_segments_max);
+	/* A frame of many segments that ran out of slices ends at a whole one. */
+	f->tx.gso = FRAME_GSO_NONE;
+	uint32_t size = segment_size(c);
+	if (p->len > size) {
+		f->tx.gso = FRAME_GSO_TCP4;
+		f->tx.gso_size = (uint16_t)size;
+	}
+}
+
+static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p)
+{
+	struct net_frame *f = frame_get(c->net);
+	if (UNLIKELY(!f)) {
+		tcp_conn_wake(c);
+		return NULL;
+	}
+	if (p->len)
+		payload_attach(c, f, p);
+	uint64_t end = p->seq + p->len;
+	if (p->len && end == c->queue_end)
+		p->flags |= TCP_PSH;
+	if (c->fin_queued && end == c->queue_end && (p->len || fin_is_next(c))) {
+		p->flags |= TCP_FIN;
+		end++;
+	}
+	headers_write(c, f, p);
+	if (end > p->seq)
+		sent_accounting(c, p, end);
+	ack_accounting(c, p->len > 0);
+	c->net->counters.tcp_out_segs++;
+	c->net->counters.ip_out_requests++;
+	if (c->snd_nxt < c->queue_end || c->recovering || c->ack_now || fin_is_next(c))
+		tcp_conn_wake(c);
+	return f;
+}
+
+/* The Ethernet address of the next hop is known, and in the template. Else the connection waits with the
+ * neighbour, or for its retransmission timer. */
+static bool hop_ready(struct tcp_conn *c)
+{
+	struct net *net = c->net;
+	struct neighbor *n = c->hop.neighbor;
+	uint32_t hop;
+	if (LIKELY(n && n->generation == c->hop.generation && neighbor_usable(net, n)))
+		return true;
+	bool routed = ip4_is_own(net, tcp_key_own_ip(&c->key))
+		&& ip4_route(net, tcp_key_peer_ip(&c->key), &hop);
+	n = routed ? neighbor_lookup(net, hop) : NULL;
+	if (!n) {
+		net->counters.ip_out_no_routes++;
+		tcp_conn_unreachable(c);
+		return false;
+	}
+	if (!neighbor_usable(net, n)) {
+		list_push_back(&n->waiting, &c->tx_link);
+		if (c->rto_at == TIMER_NEVER && (c->queue_end > c->snd_una || c->fin_queued))
+			tcp_rto_start(c);
+		return false;
+	}
+	c->hop = (struct ip4_hop){n, n->generation};
+	memcpy(c->template, n->mac, 6);
+	return true;
+}
+
+/* SYN, or SYN|ACK on simultaneous open. */
+static void syn_output(struct tcp_conn *c)
+{
+	struct net *net = c->net;
+	uint8_t options[40];
+	bool both = c->state == TCP_STATE_SYN_RECEIVED;
+	if (c->snd_nxt > c->snd_una) /* on its way */
+		return;
+	size_t len = tcp_syn_options(options, tcp_own_mss(net), c->sack_ok,
+		both && !c->rcv_scale ? -1 : net->receive_scale, c->ts_ok,
+		tcp_ts_now(net, c->ts_offset), c->ts_recent);
+	struct tcp_control control = {
+		.key = c->key,
+		.seq = (uint32_t)c->snd_una,
+		.ack = both ? (uint32_t)c->rcv_nxt : 0,
+		.window = net->receive_window < 0xffff ? net->receive_window : 0xffff,
+		.flags = both ? TCP_SYN | TCP_ACK : TCP_SYN,
+		.options = slice_of(options, len),
+	};
+	struct piece p = {c->snd_una, 0, control.flags};
+	sent_accounting(c, &p, c->snd_una + 1);
+	c->ack_now = false;
+	tcp_control_send(net, &control);
+}
+
+struct net_frame *tcp_output(struct tcp_conn *c)
+{
+	struct piece p;
+	if (c->state == TCP_STATE_CLOSED || !hop_ready(c))
+		return NULL;
+	if (!tcp_is_open(c)) {
+		syn_output(c);
+		return NULL;
+	}
+	if (choose(c, &p))
+		return send_piece(c, &p);
+	if (c->ack_pending && c->ack_at == TIMER_NEVER) {
+		c->ack_at = c->net->now_ns + TCP_DELAYED_ACK_NS;
+		tcp_timer_ensure(c, c->ack_at);
+	}
+	if (c->snd_nxt < c->queue_end && c->rto_at == TIMER_NEVER)
+		tcp_rto_start(c); /* the window is closed and nothing is under way: probe later */
+	if (c->send_head)
+		tcp_sends_complete(c); /* items without bytes */
+	return NULL;
+}
+
+void tcp_rst_send(struct tcp_conn *c)
+{
+	struct tcp_control control = {
+		.key = c->key,
+		.seq = (uint32_t)c->snd_nxt,
+		.ack = (uint32_t)c->rcv_nxt,
+		.flags = TCP_RST | TCP_ACK,
+	};
+	tcp_control_send(c->net, &control);
+}

@@ -1,0 +1,122 @@
+/* Opening: SQLite's memory, its one VFS, the connections, the migrations.
+ *
+ * config->memory:  | struct sql and its connections | page cache, 1/4 | SQLite's heap |
+ *
+ * Pages have a part of their own because the heap is a buddy allocator, in which a page with its header would
+ * take two. SQLite reads pages in place (see file.c), so this cache holds what a transaction changes. */
+#include <base/assert.h>
+#include "private.h"
+
+#include <string.h>
+
+#define HEAP_ALLOCATION_MIN 64
+#define CACHE_PAGES_MIN 16
+
+static err check(const struct sql_config *config)
+{
+	if (!config->store || !config->loop || !config->random || !config->memory)
+		return ERR(INVALID);
+	if (config->connections < 1 || config->connections > SQL_CONNECTIONS_MAX)
+		return ERR(INVALID);
+	return config->memory_len < SQL_MEMORY_MIN ? ERR(NO_MEMORY) : OK;
+}
+
+static uint8_t *align_up(uint8_t *p)
+{
+	return p + (-(uintptr_t)p & 63);
+}
+
+/* SQLite's global settings; they can be made while it is not initialised. */
+static err set_memory(const struct sql_config *config, uint8_t *from, int *cache_pages)
+{
+	uint8_t *end = config->memory + config->memory_len;
+	int header_len = 0;
+	int rc = sqlite3_config(SQLITE_CONFIG_PCACHE_HDRSZ, &header_len);
+	if (rc != SQLITE_OK)
+		return ERR(BUSY);
+	int page_len = (int)STORE_PAGE_SIZE + header_len;
+	*cache_pages = (int)(config->memory_len / 4) / page_len;
+	sqlite3_config(SQLITE_CONFIG_URI, 0);
+	if (config->memory_methods) {
+		rc = sqlite3_config(SQLITE_CONFIG_MALLOC, config->memory_methods);
+		sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+		sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+		return rc == SQLITE_OK ? OK : ERR(BUSY);
+	}
+	rc = sqlite3_config(SQLITE_CONFIG_PAGECACHE, from, page_len, *cache_pages);
+	from = align_up(from + (size_t)page_len * (size_t)*cache_pages);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_config(SQLITE_CONFIG_HEAP, from, (int)(end - from), HEAP_ALLOCATION_MIN);
+	return rc == SQLITE_OK ? OK : ERR(BUSY);
+}
+
+static void close_all(struct sql *sql)
+{
+	while (sql->conn_count)
+		sql_conn_close(&sql->conn[--sql->conn_count]);
+	sqlite3_vfs_unregister(&sql->vfs);
+	sqlite3_shutdown();
+}
+
+static err open_all(struct sql *sql, int cache_pages)
+{
+	if (sqlite3_initialize() != SQLITE_OK || sqlite3_vfs_register(&sql->vfs, 1) != SQLITE_OK)
+		return ERR(NO_MEMORY);
+	for (uint32_t i = 0; i < sql->config.connections; i++) {
+		struct sql_conn *conn = &sql->conn[i];
+		err e = sql_conn_open(conn, sql, cache_pages);
+		if (failed(e)) {
+			if (sql->config.log)
+				log_write(sql->config.log, LOG_ERROR, "sql", "cannot open the database: %s",
+					conn->message);
+			return e;
+		}
+		sql->conn_count++;
+	}
+	return sql_migrate(sql, &sql->conn[0]);
+}
+
+err sql_open(const struct sql_config *config, struct sql **out)
+{
+	TRY(check(config));
+	struct sql *sql = (struct sql *)(void *)config->memory;
+	size_t sql_len = sizeof *sql + config->connections * sizeof sql->conn[0];
+	memset(sql, 0, sql_len);
+	sql->config = *config;
+	fiber_queue_init(&sql->writer_queue);
+	fiber_queue_init(&sql->conn_queue);
+	sql_vfs_init(sql);
+	TRY(store_object_open(config->store, "main", true, &sql->object));
+	int cache_pages;
+	TRY(set_memory(config, align_up(config->memory + sql_len), &cache_pages));
+	int limit = cache_pages / 2 > CACHE_PAGES_MIN ? cache_pages / 2 : CACHE_PAGES_MIN;
+	err e = open_all(sql, limit);
+	if (failed(e)) {
+		close_all(sql);
+		return e;
+	}
+	sql->ready = true;
+	*out = sql;
+	return OK;
+}
+
+void sql_close(struct sql *sql)
+{
+	for (uint32_t i = 0; i < sql->conn_count; i++)
+		ASSERT(!sql->conn[i].acquired);
+	close_all(sql);
+}
+
+struct store *sql_store(struct sql *sql)
+{
+	return sql->config.store;
+}
+
+void sql_stats(struct sql *sql, struct sql_stats *out)
+{
+	sqlite3_int64 used = 0, max = 0;
+	sqlite3_status64(SQLITE_STATUS_MEMORY_USED, &used, &max, 0);
+	*out = sql->stats;
+	out->memory_used = (uint64_t)used;
+	out->memory_max = (uint64_t)max;
+}

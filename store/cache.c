@@ -1,0 +1,230 @@
+/* Frames: a table from (object, page, generation) to 4096 bytes in memory.
+ *
+ *   FREE -> LOADING -> CLEAN -> FREE (evicted: the hand of a clock; a hit sets `referenced`, a load
+ *                 \                    does not, so a scan does not push out what is used again)
+ *                  -> FAILED -> FREE
+ *   FREE -> DIRTY -> WRITING -> CLEAN
+ *             \-> FREE (aborted, or superseded before it was written)
+ *
+ * A frame's generations from..until never cross another frame's of the same page that a reader could
+ * want; that two frames hold the same version is possible (and harmless). */
+#include "private.h"
+
+static inline struct frame **bucket_of(struct store *s, uint32_t object, uint32_t page_no)
+{
+	uint64_t key = (uint64_t)object << 32 | page_no;
+	return &s->cache.bucket[key * 0x9e3779b97f4a7c15u >> s->cache.shift];
+}
+
+void cache_init(struct store *s, struct frame *frames, struct frame **buckets, uint32_t shift,
+	uint8_t *pages, uint32_t count)
+{
+	s->cache = (struct cache){.frame = frames, .bucket = buckets, .count = count, .shift = shift};
+	fiber_queue_init(&s->cache.starved);
+	for (uint32_t i = 0; i < count; i++) {
+		frames[i].page.data = pages + (size_t)i * STORE_PAGE_SIZE;
+		frames[i].store = s;
+		fiber_queue_init(&frames[i].waiting);
+	}
+}
+
+static void unhash(struct store *s, struct frame *f)
+{
+	if (!f->hashed)
+		return;
+	struct frame **at = bucket_of(s, f->object, f->page_no);
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+	f->hashed = false;
+}
+
+static void set_free(struct store *s, struct frame *f)
+{
+	if (f->state == FRAME_DIRTY)
+		s->cache.dirty--;
+	f->state = FRAME_FREE;
+	f->delta = NULL;
+	(void)fiber_queue_wake_one(&s->cache.starved);
+}
+
+static struct frame *evict(struct store *s)
+{
+	struct cache *c = &s->cache;
+	for (uint32_t tries = 0; tries < 2 * c->count + 1; tries++) {
+		struct frame *f = &c->frame[c->hand];
+		c->hand = c->hand + 1 < c->count ? c->hand + 1 : 0;
+		if (f->pins || (f->state != FRAME_CLEAN && f->state != FRAME_FREE))
+			continue;
+		if (f->state == FRAME_CLEAN && f->referenced) {
+			f->referenced = false;
+			continue;
+		}
+		s->stats.page_evictions += f->state == FRAME_CLEAN;
+		unhash(s, f);
+		return f;
+	}
+	return NULL;
+}
+
+err cache_take(struct store *s, struct frame **frame)
+{
+	struct frame *f;
+	while (!(f = evict(s))) {
+		if (!s->cache.writing && (!s->journal.busy || s->state != STORE_OPEN)) {
+			s->stats.no_memory++;
+			return ERR(NO_MEMORY);
+		}
+		store_wait(s, &s->cache.starved);
+	}
+	f->state = FRAME_LOADING;
+	f->pins = 1;
+	f->referenced = false;
+	f->delta = NULL;
+	f->result = OK;
+	*frame = f;
+	return OK;
+}
+
+void cache_insert(struct store *s, struct frame *f, uint32_t object, uint32_t page_no,
+	uint64_t from, uint64_t until)
+{
+	struct frame **bucket = bucket_of(s, object, page_no);
+	f->object = (uint16_t)object;
+	f->page_no = page_no;
+	f->from = from;
+	f->until = until;
+	f->next = *bucket;
+	f->hashed = true;
+	*bucket = f;
+}
+
+struct frame *cache_find(struct store *s, uint32_t object, uint32_t page_no, uint64_t generation)
+{
+	for (struct frame *f = *bucket_of(s, object, page_no); f; f = f->next)
+		if (f->page_no == page_no && f->object == object && f->from <= generation &&
+			generation < f->until)
+			return f;
+	return NULL;
+}
+
+struct frame *cache_find_txn(struct store *s, uint32_t object, uint32_t page_no)
+{
+	for (struct frame *f = *bucket_of(s, object, page_no); f; f = f->next)
+		if (f->page_no == page_no && f->object == object && f->from == GENERATION_TXN)
+			return f;
+	return NULL;
+}
+
+void cache_drop(struct store *s, struct frame *f)
+{
+	unhash(s, f);
+	if (f->state == FRAME_DIRTY) {
+		s->cache.dirty--;
+		f->state = FRAME_CLEAN;
+		f->delta = NULL;
+	}
+	if (f->state != FRAME_LOADING && !f->pins)
+		set_free(s, f);
+}
+
+void cache_set_dirty(struct store *s, struct frame *f)
+{
+	f->state = FRAME_DIRTY;
+	s->cache.dirty++;
+}
+
+void cache_set_writing(struct store *s, struct frame *f)
+{
+	ASSERT(f->state == FRAME_DIRTY);
+	f->state = FRAME_WRITING;
+	s->cache.writing++;
+}
+
+void cache_written(struct store *s, struct frame *f, bool clean)
+{
+	ASSERT(f->state == FRAME_WRITING);
+	s->cache.writing--;
+	if (!clean) {
+		f->state = FRAME_DIRTY;
+		return;
+	}
+	s->cache.dirty--;
+	f->state = FRAME_CLEAN;
+	f->delta = NULL;
+	(void)fiber_queue_wake_one(&s->cache.starved);
+}
+
+static void supersede_in(struct frame *f, uint32_t object, uint32_t page_no, bool all_beyond,
+	uint64_t generation)
+{
+	for (; f; f = f->next)
+		if (f->object == object && f->until == GENERATION_NEVER && f->from < generation &&
+			(f->page_no == page_no || (all_beyond && f->page_no > page_no)))
+			f->until = generation;
+}
+
+void cache_supersede(struct store *s, uint32_t object, uint32_t page_no, bool all_beyond,
+	uint64_t generation)
+{
+	if (!all_beyond) {
+		supersede_in(*bucket_of(s, object, page_no), object, page_no, false, generation);
+		return;
+	}
+	for (uint32_t i = 0; i < 1u << (64 - s->cache.shift); i++)
+		supersede_in(s->cache.bucket[i], object, page_no, true, generation);
+}
+
+void frame_put(struct frame *f)
+{
+	ASSERT(f->pins);
+	if (--f->pins)
+		return;
+	if (f->state == FRAME_FAILED || (f->state == FRAME_CLEAN && !f->hashed))
+		set_free(f->store, f);
+}
+
+err frame_await(struct store *s, struct frame *f)
+{
+	while (f->state == FRAME_LOADING)
+		store_wait(s, &f->waiting);
+	if (f->state != FRAME_FAILED)
+		return OK;
+	err e = f->result;
+	frame_put(f);
+	return e;
+}
+
+static err load_and_verify(struct store *s, struct frame *f, const struct volume_entry *e,
+	uint64_t seed)
+{
+	uint8_t *data = (uint8_t *)(uintptr_t)f->page.data;
+	if (!e->block) {
+		memset(data, 0, STORE_PAGE_SIZE);
+		return OK;
+	}
+	TRY(io_read_block(s, e->block, data));
+	if (volume_checksum(seed, data, STORE_PAGE_SIZE) == e->checksum)
+		return OK;
+	s->stats.corrupt_pages++;
+	if (f->object == OBJECT_MAP)
+		store_log(s, LOG_ERROR, "map node in block %u does not match its checksum", e->block);
+	else
+		store_log(s, LOG_ERROR, "object \"%s\" page %u (block %u) does not match its checksum",
+			s->object[f->object].name, f->page_no, e->block);
+	return ERR(CORRUPT);
+}
+
+err frame_load(struct store *s, struct frame *f, const struct volume_entry *e, uint64_t seed)
+{
+	s->stats.page_misses++;
+	err result = load_and_verify(s, f, e, seed);
+	f->state = failed(result) ? FRAME_FAILED : FRAME_CLEAN;
+	f->result = result;
+	if (failed(result))
+		unhash(s, f);
+	fiber_queue_wake_all(&f->waiting);
+	if (failed(result))
+		frame_put(f);
+	return result;
+}

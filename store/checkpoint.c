@@ -1,0 +1,184 @@
+/* The checkpoint fiber: brings the maps on the device up to a durable generation and moves a superblock
+ * there, so that recovery is short and old blocks become free.
+ *
+ *   idle -> (wanted) -> merge -> flush -> write one slot -> flush -> switch base -> write the other slot
+ *
+ * Commits go on meanwhile. docs/volume-format.md, "Checkpoint". */
+#include "private.h"
+
+uint64_t checkpoint_reserve(const struct store *s)
+{
+	uint64_t nodes = 0;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		const struct store_object *o = &s->object[i];
+		uint32_t pages = o->pages > o->base_pages ? o->pages : o->base_pages;
+		if (o->used && s->txn.open && s->txn.object == o && s->txn.pages > pages)
+			pages = s->txn.pages;
+		if (o->used)
+			nodes += map_nodes(pages) + VOLUME_MAP_LEVELS_MAX;
+	}
+	uint64_t most = (uint64_t)s->deltas.pool.used * VOLUME_MAP_LEVELS_MAX +
+			(uint64_t)STORE_OBJECTS_MAX * VOLUME_MAP_LEVELS_MAX;
+	return (nodes < most ? nodes : most) + 1;
+}
+
+uint32_t object_low(const struct store_object *o, uint64_t generation)
+{
+	uint32_t low = o->base_pages;
+	for (uint32_t i = 0; i < o->truncations; i++)
+		if (o->truncation[i].generation <= generation && o->truncation[i].pages < low)
+			low = o->truncation[i].pages;
+	return low;
+}
+
+static void fill_superblock(struct store *s, struct volume_superblock *b, uint64_t generation)
+{
+	memset(b, 0, sizeof *b);
+	b->magic = VOLUME_MAGIC;
+	b->version = VOLUME_VERSION;
+	b->header_size = 512;
+	b->features_incompatible = VOLUME_FEATURES_INCOMPATIBLE;
+	b->features_compatible = s->features_compatible;
+	memcpy(b->uuid, s->uuid, sizeof b->uuid);
+	b->nonce = s->nonce;
+	b->sequence = s->checkpoint.sequence + 1;
+	b->blocks = s->space.blocks;
+	b->generation = generation;
+	b->record = s->journal.durable_record;
+	b->record_link = s->journal.durable_link;
+	b->record_block = s->journal.durable_block;
+}
+
+static err merge_all(struct store *s, struct volume_superblock *b, uint32_t pages[])
+{
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		pages[i] = s->object[i].durable_pages;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		struct store_object *o = &s->object[i];
+		struct volume_object *to = &b->object[i];
+		if (!o->used)
+			continue;
+		memcpy(to->name, o->name, sizeof to->name);
+		to->pages = pages[i];
+		TRY(merge_object(s, o, b->generation, pages[i], object_low(o, b->generation), &to->root,
+			&to->levels));
+		b->object_count = i + 1;
+	}
+	return OK;
+}
+
+static void forget_truncations(struct store_object *o, uint64_t generation)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < o->truncations; i++)
+		if (o->truncation[i].generation > generation)
+			o->truncation[kept++] = o->truncation[i];
+	o->truncations = kept;
+}
+
+static void mark_merged(struct store *s, struct list *list, uint64_t generation)
+{
+	LIST_FOR_EACH(e, list) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (d->from > generation || d->until <= generation)
+			continue;
+		d->merged = true;
+		if (!d->retained) {
+			d->retained = true;
+			list_remove(e);
+			list_push_back(&s->deltas.retained, e);
+		}
+	}
+}
+
+/* The new maps are the base from now on. */
+static void switch_base(struct store *s, const struct volume_superblock *b, uint32_t headers)
+{
+	struct journal *j = &s->journal;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		struct store_object *o = &s->object[i];
+		o->root = b->object[i].root;
+		o->levels = b->object[i].levels;
+		o->base_pages = b->object[i].pages;
+		forget_truncations(o, b->generation);
+	}
+	for (uint32_t i = 0; i < headers; i++)
+		space_defer(&s->space, SPACE_MERGING, j->header[i]);
+	j->header_count -= headers;
+	j->durable_headers -= headers;
+	memmove(j->header, j->header + headers, j->header_count * sizeof j->header[0]);
+	s->base = b->generation;
+	s->checkpoint.running = false;
+	mark_merged(s, &s->deltas.fresh, s->base);
+	mark_merged(s, &s->deltas.retained, s->base);
+	delta_sweep(s);
+	space_checkpoint_done(&s->space, s->base);
+	space_collect(s);
+}
+
+static err run_checkpoint(struct store *s)
+{
+	struct checkpoint *c = &s->checkpoint;
+	uint32_t pages[STORE_OBJECTS_MAX];
+	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers)
+		return OK;
+	c->force = false;
+	c->running = true;
+	c->target = s->journal.durable;
+	uint32_t headers = s->journal.durable_headers;
+	fill_superblock(s, c->superblock, c->target);
+	space_checkpoint_begin(&s->space);
+	TRY(merge_all(s, c->superblock, pages));
+	c->superblock->checksum = volume_checksum(VOLUME_MAGIC, c->superblock, VOLUME_BLOCK_SIZE);
+	TRY(io_flush(s));
+	TRY(io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock));
+	TRY(io_flush(s));
+	c->sequence++;
+	c->slot = 1 - c->slot;
+	switch_base(s, c->superblock, headers);
+	s->stats.checkpoints++;
+	return io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock);
+}
+
+void checkpoint_want(struct store *s)
+{
+	s->checkpoint.wanted = true;
+	(void)fiber_queue_wake_one(&s->checkpoint.idle);
+}
+
+err checkpoint_now(struct store *s)
+{
+	TRY(store_wait_durable(s, s->generation));
+	/* One that runs already may have begun too early. */
+	uint64_t enough = s->checkpoint.done_count + 1 + s->checkpoint.running;
+	while (s->checkpoint.done_count < enough) {
+		if (s->state != STORE_OPEN)
+			return ERR(IO);
+		checkpoint_want(s);
+		store_wait(s, &s->checkpoint.done);
+	}
+	return s->checkpoint.result;
+}
+
+void checkpoint_fiber(void *argument)
+{
+	struct store *s = argument;
+	struct checkpoint *c = &s->checkpoint;
+	for (;;) {
+		while (!c->wanted && !s->closing)
+			store_wait(s, &c->idle);
+		if (!c->wanted)
+			break;
+		c->wanted = false;
+		c->result = s->state == STORE_OPEN ? run_checkpoint(s) : ERR(IO);
+		c->running = false;
+		if (failed(c->result))
+			store_fail(s, c->result.code == ERR_CORRUPT ?
+				"the page map is damaged; run `ingot db check`" :
+				"a checkpoint could not be written");
+		c->done_count++;
+		fiber_queue_wake_all(&c->done);
+	}
+	s->fibers--;
+	fiber_queue_wake_all(&s->ended);
+}

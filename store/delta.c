@@ -1,0 +1,105 @@
+/* The map delta: where the pages lie that have changed since the base. A hash table of versions; those
+ * of one page stand newest first in their bucket.
+ *
+ *   new (txn) -> unbatched -> in_flight -> fresh -> merged (removed, or retained for old snapshots)
+ *                    \            \          \
+ *                     +------------+----------+--> superseded: removed, or retained */
+#include "private.h"
+
+static inline uint32_t bucket_of(const struct store *s, uint32_t object, uint32_t page_no)
+{
+	uint64_t key = (uint64_t)object << 32 | page_no;
+	return (uint32_t)(key * 0x9e3779b97f4a7c15u >> s->deltas.shift);
+}
+
+struct delta *delta_find(struct store *s, uint32_t object, uint32_t page_no, uint64_t base,
+	uint64_t generation)
+{
+	for (struct delta *d = s->deltas.bucket[bucket_of(s, object, page_no)]; d; d = d->next)
+		if (d->page_no == page_no && d->object == object && d->from <= generation)
+			return d->from > base ? d : NULL;
+	return NULL;
+}
+
+struct delta *delta_new(struct store *s, uint32_t object, uint32_t page_no)
+{
+	struct delta *d = pool_get(&s->deltas.pool);
+	if (!d)
+		return NULL;
+	struct delta **bucket = &s->deltas.bucket[bucket_of(s, object, page_no)];
+	*d = (struct delta){.next = *bucket, .from = GENERATION_TXN, .until = GENERATION_NEVER,
+		.page_no = page_no, .object = (uint16_t)object};
+	list_init(&d->link);
+	*bucket = d;
+	return d;
+}
+
+void delta_remove(struct store *s, struct delta *d, bool release_now)
+{
+	struct delta **at = &s->deltas.bucket[bucket_of(s, d->object, d->page_no)];
+	while (*at != d)
+		at = &(*at)->next;
+	*at = d->next;
+	list_remove(&d->link);
+	if (d->frame) {
+		ASSERT(d->frame->state == FRAME_DIRTY);
+		s->space.promised -= !d->block;
+		cache_drop(s, d->frame);
+	}
+	if (d->block && !d->merged) {
+		if (release_now)
+			space_release(&s->space, d->block);
+		else
+			space_defer(&s->space, SPACE_NEW, d->block);
+	}
+	pool_put(&s->deltas.pool, d);
+}
+
+/* A version may go when nobody sees it any more. What superseded it must be durable: else recovery
+ * could still come to it (while it has a block; without one, recovery never will). */
+static bool may_go(const struct store *s, const struct delta *d)
+{
+	if (d->in_flight || (d->frame && d->block))
+		return false;
+	if (d->block && !d->merged && d->until > s->journal.durable)
+		return false;
+	if (d->until == GENERATION_NEVER && !d->merged)
+		return false;
+	return !store_is_needed(s, d->object, d->from, d->until);
+}
+
+static void retain(struct store *s, struct delta *d)
+{
+	if (d->retained)
+		return;
+	d->retained = true;
+	list_remove(&d->link);
+	list_push_back(&s->deltas.retained, &d->link);
+}
+
+void delta_supersede(struct store *s, struct delta *d, uint64_t generation)
+{
+	d->until = generation;
+	bool unwritten = d->frame != NULL;
+	if (may_go(s, d)) {
+		s->stats.pages_merged += unwritten;
+		delta_remove(s, d, false);
+	} else if (!unwritten && !d->in_flight) {
+		retain(s, d);
+	}
+	/* Else it is written with its batch and retained after that. */
+}
+
+void delta_sweep(struct store *s)
+{
+	LIST_FOR_EACH(e, &s->deltas.retained) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (may_go(s, d))
+			delta_remove(s, d, false);
+	}
+}
+
+uint32_t delta_free(const struct store *s)
+{
+	return s->deltas.pool.capacity - s->deltas.pool.used;
+}

@@ -1,0 +1,196 @@
+/* The page store: named spaces of 4096-byte pages (objects) on a block device, with snapshots, one
+ * writer at a time, atomic commit and checksums. docs/volume-format.md says what lies on the device.
+ *
+ * Rules for using it
+ * 1. Everything runs on one event loop. A call that is said to park must be made on a fiber; during
+ *    it other fibers run. All others may be made from anywhere on the loop.
+ * 2. A commit is visible to new snapshots at once and durable later: an effect that must not be
+ *    taken back (a response) waits for the generation (store_wait_durable, store_waiter_add).
+ * 3. After a failed write or flush the store refuses to write for good (STORE_READ_ONLY). What was
+ *    committed in memory but never became durable stays readable until the machine stops. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <base/random.h>
+#include <core/log.h>
+#include <core/loop.h>
+#include <platform/block.h>
+
+#define STORE_PAGE_SIZE 4096u
+#define STORE_OBJECT_NAME_MAX 31 /* bytes */
+#define STORE_OBJECTS_MAX 32
+#define STORE_CACHE_PAGES_MIN 32u
+
+struct store;
+struct store_object;
+struct store_txn;
+
+struct store_config {
+	struct loop *loop;
+	struct block_device *device; /* nobody else may use it while the store is open */
+	struct log *log;             /* may be NULL */
+	struct random *random;       /* seeded */
+	uint8_t *memory;             /* aligned to 4096, DMA-able, store_memory_size() bytes */
+	size_t memory_len;
+	uint32_t cache_pages; /* at least STORE_CACHE_PAGES_MIN */
+	/* Pages that one transaction may change, and about how many changes lie between two checkpoints.
+	 * 0: 4 for each cache page, at least 256. About 200 bytes of memory for each. */
+	uint32_t txn_pages_max;
+	/* Refuse to format a blank volume: ERR_NOT_FOUND instead. */
+	bool must_exist;
+};
+
+struct store_info {
+	uint8_t uuid[16];
+	bool formatted;        /* the volume was blank and has been formatted */
+	uint64_t generation;   /* newest */
+	uint64_t blocks;       /* usable, of 4096 bytes */
+	uint64_t blocks_free;
+	uint32_t records_replayed; /* after an unclean stop */
+};
+
+enum store_state {
+	STORE_OPEN,
+	STORE_READ_ONLY, /* store_reason() says why */
+	STORE_CLOSED,
+};
+
+/* Counters, from store_open on. */
+struct store_stats {
+	uint64_t commits;        /* generations formed */
+	uint64_t records;        /* batches written; each has cost one flush */
+	uint64_t checkpoints;    /* each has cost two flushes */
+	uint64_t flushes, reads, writes; /* requests to the device */
+	uint64_t bytes_read, bytes_written;
+	uint64_t page_hits, page_misses, page_evictions;
+	uint64_t pages_written;  /* of objects; the rest of bytes_written is headers and map */
+	uint64_t pages_spilled;  /* of pages_written: before their commit */
+	uint64_t pages_merged;   /* not written, because superseded within a batch */
+	uint64_t corrupt_pages;  /* reads refused because of a checksum */
+	uint64_t no_space, no_memory; /* calls that failed so */
+	uint64_t blocks, blocks_free, blocks_waiting; /* waiting: free after a checkpoint or a snapshot's end */
+};
+
+/* A page in the cache, pinned for whoever got it; read only. */
+struct store_page {
+	const uint8_t *data; /* STORE_PAGE_SIZE bytes, aligned to 4096 */
+};
+
+/* A reader's view: one generation of one object. The structure is the caller's; it must not move. */
+struct store_snapshot {
+	struct list link;
+	struct store_object *object;
+	uint64_t generation;
+	uint64_t base_generation; /* private, as are the following */
+	uint64_t root_checksum;
+	uint32_t root_block, root_generation;
+	uint32_t pages, base_pages;
+	uint32_t object_id;
+	uint8_t levels;
+};
+
+/* Told when a generation has become durable (OK) or never will (ERR_IO). The structure is the
+ * caller's, from add until `done` or remove. */
+struct store_waiter {
+	struct list link;
+	uint64_t generation;
+	void (*done)(struct store_waiter *, err result); /* on the loop; may add and remove waiters */
+};
+
+API_BEGIN
+
+/* Bytes of memory for config's device, cache_pages and txn_pages_max: about 4210 for a cache page, 4
+ * bits for a volume block, the map delta (see txn_pages_max), and about 64 KiB. It takes two fibers
+ * of the loop for good. */
+size_t store_memory_size(const struct store_config *config);
+/* Opens, recovers or (blank) formats the volume. Parks. The store lies in config->memory. Errors:
+ *   ERR_FOREIGN      holds something else; untouched
+ *   ERR_UNSUPPORTED  made by a newer version, or has an unknown incompatible feature; untouched
+ *   ERR_NO_SPACE     the device is too small
+ *   ERR_TOO_LARGE    the device is larger than 16 TiB
+ *   ERR_CORRUPT      ours, but damaged; untouched
+ *   ERR_NO_MEMORY    memory_len too small, or the volume's journal needs a larger txn_pages_max
+ *   ERR_NOT_FOUND    blank, and config->must_exist
+ *   ERR_INVALID      nonsense in config, a device with an unusable sector size
+ *   ERR_IO           the device fails
+ * Each writes a line to the log that says what to do. */
+MUST_USE err store_open(const struct store_config *config, struct store **store,
+	struct store_info *info);
+/* Waits until all is durable, checkpoints, and lets go of the device. No snapshot or transaction may be
+ * open (asserted). ERR_IO when something committed could not be made durable. Parks. The store's memory
+ * is the caller's again. */
+MUST_USE err store_close(struct store *store);
+enum store_state store_state(const struct store *store);
+/* Why the store is read-only; static storage, "" when it is not. */
+const char *store_reason(const struct store *store);
+void store_stats(const struct store *store, struct store_stats *out);
+/* Reads everything and verifies each checksum and the map; logs each damage. ERR_CORRUPT when there is
+ * any; `damaged` (may be NULL) counts the pages and map nodes. Parks; others go on meanwhile. */
+MUST_USE err store_check(struct store *store, uint64_t *damaged);
+/* Writes a checkpoint now, so that the next open has nothing to replay. Parks. */
+MUST_USE err store_checkpoint(struct store *store);
+
+/* The object called `name` (1 to STORE_OBJECT_NAME_MAX bytes; "main" is the database). Creating one
+ * is durable on return. Parks only when it creates. ERR_NOT_FOUND, ERR_INVALID, ERR_NO_SPACE (32
+ * objects), ERR_BUSY (a transaction is open). The object lives as long as the store. */
+MUST_USE err store_object_open(struct store *store, const char *name, bool create,
+	struct store_object **object);
+/* The newest generation of the store, whatever object it changed. */
+uint64_t store_generation(const struct store *store);
+
+/* Begins to read the object's newest generation. Cheap, does not park. Old versions of pages stay on the
+ * volume as long as a snapshot needs them, so end it. */
+void store_snapshot_begin(struct store_object *object, struct store_snapshot *snapshot);
+void store_snapshot_end(struct store_snapshot *snapshot);
+/* True while no newer generation has changed this object. */
+bool store_snapshot_is_newest(const struct store_snapshot *snapshot);
+
+/* Lends page `page_no` (0 to pages - 1; ERR_INVALID beyond) until store_page_put. A page that was never
+ * written is zero. Parks on a miss; misses of the same page share one read. ERR_CORRUPT (logged with
+ * object and page), ERR_IO, ERR_NO_MEMORY (every cache page is lent). */
+MUST_USE err store_page_get(struct store_snapshot *snapshot, uint32_t page_no,
+	struct store_page **page);
+void store_page_put(struct store_page *page);
+/* Lends it only if it is in the cache; NULL otherwise. Never parks. */
+struct store_page *store_page_peek(struct store_snapshot *snapshot, uint32_t page_no);
+
+/* The one writer. ERR_BUSY while another transaction is open, ERR_IO when read-only. May park for a
+ * checkpoint. */
+MUST_USE err store_txn_begin(struct store_object *object, struct store_txn **txn);
+/* Page `page_no` gets this content (copied); the object grows to hold it. After a failure (ERR_NO_SPACE,
+ * ERR_NO_MEMORY: more than txn_pages_max, ERR_IO) the transaction can only be aborted. Parks when the
+ * cache is full of changes, which then spill to the device. */
+MUST_USE err store_txn_write(struct store_txn *txn, uint32_t page_no, const void *page);
+/* Copies the page as the transaction sees it into `page`. Parks on a miss. */
+MUST_USE err store_txn_read(struct store_txn *txn, uint32_t page_no, void *page);
+/* The object gets this size; pages beyond are gone, pages that are new are zero. */
+MUST_USE err store_txn_truncate(struct store_txn *txn, uint32_t pages);
+uint32_t store_txn_pages(const struct store_txn *txn);
+/* Forms the next generation and returns at once, without parking; a transaction that has changed nothing
+ * gives the newest generation. The transaction ends either way: on failure it is aborted. */
+MUST_USE err store_txn_commit(struct store_txn *txn, uint64_t *generation);
+/* Nothing of it ever happened. */
+void store_txn_abort(struct store_txn *txn);
+
+/* Everything up to this generation survives a power cut. */
+uint64_t store_durable_generation(const struct store *store);
+/* Parks until `generation` is durable, or returns ERR_IO when it never will be. */
+MUST_USE err store_wait_durable(struct store *store, uint64_t generation);
+/* Calls waiter->done once; never inside this call: when the generation already is durable (or the store
+ * has failed), at the loop's next round. */
+void store_waiter_add(struct store *store, struct store_waiter *waiter);
+void store_waiter_remove(struct store_waiter *waiter);
+
+API_END
+
+static inline const uint8_t *store_page_data(const struct store_page *page)
+{
+	return page->data;
+}
+
+static inline uint32_t store_snapshot_pages(const struct store_snapshot *snapshot)
+{
+	return snapshot->pages;
+}
+
+#endif

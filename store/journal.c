@@ -1,0 +1,288 @@
+/* The journal fiber: makes commits durable. All that has been committed since it last looked becomes one
+ * batch: a record (or several, when it names many pages), its pages, one flush. While the flush is under
+ * way further commits gather for the next batch; a page that two of them have changed is written once.
+ *
+ *   idle -> (commit) -> allocate, checksum -> write -> flush -> durable: tell who waits -> idle
+ *                                               \        \-> failed: the store is read-only
+ *
+ * docs/volume-format.md, "Record". */
+#include "private.h"
+
+static bool has_work(const struct store *s)
+{
+	return s->state == STORE_OPEN && s->generation > s->journal.durable;
+}
+
+void journal_kick(struct store *s)
+{
+	s->journal.busy = true;
+	(void)fiber_queue_wake_one(&s->journal.idle);
+}
+
+void journal_notify(struct store *s)
+{
+	struct list ready;
+	list_init(&ready);
+	LIST_FOR_EACH(e, &s->journal.waiters) {
+		struct store_waiter *w = LIST_ENTRY(e, struct store_waiter, link);
+		if (w->generation <= s->journal.durable || s->state != STORE_OPEN) {
+			list_remove(e);
+			list_push_back(&ready, e);
+		}
+	}
+	for (struct list *e; (e = list_pop_front(&ready)) != NULL;) {
+		struct store_waiter *w = LIST_ENTRY(e, struct store_waiter, link);
+		w->done(w, w->generation <= s->journal.durable ? OK : ERR(IO));
+	}
+	fiber_queue_wake_all(&s->journal.progress);
+}
+
+/* The record names what is live at its generation; the rest is written only because a snapshot sees it. */
+static bool is_listed(const struct delta *d, uint64_t target)
+{
+	return d->until > target && (d->frame || d->block);
+}
+
+static uint32_t count_items(const struct store *s)
+{
+	uint32_t n = 0;
+	for (const struct list *e = s->deltas.unbatched.next; e != &s->deltas.unbatched; e = e->next)
+		n += is_listed(LIST_ENTRY(e, const struct delta, link), s->generation);
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		n += s->object[i].changed;
+	return n;
+}
+
+static uint32_t parts_of(uint32_t items)
+{
+	return items ? (items + VOLUME_RECORD_ITEMS - 1) / VOLUME_RECORD_ITEMS : 1;
+}
+
+/* Waits for a checkpoint while there are too many records since the last; the number of parts. */
+static uint32_t make_room(struct store *s)
+{
+	uint32_t parts;
+	while ((parts = parts_of(count_items(s))) + s->journal.header_count > RECORDS_MAX - 2 &&
+		s->state == STORE_OPEN && s->journal.durable_headers) {
+		checkpoint_want(s);
+		store_wait(s, &s->checkpoint.done);
+	}
+	return parts;
+}
+
+struct batch {
+	uint64_t target;
+	uint32_t parts, first; /* first: index of the first header in journal.header */
+	uint32_t sizes;        /* items for sizes; they come first */
+	struct volume_item size[STORE_OBJECTS_MAX];
+	struct io_wait wait;
+	struct io_run run;
+};
+
+static void take_sizes(struct store *s, struct batch *b)
+{
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		struct store_object *o = &s->object[i];
+		if (!o->changed)
+			continue;
+		b->size[b->sizes++] = (struct volume_item){.object = (uint16_t)i,
+			.kind = VOLUME_ITEM_SIZE, .page = o->pages, .block = o->record_low};
+		o->changed = false;
+		o->record_low = o->pages;
+		o->batch_pages = o->pages;
+	}
+}
+
+static bool take_header(struct store *s)
+{
+	struct journal *j = &s->journal;
+	uint32_t block = space_take(&s->space);
+	if (block)
+		j->header[j->header_count++] = block;
+	return block != 0;
+}
+
+static bool place(struct store *s, struct delta *d)
+{
+	d->in_flight = true;
+	if (!d->frame)
+		return true;
+	d->block = space_take(&s->space);
+	if (!d->block)
+		return false;
+	s->space.promised--;
+	d->generation = (uint32_t)d->from;
+	d->checksum = volume_checksum(volume_seed_page(s->nonce, d->object, 0, d->page_no, d->generation),
+		d->frame->page.data, STORE_PAGE_SIZE);
+	cache_set_writing(s, d->frame);
+	s->stats.pages_written++;
+	return true;
+}
+
+/* Gives each page and header its block, in the order in which they are written. Does not park. */
+static bool place_all(struct store *s, struct batch *b)
+{
+	uint32_t items = b->sizes;
+	bool ok = true;
+	s->space.promised -= s->journal.header_promise;
+	s->journal.header_promise = 0;
+	LIST_FOR_EACH(e, &s->deltas.unbatched) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (is_listed(d, b->target)) {
+			if (items == VOLUME_RECORD_ITEMS) {
+				ok = ok && take_header(s);
+				items = 0;
+			}
+			items++;
+		}
+		ok = ok && place(s, d);
+		list_remove(e);
+		list_push_back(&s->deltas.in_flight, e);
+	}
+	space_seek(&s->space, 8);
+	return ok && take_header(s);
+}
+
+static struct list *fill_record(struct store *s, struct batch *b, uint32_t part, struct list *at,
+	struct volume_record *r)
+{
+	uint32_t n = 0;
+	memset(r, 0, sizeof *r);
+	if (part == 0)
+		for (; n < b->sizes; n++)
+			r->item[n] = b->size[n];
+	for (; at != &s->deltas.in_flight; at = at->next) {
+		const struct delta *d = LIST_ENTRY(at, struct delta, link);
+		if (!is_listed(d, b->target))
+			continue;
+		if (n == VOLUME_RECORD_ITEMS)
+			break;
+		r->item[n++] = (struct volume_item){.object = d->object, .kind = VOLUME_ITEM_PAGE,
+			.page = d->page_no, .block = d->block, .generation = d->generation,
+			.checksum = d->checksum};
+	}
+	r->item_count = n;
+	return at;
+}
+
+static void seal_record(struct store *s, struct batch *b, uint32_t part, struct volume_record *r)
+{
+	struct journal *j = &s->journal;
+	r->magic = VOLUME_RECORD_MAGIC;
+	memcpy(r->uuid, s->uuid, sizeof r->uuid);
+	r->record = j->record;
+	r->link = j->link;
+	r->life = j->life;
+	r->generation = b->target;
+	r->durable = j->durable;
+	r->next_block = j->header[b->first + part + 1];
+	r->flags = part + 1 == b->parts ? VOLUME_RECORD_COMMIT : 0;
+	r->checksum = volume_checksum(volume_seed_record(s->nonce, r->record), r, sizeof *r);
+	j->link = r->checksum;
+	j->record++;
+	j->block = r->next_block;
+	s->stats.records++;
+}
+
+static err write_all(struct store *s, struct batch *b)
+{
+	struct list *at = s->deltas.in_flight.next;
+	for (uint32_t part = 0; part < b->parts; part++) {
+		struct volume_record *r = s->journal.buffer[part % HEADER_BUFFERS];
+		if (part >= HEADER_BUFFERS) {
+			io_run_submit(s, &b->run, &b->wait);
+			TRY(io_wait_all(s, &b->wait));
+		}
+		uint32_t block = s->journal.header[b->first + part];
+		struct list *end = fill_record(s, b, part, at, r);
+		seal_record(s, b, part, r);
+		io_run_add(s, &b->run, &b->wait, block, r);
+		for (; at != end; at = at->next) {
+			struct delta *d = LIST_ENTRY(at, struct delta, link);
+			if (d->frame)
+				io_run_add(s, &b->run, &b->wait, d->block,
+					(void *)(uintptr_t)d->frame->page.data);
+		}
+	}
+	io_run_submit(s, &b->run, &b->wait);
+	TRY(io_wait_all(s, &b->wait));
+	return io_flush(s);
+}
+
+static void settle(struct store *s, bool written)
+{
+	LIST_FOR_EACH(e, &s->deltas.in_flight) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (d->frame && d->frame->state == FRAME_WRITING)
+			cache_written(s, d->frame, written);
+		if (!written)
+			continue;
+		d->frame = NULL;
+		d->in_flight = false;
+		list_remove(e);
+		d->retained = d->until != GENERATION_NEVER;
+		list_push_back(d->retained ? &s->deltas.retained : &s->deltas.fresh, e);
+	}
+}
+
+static void become_durable(struct store *s, const struct batch *b)
+{
+	struct journal *j = &s->journal;
+	j->durable = b->target;
+	j->durable_record = j->record;
+	j->durable_link = j->link;
+	j->durable_block = j->block;
+	j->durable_headers = j->header_count - 1;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		s->object[i].durable_pages = s->object[i].batch_pages;
+	settle(s, true);
+	delta_sweep(s);
+	if (j->header_count > RECORDS_MAX / 2 || delta_free(s) < s->deltas.pool.capacity / 2)
+		checkpoint_want(s);
+	space_check_pressure(s);
+}
+
+static void write_batch(struct store *s)
+{
+	struct batch b = {.run = {.op = BLOCK_WRITE}};
+	uint32_t parts = make_room(s);
+	if (s->state != STORE_OPEN)
+		return;
+	if (parts + s->journal.header_count > RECORDS_MAX - 2) {
+		store_fail(s, "a transaction has more pages than the journal can name");
+		return;
+	}
+	b.parts = parts;
+	b.target = s->generation;
+	b.first = s->journal.header_count - 1;
+	io_wait_init(s, &b.wait);
+	take_sizes(s, &b);
+	bool placed = place_all(s, &b);
+	if (!placed || failed(write_all(s, &b))) {
+		(void)io_wait_all(s, &b.wait);
+		settle(s, false);
+		store_fail(s, placed ? "a write or flush to the device has failed" :
+				       "the volume is full though space was promised");
+		return;
+	}
+	become_durable(s, &b);
+	journal_notify(s);
+}
+
+void journal_fiber(void *argument)
+{
+	struct store *s = argument;
+	for (;;) {
+		while (!has_work(s) && !s->closing) {
+			s->journal.busy = false;
+			fiber_queue_wake_all(&s->cache.starved);
+			store_wait(s, &s->journal.idle);
+		}
+		if (!has_work(s))
+			break;
+		s->journal.busy = true;
+		write_batch(s);
+	}
+	s->fibers--;
+	fiber_queue_wake_all(&s->ended);
+}

@@ -1,0 +1,196 @@
+/* Merging one object's part of the delta into its map: the nodes on the way to each changed page are
+ * copied to new blocks, bottom up; old nodes and old pages are deferred. One buffer for each level. */
+#include "private.h"
+
+struct merge {
+	struct store *s;
+	struct store_object *o;
+	uint32_t generation; /* of the new nodes */
+	uint32_t low;        /* pages from here on had been truncated away */
+	uint32_t count, next; /* sorted[next] is the first change that is not merged yet */
+};
+
+static struct delta *change_at(const struct merge *m, uint32_t i)
+{
+	return pool_at(&m->s->deltas.pool, m->s->deltas.sorted[i]);
+}
+
+static void sift_down(const struct merge *m, uint32_t at, uint32_t count)
+{
+	uint32_t *v = m->s->deltas.sorted;
+	for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
+		if (child + 1 < count && change_at(m, child + 1)->page_no > change_at(m, child)->page_no)
+			child++;
+		if (change_at(m, at)->page_no >= change_at(m, child)->page_no)
+			return;
+		uint32_t t = v[at];
+		v[at] = v[child];
+		v[child] = t;
+	}
+}
+
+static void sort_changes(const struct merge *m)
+{
+	uint32_t *v = m->s->deltas.sorted;
+	for (uint32_t i = m->count / 2; i-- > 0;)
+		sift_down(m, i, m->count);
+	for (uint32_t n = m->count; n > 1; n--) {
+		uint32_t t = v[0];
+		v[0] = v[n - 1];
+		v[n - 1] = t;
+		sift_down(m, 0, n - 1);
+	}
+}
+
+static void collect_from(struct merge *m, const struct list *list, uint64_t generation)
+{
+	for (const struct list *e = list->next; e != list; e = e->next) {
+		const struct delta *d = LIST_ENTRY(e, const struct delta, link);
+		if (d->object == m->o->id && !d->merged && d->from <= generation && d->until > generation)
+			m->s->deltas.sorted[m->count++] = pool_index(&m->s->deltas.pool, d);
+	}
+}
+
+static uint64_t node_seed(const struct merge *m, uint32_t level, uint32_t index, uint32_t generation)
+{
+	return volume_seed_page(m->s->nonce, m->o->id, level, index, generation);
+}
+
+static err read_node(struct merge *m, uint32_t level, uint32_t index, const struct volume_entry *e)
+{
+	struct store *s = m->s;
+	uint8_t *node = s->checkpoint.node[level];
+	if (!e->block) {
+		memset(node, 0, VOLUME_BLOCK_SIZE);
+		return OK;
+	}
+	struct frame *f = cache_find(s, OBJECT_MAP, e->block, 0);
+	if (f && f->state == FRAME_CLEAN)
+		memcpy(node, f->page.data, VOLUME_BLOCK_SIZE);
+	else
+		TRY(io_read_block(s, e->block, node));
+	if (volume_checksum(node_seed(m, level, index, e->generation), node, VOLUME_BLOCK_SIZE) !=
+		e->checksum)
+		return ERR(CORRUPT);
+	struct volume_entry *child = (void *)node;
+	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
+		if (child[i].block && !map_entry_is_sane(s, &child[i]))
+			return ERR(CORRUPT);
+	return OK;
+}
+
+/* Writes the level's buffer; gives the entry for its parent. An empty node needs no block. */
+static err write_node(struct merge *m, uint32_t level, uint32_t index, struct volume_entry *out)
+{
+	struct store *s = m->s;
+	struct volume_entry *child = (void *)s->checkpoint.node[level];
+	uint32_t i = 0;
+	while (i < VOLUME_MAP_FANOUT && !child[i].block)
+		i++;
+	*out = (struct volume_entry){0, 0, 0};
+	if (i == VOLUME_MAP_FANOUT)
+		return OK;
+	out->block = space_take(&s->space);
+	if (!out->block)
+		return ERR(NO_SPACE);
+	out->generation = m->generation;
+	out->checksum = volume_checksum(node_seed(m, level, index, out->generation), child,
+		VOLUME_BLOCK_SIZE);
+	struct frame *stale = cache_find(s, OBJECT_MAP, out->block, 0);
+	if (stale)
+		cache_drop(s, stale);
+	return io_write_block(s, out->block, child);
+}
+
+static err free_tree(struct merge *m, uint32_t level, uint32_t index, struct volume_entry *e)
+{
+	struct volume_entry old = *e;
+	if (!old.block)
+		return OK;
+	if (level) {
+		TRY(read_node(m, level, index, &old));
+		struct volume_entry *child = (void *)m->s->checkpoint.node[level];
+		for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
+			TRY(free_tree(m, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]));
+	}
+	space_defer(&m->s->space, SPACE_MERGING, old.block);
+	*e = (struct volume_entry){0, 0, 0};
+	return OK;
+}
+
+static void put_page(struct merge *m, struct volume_entry *slot)
+{
+	const struct delta *d = change_at(m, m->next++);
+	if (slot->block)
+		space_defer(&m->s->space, SPACE_MERGING, slot->block);
+	*slot = (struct volume_entry){d->block, d->generation, d->checksum};
+	if (!d->block)
+		*slot = (struct volume_entry){0, 0, 0};
+}
+
+/* The first page after the part of the object that this node (level 0: page) is for. */
+static uint64_t end_of(uint32_t level, uint32_t index)
+{
+	return ((uint64_t)index + 1) << (8 * level);
+}
+
+static bool has_changes(const struct merge *m, uint32_t level, uint32_t index)
+{
+	return m->next < m->count && change_at(m, m->next)->page_no < end_of(level, index);
+}
+
+/* Recursion ends with the level: at most VOLUME_MAP_LEVELS_MAX deep. */
+static err merge_node(struct merge *m, uint32_t level, uint32_t index, struct volume_entry *e)
+{
+	struct volume_entry old = *e;
+	TRY(read_node(m, level, index, &old));
+	struct volume_entry *child = (void *)m->s->checkpoint.node[level];
+	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++) {
+		uint32_t below = level - 1, number = index * VOLUME_MAP_FANOUT + i;
+		uint64_t start = (uint64_t)number << (8 * below), end = end_of(below, number);
+		if (start >= m->low)
+			TRY(free_tree(m, below, number, &child[i]));
+		bool cut = start < m->low && m->low < end && child[i].block;
+		if (below && (cut || has_changes(m, below, number)))
+			TRY(merge_node(m, below, number, &child[i]));
+		else if (!below && has_changes(m, below, number))
+			put_page(m, &child[i]);
+	}
+	TRY(write_node(m, level, index, e));
+	if (old.block)
+		space_defer(&m->s->space, SPACE_MERGING, old.block);
+	return OK;
+}
+
+/* Puts nodes above the root until the map has room for `levels`. */
+static err grow(struct merge *m, uint32_t levels, struct volume_entry *root, uint32_t *have)
+{
+	if (!root->block && *have < levels)
+		*have = levels;
+	for (; *have < levels; ++*have) {
+		struct volume_entry *child = (void *)m->s->checkpoint.node[*have + 1];
+		memset(child, 0, VOLUME_BLOCK_SIZE);
+		child[0] = *root;
+		TRY(write_node(m, *have + 1, 0, root));
+	}
+	return OK;
+}
+
+err merge_object(struct store *s, struct store_object *o, uint64_t generation, uint32_t pages,
+	uint32_t low, struct volume_entry *root, uint32_t *levels)
+{
+	struct merge m = {.s = s, .o = o, .generation = (uint32_t)generation, .low = low};
+	*root = o->root;
+	*levels = o->levels;
+	collect_from(&m, &s->deltas.fresh, generation);
+	collect_from(&m, &s->deltas.retained, generation);
+	sort_changes(&m);
+	/* A page that was changed and then truncated away lies behind the end. */
+	uint32_t reach = m.count ? change_at(&m, m.count - 1)->page_no + 1 : 0;
+	TRY(grow(&m, map_levels(reach > pages ? reach : pages), root, levels));
+	if (*levels && (m.count || low < o->base_pages))
+		TRY(merge_node(&m, *levels, 0, root));
+	if (!root->block)
+		*levels = 0;
+	return OK;
+}

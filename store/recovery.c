@@ -1,0 +1,452 @@
+/* What lies on the device when it is opened: blank, foreign, or a volume to recover.
+ * docs/volume-format.md, "Opening", whose steps the functions here are, in that order. Nothing read is
+ * believed: each field that becomes an index is checked first. */
+#include "private.h"
+
+enum slot_state {
+	SLOT_NONE,
+	SLOT_DAMAGED,
+	SLOT_DAMAGED_NEWER, /* perhaps a newer version has another checksum */
+	SLOT_NEWER,
+	SLOT_VALID,
+};
+
+static bool is_zero(const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+static bool checksum_holds(uint64_t seed, void *block, uint64_t *field)
+{
+	uint64_t stored = *field;
+	*field = 0;
+	uint64_t actual = volume_checksum(seed, block, VOLUME_BLOCK_SIZE);
+	*field = stored;
+	return actual == stored;
+}
+
+static bool object_is_sane(const struct store *s, const struct volume_object *o)
+{
+	if (!o->name[0])
+		return is_zero((const void *)o, sizeof *o);
+	if (o->name[VOLUME_NAME_SIZE - 1] || o->levels > VOLUME_MAP_LEVELS_MAX)
+		return false;
+	if (!o->root.block)
+		return o->levels == 0;
+	return o->levels && map_entry_is_sane(s, &o->root) && map_levels(o->pages) <= o->levels;
+}
+
+static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
+{
+	if (b->magic != VOLUME_MAGIC)
+		return SLOT_NONE;
+	if (!checksum_holds(VOLUME_MAGIC, b, &b->checksum))
+		return b->version > VOLUME_VERSION ? SLOT_DAMAGED_NEWER : SLOT_DAMAGED;
+	if (b->version > VOLUME_VERSION || (b->features_incompatible & ~VOLUME_FEATURES_INCOMPATIBLE))
+		return SLOT_NEWER;
+	if (b->version != VOLUME_VERSION || b->generation >= UINT64_MAX / 2 ||
+		b->record_block < VOLUME_RESERVED_BLOCKS || b->record_block >= s->space.blocks ||
+		b->blocks > s->space.blocks || b->object_count > VOLUME_OBJECTS_MAX ||
+		b->sequence >= UINT64_MAX / 2)
+		return SLOT_DAMAGED;
+	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++)
+		if (!object_is_sane(s, &b->object[i]))
+			return SLOT_DAMAGED;
+	return SLOT_VALID;
+}
+
+/* --- Format --- */
+
+static err write_first_slots(struct store *s, struct volume_superblock *b)
+{
+	b->checksum = volume_checksum(VOLUME_MAGIC, b, VOLUME_BLOCK_SIZE);
+	TRY(io_write_block(s, VOLUME_SLOT_BLOCK(0), b));
+	TRY(io_flush(s));
+	TRY(io_write_block(s, VOLUME_SLOT_BLOCK(1), b));
+	return io_flush(s);
+}
+
+static err format(struct store *s)
+{
+	struct volume_superblock *b = s->checkpoint.superblock;
+	if (s->device->read_only)
+		return ERR(DENIED);
+	memset(b, 0, sizeof *b);
+	random_bytes(s->config.random, s->uuid, sizeof s->uuid);
+	b->magic = VOLUME_MAGIC;
+	b->version = VOLUME_VERSION;
+	b->header_size = 512;
+	memcpy(b->uuid, s->uuid, sizeof b->uuid);
+	b->nonce = random_u64(s->config.random);
+	b->sequence = 1;
+	b->blocks = s->space.blocks;
+	b->record = 1;
+	b->record_block = VOLUME_RESERVED_BLOCKS;
+	TRY(write_first_slots(s, b));
+	store_log(s, LOG_INFO, "%s: blank, formatted as a volume of %u MiB", s->device->name,
+		s->space.blocks / 256);
+	return OK;
+}
+
+static err device_is_blank(struct store *s, bool *blank)
+{
+	uint8_t *buffer = s->checkpoint.node[0];
+	*blank = true;
+	for (uint32_t i = 0; i <= VOLUME_BLANK_BLOCKS && *blank; i++) {
+		TRY(io_read_block(s, i < VOLUME_BLANK_BLOCKS ? i : s->space.blocks - 1, buffer));
+		*blank = is_zero(buffer, VOLUME_BLOCK_SIZE);
+	}
+	return OK;
+}
+
+static err refuse_foreign(struct store *s, const enum slot_state state[])
+{
+	const char *name = s->device->name;
+	if (state[0] == SLOT_DAMAGED || state[1] == SLOT_DAMAGED) {
+		store_log(s, LOG_ERROR, "%s: both superblocks are damaged: restore the volume from a copy",
+			name);
+		return ERR(CORRUPT);
+	}
+	store_log(s, LOG_ERROR, "%s holds something that is not an Ingot volume; it was not touched. "
+		"Attach another disk, or zero the first 128 KiB and the last 4 KiB to have it formatted",
+		name);
+	return ERR(FOREIGN);
+}
+
+/* Which slot to go by, or why none. */
+static err choose_slot(struct store *s, struct volume_superblock *slot[2], bool must_exist, bool *blank,
+	uint32_t *chosen)
+{
+	enum slot_state state[2];
+	*blank = false;
+	for (uint32_t i = 0; i < 2; i++) {
+		TRY(io_read_block(s, VOLUME_SLOT_BLOCK(i), slot[i]));
+		state[i] = judge_slot(s, slot[i]);
+	}
+	bool any = state[0] == SLOT_VALID || state[1] == SLOT_VALID;
+	if (state[0] == SLOT_NEWER || state[1] == SLOT_NEWER ||
+		(!any && (state[0] == SLOT_DAMAGED_NEWER || state[1] == SLOT_DAMAGED_NEWER))) {
+		store_log(s, LOG_ERROR, "%s was written by a newer version (or with a feature that this one "
+			"lacks); it was not touched. Use a newer image", s->device->name);
+		return ERR(UNSUPPORTED);
+	}
+	if (any) {
+		*chosen = state[0] != SLOT_VALID ||
+			  (state[1] == SLOT_VALID && slot[1]->sequence > slot[0]->sequence);
+		return OK;
+	}
+	/* Zero blocks in the slots leave it to the rest: a torn format is blank again. */
+	TRY(device_is_blank(s, blank));
+	if (!*blank)
+		return refuse_foreign(s, state);
+	if (!must_exist)
+		return OK;
+	store_log(s, LOG_ERROR, "%s is blank", s->device->name);
+	return ERR(NOT_FOUND);
+}
+
+static err load_superblock(struct store *s, const struct volume_superblock *b, uint32_t slot)
+{
+	memcpy(s->uuid, b->uuid, sizeof s->uuid);
+	s->nonce = b->nonce;
+	s->features_compatible = b->features_compatible;
+	s->generation = s->base = s->journal.durable = b->generation;
+	s->journal.record = b->record;
+	s->journal.link = b->record_link;
+	s->journal.block = b->record_block;
+	s->checkpoint.sequence = b->sequence;
+	s->checkpoint.slot = slot;
+	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
+		struct store_object *o = &s->object[i];
+		o->used = b->object[i].name[0] != 0;
+		memcpy(o->name, b->object[i].name, VOLUME_NAME_SIZE);
+		o->root = b->object[i].root;
+		o->levels = b->object[i].levels;
+		o->base_pages = o->pages = o->record_low = b->object[i].pages;
+		o->batch_pages = o->durable_pages = o->pages;
+		o->changed_at = b->generation;
+	}
+	return OK;
+}
+
+/* --- The chain of records --- */
+
+/* Position in the chain: what the next record must be. */
+struct chain {
+	uint64_t record, link, generation;
+	uint32_t block, headers;
+};
+
+static bool item_is_sane(const struct store *s, const struct volume_item *i)
+{
+	if (i->object >= STORE_OBJECTS_MAX || !s->object[i->object].used)
+		return false;
+	if (i->kind == VOLUME_ITEM_SIZE)
+		return true;
+	return i->kind == VOLUME_ITEM_PAGE && i->page != UINT32_MAX &&
+	       i->block >= VOLUME_RESERVED_BLOCKS && i->block < s->space.blocks;
+}
+
+static bool record_is_valid(const struct store *s, const struct chain *c, struct volume_record *r)
+{
+	if (r->magic != VOLUME_RECORD_MAGIC || memcmp(r->uuid, s->uuid, sizeof r->uuid) ||
+		r->record != c->record || r->link != c->link || r->item_count > VOLUME_RECORD_ITEMS ||
+		r->generation < c->generation || r->generation >= UINT64_MAX / 2 ||
+		r->next_block < VOLUME_RESERVED_BLOCKS || r->next_block >= s->space.blocks ||
+		!checksum_holds(volume_seed_record(s->nonce, r->record), r, &r->checksum))
+		return false;
+	for (uint32_t i = 0; i < r->item_count; i++)
+		if (!item_is_sane(s, &r->item[i]))
+			return false;
+	return true;
+}
+
+static err read_record(struct store *s, const struct chain *c, struct volume_record *r, bool *valid)
+{
+	*valid = false;
+	if (c->headers >= RECORDS_MAX - 1)
+		return OK;
+	TRY(io_read_block(s, c->block, r));
+	*valid = record_is_valid(s, c, r);
+	return OK;
+}
+
+static void advance(struct chain *c, const struct volume_record *r)
+{
+	c->record++;
+	c->link = r->checksum;
+	c->generation = r->generation;
+	c->block = r->next_block;
+	c->headers++;
+}
+
+static err pages_are_complete(struct store *s, const struct volume_record *r, bool *complete)
+{
+	uint8_t *page = s->checkpoint.node[0];
+	*complete = true;
+	for (uint32_t i = 0; i < r->item_count && *complete; i++) {
+		const struct volume_item *item = &r->item[i];
+		if (item->kind != VOLUME_ITEM_PAGE)
+			continue;
+		TRY(io_read_block(s, item->block, page));
+		*complete = volume_checksum(volume_seed_page(s->nonce, item->object, 0, item->page,
+			item->generation), page, VOLUME_BLOCK_SIZE) == item->checksum;
+	}
+	return OK;
+}
+
+/* The largest generation that some record says was durable. */
+static err find_durable(struct store *s, struct chain c, struct volume_record *r, uint64_t *durable)
+{
+	bool valid;
+	*durable = s->base;
+	for (;;) {
+		TRY(read_record(s, &c, r, &valid));
+		if (!valid)
+			return OK;
+		if (r->durable > *durable)
+			*durable = r->durable;
+		advance(&c, r);
+	}
+}
+
+/* The end of the last whole generation. */
+static err find_end(struct store *s, struct chain c, struct volume_record *r, struct chain *end)
+{
+	uint64_t durable;
+	bool valid;
+	TRY(find_durable(s, c, r, &durable));
+	*end = c;
+	for (;;) {
+		bool complete = true;
+		TRY(read_record(s, &c, r, &valid));
+		if (valid && r->generation > durable)
+			TRY(pages_are_complete(s, r, &complete));
+		if (!valid || !complete)
+			return OK;
+		advance(&c, r);
+		if (r->flags & VOLUME_RECORD_COMMIT)
+			*end = c;
+	}
+}
+
+/* What had changed behind the new end gets tombstones. */
+static err apply_size(struct store *s, struct store_object *o, const struct volume_item *item,
+	uint64_t generation)
+{
+	uint32_t low = item->block < item->page ? item->block : item->page;
+	LIST_FOR_EACH(e, &s->deltas.fresh) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (d->object != o->id || d->page_no < low || d->from == generation)
+			continue;
+		if (d->block) {
+			struct delta *tomb = delta_new(s, o->id, d->page_no);
+			if (!tomb)
+				return ERR(NO_MEMORY);
+			tomb->from = generation;
+			list_push_back(&s->deltas.fresh, &tomb->link);
+			delta_supersede(s, d, generation);
+		}
+	}
+	if (low < o->pages) {
+		if (o->truncations == TRUNCATIONS_MAX) /* all end in the same generation anyway */
+			o->truncations--;
+		struct store_truncation *last = &o->truncation[o->truncations];
+		if (o->truncations++ == TRUNCATIONS_MAX - 1 && last->generation && last->pages < low)
+			low = last->pages;
+		*last = (struct store_truncation){generation, low};
+	}
+	o->pages = o->record_low = o->batch_pages = o->durable_pages = item->page;
+	o->changed_at = generation;
+	return OK;
+}
+
+static err apply_page(struct store *s, const struct volume_item *item, uint64_t generation)
+{
+	if (!space_mark(&s->space, item->block))
+		return ERR(CORRUPT);
+	struct delta *old = delta_find(s, item->object, item->page, s->base, generation);
+	struct delta *d = delta_new(s, item->object, item->page);
+	if (!d)
+		return ERR(NO_MEMORY);
+	d->from = generation;
+	d->block = item->block;
+	d->generation = item->generation;
+	d->checksum = item->checksum;
+	list_push_back(&s->deltas.fresh, &d->link);
+	if (old && old->until == GENERATION_NEVER)
+		delta_supersede(s, old, generation);
+	s->object[item->object].changed_at = generation;
+	return OK;
+}
+
+static err apply_record(struct store *s, const struct volume_record *r)
+{
+	for (uint32_t i = 0; i < r->item_count; i++) {
+		const struct volume_item *item = &r->item[i];
+		if (item->kind == VOLUME_ITEM_SIZE)
+			TRY(apply_size(s, &s->object[item->object], item, r->generation));
+		else
+			TRY(apply_page(s, item, r->generation));
+	}
+	return OK;
+}
+
+static err replay(struct store *s, uint32_t *replayed)
+{
+	struct journal *j = &s->journal;
+	struct volume_record *r = j->buffer[0];
+	struct chain c = {j->record, j->link, s->base, j->block, 0}, end;
+	bool valid;
+	TRY(find_end(s, c, r, &end));
+	/* All that follows is durable after the flush that the checkpoint begins with. */
+	s->generation = j->durable = end.generation;
+	for (;;) {
+		j->header[j->header_count++] = c.block;
+		if (!space_mark(&s->space, c.block))
+			return ERR(CORRUPT);
+		if (c.record == end.record)
+			break;
+		TRY(read_record(s, &c, r, &valid));
+		if (!valid)
+			return ERR(IO); /* it was a moment ago */
+		TRY(apply_record(s, r));
+		advance(&c, r);
+	}
+	j->record = j->durable_record = end.record;
+	j->link = j->durable_link = end.link;
+	j->block = j->durable_block = end.block;
+	j->durable_headers = j->header_count - 1;
+	*replayed = end.headers;
+	return OK;
+}
+
+/* --- Used blocks --- */
+
+static err mark_tree(struct store *s, uint32_t object, uint32_t level, uint32_t index,
+	const struct volume_entry *e, bool *damaged)
+{
+	if (!e->block)
+		return OK;
+	struct volume_entry at = *e;
+	if (!space_mark(&s->space, at.block))
+		return ERR(CORRUPT);
+	if (!level)
+		return OK;
+	struct volume_entry *child = (void *)s->checkpoint.node[level];
+	TRY(io_read_block(s, at.block, child));
+	if (volume_checksum(volume_seed_page(s->nonce, object, level, index, at.generation), child,
+		VOLUME_BLOCK_SIZE) != at.checksum) {
+		store_log(s, LOG_ERROR, "map of object \"%s\": node in block %u does not match its checksum",
+			s->object[object].name, at.block);
+		s->stats.corrupt_pages++;
+		*damaged = true;
+		return OK;
+	}
+	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
+		TRY(mark_tree(s, object, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i], damaged));
+	return OK;
+}
+
+static err mark_all(struct store *s, bool *damaged)
+{
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		const struct store_object *o = &s->object[i];
+		if (o->used)
+			TRY(mark_tree(s, i, o->levels, 0, &o->root, damaged));
+	}
+	return OK;
+}
+
+static err recover(struct store *s, uint32_t *replayed)
+{
+	bool damaged = false;
+	TRY(replay(s, replayed));
+	TRY(mark_all(s, &damaged));
+	s->journal.life = random_u64(s->config.random);
+	if (s->device->read_only)
+		store_fail(s, "the device is read-only");
+	else if (damaged)
+		store_fail(s, "the page map is damaged: what can be read is served; restore from a copy");
+	else if (*replayed)
+		TRY(checkpoint_now(s));
+	return OK;
+}
+
+static void explain(struct store *s, err e)
+{
+	const char *name = s->device->name;
+	if (e.code == ERR_CORRUPT)
+		store_log(s, LOG_ERROR, "%s: the volume's structure is damaged; it was not touched. "
+			"Restore it from a copy", name);
+	else if (e.code == ERR_NO_MEMORY)
+		store_log(s, LOG_ERROR, "%s: not enough memory for the volume's journal: give the machine "
+			"more, once", name);
+	else
+		store_log(s, LOG_ERROR, "%s: %s", name, err_text(e));
+}
+
+err recovery_open(struct store *s, bool must_exist, struct store_info *info)
+{
+	struct volume_superblock *slot[2] = {(void *)s->journal.buffer[0], (void *)s->journal.buffer[1]};
+	uint32_t chosen = 0;
+	bool blank;
+	*info = (struct store_info){.formatted = false};
+	TRY(choose_slot(s, slot, must_exist, &blank, &chosen));
+	err e = OK;
+	if (blank) {
+		e = format(s);
+		slot[0] = s->checkpoint.superblock;
+		info->formatted = true;
+	}
+	if (!failed(e))
+		e = load_superblock(s, slot[chosen], chosen);
+	if (!failed(e))
+		e = recover(s, &info->records_replayed);
+	if (failed(e))
+		explain(s, e);
+	return e;
+}

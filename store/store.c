@@ -1,0 +1,442 @@
+/* Opening and closing, the state, objects, snapshots and reading. private.h says where the rest is. */
+#include "private.h"
+
+static uint32_t shift_for(uint32_t items)
+{
+	uint32_t bits = 4;
+	while (bits < 24 && 1u << bits < items)
+		bits++;
+	return 64 - bits;
+}
+
+static uint64_t device_blocks(const struct block_device *d)
+{
+	return d->sector_count / (VOLUME_BLOCK_SIZE / d->sector_size);
+}
+
+/* The memory that the store lies in, part by part. */
+struct layout {
+	uint32_t cache_pages, txn_pages, deltas, words;
+	size_t frames, buckets, delta_pool, delta_buckets, sorted, requests, bits, pages, total;
+};
+
+static size_t part(size_t *at, size_t size)
+{
+	size_t start = *at;
+	*at = (start + size + 63) & ~(size_t)63;
+	return start;
+}
+
+static struct layout lay_out(const struct store_config *c)
+{
+	struct layout l = {.cache_pages = c->cache_pages, .txn_pages = c->txn_pages_max};
+	if (!l.txn_pages)
+		l.txn_pages = l.cache_pages < 64 ? 256 : 4 * l.cache_pages;
+	l.deltas = 2 * l.txn_pages;
+	l.words = (uint32_t)((device_blocks(c->device) + 63) / 64);
+	size_t at = sizeof(struct store);
+	l.frames = part(&at, 0);
+	l.frames = part(&at, l.cache_pages * sizeof(struct frame));
+	l.buckets = part(&at, (1ull << (64 - shift_for(l.cache_pages))) * sizeof(void *));
+	l.delta_pool = part(&at, pool_memory_size(sizeof(struct delta), l.deltas));
+	l.delta_buckets = part(&at, (1ull << (64 - shift_for(l.deltas))) * sizeof(void *));
+	l.sorted = part(&at, l.deltas * sizeof(uint32_t));
+	l.requests = part(&at, pool_memory_size(sizeof(struct io_request), IO_REQUESTS));
+	l.bits = part(&at, (size_t)l.words * 8 * SPACE_SETS);
+	at = (at + STORE_PAGE_SIZE - 1) & ~(size_t)(STORE_PAGE_SIZE - 1);
+	l.pages = part(&at, (size_t)STORE_PAGE_SIZE *
+		((size_t)l.cache_pages + HEADER_BUFFERS + NODE_BUFFERS + 1));
+	l.total = at;
+	return l;
+}
+
+size_t store_memory_size(const struct store_config *config)
+{
+	return lay_out(config).total;
+}
+
+static void init_lists(struct store *s)
+{
+	list_init(&s->snapshots);
+	list_init(&s->deltas.unbatched);
+	list_init(&s->deltas.in_flight);
+	list_init(&s->deltas.fresh);
+	list_init(&s->deltas.retained);
+	list_init(&s->journal.waiters);
+	fiber_queue_init(&s->journal.idle);
+	fiber_queue_init(&s->journal.progress);
+	fiber_queue_init(&s->checkpoint.idle);
+	fiber_queue_init(&s->checkpoint.done);
+	fiber_queue_init(&s->ended);
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		s->object[i].store = s;
+		s->object[i].id = i;
+	}
+}
+
+static struct store *init(const struct store_config *c, const struct layout *l)
+{
+	uint8_t *m = c->memory;
+	memset(m, 0, l->pages);
+	struct store *s = (void *)m;
+	s->config = *c;
+	s->loop = c->loop;
+	s->device = c->device;
+	s->reason = "";
+	s->txn_pages_max = l->txn_pages;
+	init_lists(s);
+	uint8_t *pages = m + l->pages;
+	for (uint32_t i = 0; i < HEADER_BUFFERS; i++, pages += STORE_PAGE_SIZE)
+		s->journal.buffer[i] = (void *)pages;
+	for (uint32_t i = 0; i < NODE_BUFFERS; i++, pages += STORE_PAGE_SIZE)
+		s->checkpoint.node[i] = pages;
+	s->checkpoint.superblock = (void *)pages;
+	pages += STORE_PAGE_SIZE;
+	cache_init(s, (void *)(m + l->frames), (void *)(m + l->buckets), shift_for(l->cache_pages),
+		pages, l->cache_pages);
+	pool_init(&s->deltas.pool, m + l->delta_pool, (sizeof(struct delta) + 15) & ~(size_t)15,
+		l->deltas);
+	s->deltas.bucket = (void *)(m + l->delta_buckets);
+	s->deltas.shift = shift_for(l->deltas);
+	s->deltas.sorted = (void *)(m + l->sorted);
+	pool_init(&s->requests, m + l->requests, (sizeof(struct io_request) + 15) & ~(size_t)15,
+		IO_REQUESTS);
+	for (uint32_t i = 0; i < SPACE_SETS; i++)
+		s->space.bits[i] = (void *)(m + l->bits + (size_t)l->words * 8 * i);
+	s->space.words = l->words;
+	s->space.blocks = (uint32_t)device_blocks(c->device);
+	s->space.cursor = VOLUME_RESERVED_BLOCKS;
+	io_init(s);
+	return s;
+}
+
+#define refuse(c, ...)                                                                             \
+	do {                                                                                       \
+		if ((c)->log)                                                                      \
+			log_write((c)->log, LOG_ERROR, "store", __VA_ARGS__);                      \
+	} while (0)
+
+static err check_config(const struct store_config *c)
+{
+	const struct block_device *d = c->device;
+	if ((d->sector_size != 512 && d->sector_size != 4096) || d->buffers_max < 1 ||
+		d->transfer_max < VOLUME_BLOCK_SIZE || c->cache_pages < STORE_CACHE_PAGES_MIN ||
+		c->txn_pages_max > 100000 || c->cache_pages > 1u << 24) {
+		refuse(c, "%s: sector size, transfer size or cache_pages cannot be used", d->name);
+		return ERR(INVALID);
+	}
+	if (device_blocks(d) < VOLUME_BLOCKS_MIN) {
+		refuse(c, "%s has %lu KiB; a volume needs at least %u: use a larger one", d->name,
+			(unsigned long)(device_blocks(d) * 4), VOLUME_BLOCKS_MIN * 4);
+		return ERR(NO_SPACE);
+	}
+	if (device_blocks(d) > UINT32_MAX - 64) {
+		refuse(c, "%s is larger than 16 TiB: use a smaller one", d->name);
+		return ERR(TOO_LARGE);
+	}
+	size_t least = store_memory_size(c);
+	if (c->memory_len < least) {
+		refuse(c, "%s: the store needs %lu KiB of memory and has %lu: give the machine more",
+			d->name, (unsigned long)(least / 1024), (unsigned long)(c->memory_len / 1024));
+		return ERR(NO_MEMORY);
+	}
+	return OK;
+}
+
+static void stop_fibers(struct store *s)
+{
+	s->closing = true;
+	fiber_queue_wake_all(&s->journal.idle);
+	fiber_queue_wake_all(&s->checkpoint.idle);
+	while (s->fibers)
+		store_wait(s, &s->ended);
+	journal_notify(s);
+	list_remove(&s->client.link);
+	s->state = STORE_CLOSED;
+}
+
+static err start_fibers(struct store *s)
+{
+	TRY(fiber_spawn(s->loop, journal_fiber, s));
+	s->fibers++;
+	TRY(fiber_spawn(s->loop, checkpoint_fiber, s));
+	s->fibers++;
+	return OK;
+}
+
+err store_open(const struct store_config *config, struct store **store, struct store_info *info)
+{
+	TRY(check_config(config));
+	struct layout l = lay_out(config);
+	struct store *s = init(config, &l);
+	err e = start_fibers(s);
+	if (failed(e))
+		refuse(config, "no fibers left for the store: give the loop more");
+	else
+		e = recovery_open(s, config->must_exist, info);
+	if (failed(e)) {
+		stop_fibers(s);
+		return e;
+	}
+	info->blocks = s->space.blocks;
+	info->blocks_free = space_free(&s->space);
+	info->generation = s->generation;
+	memcpy(info->uuid, s->uuid, sizeof info->uuid);
+	*store = s;
+	return OK;
+}
+
+err store_close(struct store *s)
+{
+	ASSERT(list_is_empty(&s->snapshots) && !s->txn.open);
+	err e = store_wait_durable(s, s->generation);
+	if (!failed(e) && s->state == STORE_OPEN)
+		e = checkpoint_now(s);
+	if (!failed(e) && s->state == STORE_OPEN)
+		e = io_flush(s);
+	stop_fibers(s);
+	return e;
+}
+
+err store_checkpoint(struct store *s)
+{
+	return checkpoint_now(s);
+}
+
+enum store_state store_state(const struct store *s)
+{
+	return s->state;
+}
+
+const char *store_reason(const struct store *s)
+{
+	return s->reason;
+}
+
+void store_fail(struct store *s, const char *reason)
+{
+	if (s->state != STORE_OPEN)
+		return;
+	s->state = STORE_READ_ONLY;
+	s->reason = reason;
+	s->notify = true;
+	store_log(s, LOG_ERROR, "%s: read-only from now on: %s", s->device->name, reason);
+	fiber_queue_wake_all(&s->journal.progress);
+	fiber_queue_wake_all(&s->checkpoint.done);
+	fiber_queue_wake_all(&s->cache.starved);
+}
+
+void store_wait(struct store *s, struct fiber_queue *q)
+{
+	err e = fiber_queue_wait(s->loop, q, TIMER_NEVER);
+	ASSERT(!failed(e));
+}
+
+void store_stats(const struct store *s, struct store_stats *out)
+{
+	*out = s->stats;
+	out->blocks = s->space.blocks;
+	out->blocks_free = space_free(&s->space);
+	out->blocks_waiting = (uint64_t)s->space.count[SPACE_NEW] + s->space.count[SPACE_MERGING] +
+			      s->space.count[SPACE_WAITING];
+}
+
+static bool name_is(const struct store_object *o, const char *name)
+{
+	return o->used && strlen(o->name) == strlen(name) && !memcmp(o->name, name, strlen(name));
+}
+
+static err object_create(struct store *s, const char *name, struct store_object **object)
+{
+	struct store_object *o = s->object;
+	while (o < s->object + STORE_OBJECTS_MAX && o->used)
+		o++;
+	if (o == s->object + STORE_OBJECTS_MAX)
+		return ERR(NO_SPACE);
+	if (s->txn.open)
+		return ERR(BUSY);
+	if (s->state != STORE_OPEN)
+		return ERR(IO);
+	o->used = true;
+	memcpy(o->name, name, strlen(name) + 1);
+	s->checkpoint.force = true;
+	err e = checkpoint_now(s);
+	if (failed(e)) {
+		o->used = false;
+		return e;
+	}
+	*object = o;
+	return OK;
+}
+
+err store_object_open(struct store *s, const char *name, bool create, struct store_object **object)
+{
+	size_t len = strlen(name);
+	if (len == 0 || len > STORE_OBJECT_NAME_MAX)
+		return ERR(INVALID);
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		if (name_is(&s->object[i], name)) {
+			*object = &s->object[i];
+			return OK;
+		}
+	return create ? object_create(s, name, object) : ERR(NOT_FOUND);
+}
+
+uint64_t store_generation(const struct store *s)
+{
+	return s->generation;
+}
+
+void snapshot_fill(struct store_object *o, struct store_snapshot *snap)
+{
+	struct store *s = o->store;
+	*snap = (struct store_snapshot){.object = o, .generation = s->generation,
+		.base_generation = s->base, .root_checksum = o->root.checksum,
+		.root_block = o->root.block, .root_generation = o->root.generation,
+		.pages = o->pages, .base_pages = object_low(o, s->generation), .object_id = o->id,
+		.levels = (uint8_t)o->levels};
+	list_push_back(&s->snapshots, &snap->link);
+}
+
+void store_snapshot_begin(struct store_object *o, struct store_snapshot *snap)
+{
+	snapshot_fill(o, snap);
+}
+
+void store_snapshot_end(struct store_snapshot *snap)
+{
+	struct store *s = snap->object->store;
+	list_remove(&snap->link);
+	if (!list_is_empty(&s->deltas.retained))
+		delta_sweep(s);
+	space_collect(s);
+}
+
+bool store_snapshot_is_newest(const struct store_snapshot *snap)
+{
+	return snap->object->changed_at <= snap->generation;
+}
+
+bool store_is_needed(const struct store *s, uint32_t object, uint64_t from, uint64_t until)
+{
+	if (s->checkpoint.running && from <= s->checkpoint.target && s->checkpoint.target < until)
+		return true;
+	for (const struct list *e = s->snapshots.next; e != &s->snapshots; e = e->next) {
+		const struct store_snapshot *snap = LIST_ENTRY(e, const struct store_snapshot, link);
+		if (snap->object_id == object && snap->base_generation < from &&
+			from <= snap->generation && snap->generation < until)
+			return true;
+	}
+	return false;
+}
+
+uint64_t store_oldest_base(const struct store *s)
+{
+	uint64_t oldest = GENERATION_NEVER;
+	for (const struct list *e = s->snapshots.next; e != &s->snapshots; e = e->next) {
+		const struct store_snapshot *snap = LIST_ENTRY(e, const struct store_snapshot, link);
+		if (snap->base_generation < oldest)
+			oldest = snap->base_generation;
+	}
+	return oldest;
+}
+
+/* Whether the newest generation, too, sees what was resolved for the snapshot. */
+static bool is_current(struct store *s, const struct store_snapshot *snap, uint32_t page_no)
+{
+	if (snap->generation == s->generation)
+		return true;
+	return snap->base_generation == s->base &&
+	       snap->base_pages == object_low(snap->object, s->generation) &&
+	       delta_find(s, snap->object_id, page_no, s->base, s->generation) ==
+		       delta_find(s, snap->object_id, page_no, s->base, snap->generation);
+}
+
+static err page_miss(struct store *s, struct store_snapshot *snap, uint32_t page_no,
+	struct store_page **page)
+{
+	struct map_result r;
+	struct frame *f = NULL, *found;
+	TRY(map_resolve(s, snap, page_no, snap->generation, &r));
+	if (!r.frame)
+		TRY(cache_take(s, &f));
+	found = cache_find(s, snap->object_id, page_no, snap->generation);
+	if (found) { /* meanwhile another fiber has */
+		found->pins++;
+		if (f) {
+			f->state = FRAME_CLEAN;
+			frame_put(f);
+		}
+		TRY(frame_await(s, found));
+		*page = &found->page;
+		return OK;
+	}
+	ASSERT(f); /* what is only in memory is in the table */
+	bool current = is_current(s, snap, page_no);
+	cache_insert(s, f, snap->object_id, page_no, current ? r.from : snap->generation,
+		current ? GENERATION_NEVER : snap->generation + 1);
+	TRY(frame_load(s, f, &r.entry, volume_seed_page(s->nonce, snap->object_id, 0, page_no,
+		r.entry.generation)));
+	*page = &f->page;
+	return OK;
+}
+
+err store_page_get(struct store_snapshot *snap, uint32_t page_no, struct store_page **page)
+{
+	if (UNLIKELY(page_no >= snap->pages))
+		return ERR(INVALID);
+	struct store *s = snap->object->store;
+	struct frame *f = cache_find(s, snap->object_id, page_no, snap->generation);
+	if (UNLIKELY(!f))
+		return page_miss(s, snap, page_no, page);
+	s->stats.page_hits++;
+	f->referenced = true;
+	f->pins++;
+	if (UNLIKELY(f->state == FRAME_LOADING))
+		TRY(frame_await(s, f));
+	*page = &f->page;
+	return OK;
+}
+
+struct store_page *store_page_peek(struct store_snapshot *snap, uint32_t page_no)
+{
+	struct store *s = snap->object->store;
+	struct frame *f = cache_find(s, snap->object_id, page_no, snap->generation);
+	if (page_no >= snap->pages || !f || f->state == FRAME_LOADING)
+		return NULL;
+	f->pins++;
+	f->referenced = true;
+	return &f->page;
+}
+
+void store_page_put(struct store_page *page)
+{
+	frame_put(CONTAINER_OF(page, struct frame, page));
+}
+
+uint64_t store_durable_generation(const struct store *s)
+{
+	return s->journal.durable;
+}
+
+err store_wait_durable(struct store *s, uint64_t generation)
+{
+	while (s->journal.durable < generation) {
+		if (s->state != STORE_OPEN)
+			return ERR(IO);
+		store_wait(s, &s->journal.progress);
+	}
+	return OK;
+}
+
+void store_waiter_add(struct store *s, struct store_waiter *w)
+{
+	list_push_back(&s->journal.waiters, &w->link);
+	if (w->generation <= s->journal.durable || s->state != STORE_OPEN)
+		s->notify = true;
+}
+
+void store_waiter_remove(struct store_waiter *w)
+{
+	list_remove(&w->link);
+}

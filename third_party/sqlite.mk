@@ -1,0 +1,64 @@
+# SQLite, from the upstream archive that SOURCES pins with Debian's security patches.
+#
+#   $(SQLITE_READY)        stands when sqlite3.c and sqlite3.h are in $(SQLITE_DIR)
+#   $(sqlite.CONFIG.o)     the library, for guest, host, tool and fuzz (host's)
+#
+# The upstream archive is the full source tree; its own main.mk makes the amalgamation (this needs tclsh).
+
+SQLITE_SRC := $(BUILD)/third_party/src/sqlite3
+SQLITE_DIR := $(BUILD)/third_party/sqlite
+SQLITE_READY := $(SQLITE_DIR)/sqlite3.h
+sqlite.guest.o := $(BUILD)/third_party/sqlite-guest.o
+sqlite.host.o := $(BUILD)/third_party/sqlite-host.o
+sqlite.tool.o := $(BUILD)/third_party/sqlite-tool.o
+sqlite.fuzz.o := $(sqlite.host.o)
+
+extra.sql := -isystem $(SQLITE_DIR)
+ready.sql := $(SQLITE_READY)
+ready.cli := $(SQLITE_READY)
+needs.sql.host := $(sqlite.host.o)
+needs.sql.fuzz := $(sqlite.fuzz.o)
+needs.app.host := $(sqlite.host.o)
+needs.app.fuzz := $(sqlite.fuzz.o)
+
+# What SQLite is told about where it lives. The first lines are what the VFS relies on:
+# there is no operating system (sql/vfs.c is its only VFS); one thread; a transaction is a batch of page
+# writes, so that no journal is ever written; temporary tables live in memory; no write-ahead log.
+sqlite.options := -DSQLITE_OS_OTHER=1 -DSQLITE_THREADSAFE=0 -DSQLITE_ENABLE_BATCH_ATOMIC_WRITE \
+	-DSQLITE_TEMP_STORE=3 -DSQLITE_OMIT_WAL -DSQLITE_MAX_MMAP_SIZE=0x7fff0000 -DSQLITE_DEFAULT_MMAP_SIZE=0x7fff0000 \
+	-DSQLITE_DEFAULT_PAGE_SIZE=4096 -DSQLITE_MAX_DEFAULT_PAGE_SIZE=4096 -DSQLITE_DEFAULT_LOCKING_MODE=0
+# Memory comes from one bounded heap (SQLITE_CONFIG_HEAP) that sql_open is given.
+sqlite.options += -DSQLITE_ENABLE_MEMSYS5 -DSQLITE_ZERO_MALLOC -DSQLITE_DEFAULT_MEMSTATUS=1 \
+	-DSQLITE_DEFAULT_LOOKASIDE=512,48 -DSQLITE_DEFAULT_PCACHE_INITSZ=0
+# No extensions at run time, no shared cache, nothing deprecated, no tracing; errors say where in the SQL.
+sqlite.options += -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_OMIT_SHARED_CACHE -DSQLITE_OMIT_DEPRECATED \
+	-DSQLITE_OMIT_TCL_VARIABLE -DSQLITE_OMIT_DESERIALIZE \
+	-DSQLITE_OMIT_TRACE -DSQLITE_OMIT_UTF16 -DSQLITE_OMIT_GET_TABLE -DSQLITE_UNTESTABLE
+# What an application may count on.
+sqlite.options += -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE -DSQLITE_ENABLE_MATH_FUNCTIONS \
+	-DSQLITE_ENABLE_STAT4 -DSQLITE_DQS=0 -DSQLITE_DEFAULT_FOREIGN_KEYS=1 -DSQLITE_LIKE_DOESNT_MATCH_BLOBS \
+	-DSQLITE_MAX_EXPR_DEPTH=200
+
+$(SQLITE_SRC)/VERSION: | third_party/fetch third_party/SOURCES
+	@third_party/fetch sqlite3 $(BUILD)/third_party/archives $(SQLITE_SRC)
+
+SQLITE_HOST_CC ?= cc
+$(SQLITE_READY): $(SQLITE_SRC)/VERSION third_party/SOURCES
+	@command -v tclsh >/dev/null || { echo "third_party: sqlite3: tclsh is needed (package tcl)" >&2; exit 1; }
+	@echo "third_party: making sqlite3.c"
+	@rm -rf $(SQLITE_DIR) && mkdir -p $(SQLITE_DIR).work
+	@$(MAKE) -s -C $(SQLITE_DIR).work -f $(abspath $(SQLITE_SRC))/main.mk TOP=$(abspath $(SQLITE_SRC)) \
+		BCC="$(SQLITE_HOST_CC) -O1 -w" OPTS= sqlite3.c >$(SQLITE_DIR).log 2>&1 || \
+		{ tail -n 20 $(SQLITE_DIR).log; exit 1; }
+	@mkdir $(SQLITE_DIR) && cp $(SQLITE_DIR).work/sqlite3.c $(SQLITE_DIR).work/sqlite3ext.h $(SQLITE_DIR)
+	@cp $(SQLITE_DIR).work/sqlite3.h $(SQLITE_DIR)/sqlite3.h && rm -rf $(SQLITE_DIR).work
+
+# None of our warnings: it is not our code. Hidden nowhere: its API stays visible to sql/.
+sqlite.cflags := -std=gnu11 -g1 -w -fno-strict-aliasing -ffunction-sections -fdata-sections $(sqlite.options)
+$(sqlite.guest.o): $(SQLITE_READY) third_party/sqlite.mk | $(MUSL_READY)
+	$(guest.cc) $(sqlite.cflags) -Os $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \
+		-isystem $(shell $(guest.cc) -print-file-name=include) -c $(SQLITE_DIR)/sqlite3.c -o $@
+$(sqlite.host.o): $(SQLITE_READY) third_party/sqlite.mk
+	$(host.cc) $(sqlite.cflags) -O1 -g -c $(SQLITE_DIR)/sqlite3.c -o $@
+$(sqlite.tool.o): $(SQLITE_READY) third_party/sqlite.mk
+	$(tool.cc) $(sqlite.cflags) -O2 -c $(SQLITE_DIR)/sqlite3.c -o $@
