@@ -92,17 +92,18 @@ tested = $(sort $(call closure,$1) $(foreach m,$(testuses.$1),$(call closure,$m)
 includes = $(foreach m,$1 $(uses.$1),-I$m/include)
 all_sources = $(wildcard $1/*.c $1/*/*.c $1/*/*.S $1/*.S)
 sources = $(filter-out %_test.c %_fuzz.c $1/support/%,$(call all_sources,$1))
-objects = $(addprefix $(BUILD)/$1/,$(addsuffix .o,$(basename $(call sources,$2))))
+# x.c becomes x.o, x.S becomes x.S.o: the two may stand beside each other.
+objects = $(patsubst %.S,$(BUILD)/$1/%.S.o,$(patsubst %.c,$(BUILD)/$1/%.o,$(call sources,$2)))
 tests = $(filter %_test.c,$(call all_sources,$1))
 fuzzers = $(filter %_fuzz.c,$(call all_sources,$1))
 
 # $(call compile,CONFIG,MODULE): one source of MODULE. Modules that embed third-party headers name
 # them in extra.MODULE (sql: the sqlite3.h; libc: musl's internal headers).
 define module_rules
-$(BUILD)/$1/$2/%.o: $2/%.c Makefile $(if $(filter guest,$1),| $(MUSL_READY)) $(ready.$2)
+$(BUILD)/$1/$2/%.o: $2/%.c $(if $(filter guest,$1),| $(MUSL_READY)) $(ready.$2)
 	@mkdir -p $$(@D)
 	$$($1.cc) $$($1.flags) $$(call includes,$2) $$(extra.$2) -MMD -MP -c $$< -o $$@
-$(BUILD)/$1/$2/%.o: $2/%.S Makefile $(if $(filter guest,$1),| $(MUSL_READY))
+$(BUILD)/$1/$2/%.S.o: $2/%.S $(if $(filter guest,$1),| $(MUSL_READY))
 	@mkdir -p $$(@D)
 	$$($1.cc) $$($1.flags) $$(call includes,$2) -MMD -MP -c $$< -o $$@
 # The module as one relocatable object in which only the API is still visible.
@@ -168,6 +169,22 @@ fuzz-programs: $(foreach m,$(MODULES),$(fuzz-programs.$m))
 unit: $(foreach m,$(MODULES),$(if $(call tests,$m),test-$m))
 fuzz: $(foreach m,$(MODULES),$(if $(call fuzzers,$m),fuzz-$m))
 .PHONY: unit-programs fuzz-programs
+
+# Programs for the scripts of e2e/, as host processes under the sanitizers.
+check.modules := base platform core store sql host
+$(BUILD)/host/volume_check: e2e/support/volume_check.c $(foreach m,$(check.modules),$(call objects,host,$m)) \
+		$(sqlite.host.o)
+	$(host.cc) $(host.flags) $(foreach m,$(check.modules),-I$m/include) $(sort $(filter %.c %.o,$^)) -o $@ -lm -lpthread
+
+# An application as a process of this machine: make build/host/app/NAME APP=DIR, once `ingot build DIR`
+# has generated what stands in DIR/.ingot.
+program.modules := base abi core net store sql http page app boot host
+program.sources = $(wildcard $(APP)/*.c $(APP)/.ingot/*.c $(APP)/.ingot/*.S)
+$(BUILD)/host/app/$(notdir $(APP)): $(program.sources) $(sqlite.host.o) \
+		$(foreach m,$(program.modules),$(if $(call sources,$m),$(BUILD)/host/$m.o))
+	@mkdir -p $(@D)
+	$(host.cc) $(filter-out $(WARN),$(host.flags)) $(app.warn) $(foreach m,$(program.modules) platform,-I$m/include) \
+		-Iapp/include/app -I$(APP)/.ingot $(sort $^) -o $@ -lm -lpthread
 
 # --- The house --------------------------------------------------------------------------------
 # Each public header compiles alone, with the include row of its own module.

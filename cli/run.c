@@ -170,7 +170,7 @@ static void add_devices(const struct run *r, struct strings *argv)
 	}
 	strings_add_words(argv, format("-device virtio-rng-%s%s -device virtio-serial-%s%s"
 		" -chardev stdio,id=log,signal=off -device virtconsole,chardev=log"
-		" -serial chardev:serial -chardev file,id=serial,path=/dev/stderr",
+		" -serial chardev:serial -chardev file,id=serial,path=/dev/stderr,append=on",
 		bus, options, bus, options));
 }
 

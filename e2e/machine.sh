@@ -45,20 +45,9 @@ case "$PARTS" in
 	;;
 esac
 
-link() { # link OUTPUT OBJECT...
-	out=$1
-	shift
-	ld -nostdlib -static --gc-sections --build-id=sha1 -z noexecstack -z max-page-size=4096 \
-		-T machine/x86_64/link.ld -o "$out" "$@" $PARTS
-}
-
-guest() { # guest NAME: compiles it and links it twice, the second time with names for its functions
+guest() { # guest NAME: compiles and links it
 	$CC $FLAGS -c "$SUPPORT/$1.c" -o "$OUT/$1.o" &&
-		link "$OUT/$1.first" "$OUT/$1.o" &&
-		machine/x86_64/symbols.sh "$OUT/$1.first" >"$OUT/$1.symbols.S" &&
-		$CC -c "$OUT/$1.symbols.S" -o "$OUT/$1.symbols.o" &&
-		link "$OUT/$1.elf" "$OUT/$1.o" "$OUT/$1.symbols.o" &&
-		machine/x86_64/symbols.sh --check "$OUT/$1.first" "$OUT/$1.elf"
+		CC=$CC machine/x86_64/link.sh "$OUT/$1.elf" "$OUT/$1.o" $PARTS
 }
 
 # --- Running ---

@@ -230,7 +230,8 @@ err tap_open(struct tap *t, const char *name, struct writer *why)
 	*t = (struct tap){
 		.device = {.mtu = read_mtu(name), .tx_checksum = true, .tx_tso4 = true,
 			.tx_tso6 = true, .tx_segments_max = FRAME_TX_SEGMENTS_MAX,
-			.send = send_frame, .kick = kick, .give = give, .poll = poll_device, .rx_capacity = RX_MAX},
+			.send = send_frame, .kick = kick, .give = give, .poll = poll_device,
+			.rx_capacity = RX_MAX},
 		.fd = fd,
 	};
 	memcpy(t->device.name, name, strlen(name));

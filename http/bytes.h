@@ -35,6 +35,11 @@ static inline bool byte_is_digit(uint8_t c)
 	return (unsigned)c - '0' < 10;
 }
 
+static inline bool byte_is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t';
+}
+
 /* 0 to 15, or -1. */
 static inline int hex_digit(uint8_t c)
 {
@@ -51,8 +56,8 @@ static inline int percent_escape(struct slice s, size_t at)
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-/* The next element of a comma-separated list without its blanks; false at the end. Empty elements are
- * given too. Start with *at = 0. */
+/* The next element of a comma-separated list without its blanks; false at the end. Empty elements
+ * are given too. Start with *at = 0. */
 bool http_list_next(struct slice list, size_t *at, struct slice *element);
 
 #endif

@@ -54,7 +54,8 @@ static bool tag_listed(const struct http_request *req, struct slice field,
 	}
 }
 
-/* The date of a field that occurs, is valid and can be compared; RFC 9110 says to ignore it else. */
+/* The date of a field that occurs, is valid and can be compared; RFC 9110 says to ignore it
+ * else. */
 static bool date_of(const struct http_request *req, enum http_known which,
 	const struct http_validators *v, int64_t now_s, int64_t *date)
 {
@@ -87,7 +88,8 @@ enum http_condition http_condition_evaluate(const struct http_request *req,
 	return HTTP_CONDITION_PROCEED;
 }
 
-/* RFC 9110 section 13.1.5. A date counts as a strong validator only when it is not of this minute. */
+/* RFC 9110 section 13.1.5. A date counts as a strong validator only when it is not of this
+ * minute. */
 static bool if_range_holds(const struct http_request *req, const struct http_validators *v,
 	int64_t now_s)
 {

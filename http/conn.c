@@ -185,12 +185,12 @@ static enum http_event input_discard(struct http_conn *c, struct slice bytes, ui
 		*consumed += n;
 		c->discarded += n;
 		c->count.discarded_bytes += n;
+		if (result == HTTP_BODY_FAILED || c->discarded > c->limits->discard_bytes_max)
+			break;
 		if (result == HTTP_BODY_END) {
 			c->body_open = false;
 			return c->sent ? response_over(c, now) : HTTP_EVENT_WAIT;
 		}
-		if (result == HTTP_BODY_FAILED || c->discarded > c->limits->discard_bytes_max)
-			break;
 		if (result == HTTP_BODY_MORE)
 			return HTTP_EVENT_NEED_MORE;
 	}
@@ -339,7 +339,9 @@ void http_conn_give_buffer(struct http_conn *c, uint8_t *buf, uint32_t cap)
 uint8_t *http_conn_take_buffer(struct http_conn *c)
 {
 	uint8_t *buf = c->buffer;
-	if (c->state != HTTP_CONN_IDLE && c->state != HTTP_CONN_LINGER && c->state != HTTP_CONN_CLOSED)
+	bool answered = c->state == HTTP_CONN_RESPONDING && c->sent; /* the body's rest is discarded */
+	if (c->state != HTTP_CONN_IDLE && c->state != HTTP_CONN_LINGER
+		&& c->state != HTTP_CONN_CLOSED && !answered)
 		return NULL;
 	c->buffer = NULL;
 	return buf;
@@ -349,7 +351,9 @@ bool http_conn_move_head(struct http_conn *c, uint8_t *buf, uint32_t cap)
 {
 	if (!c->head || c->buffer)
 		return false;
-	http_conn_give_buffer(c, buf, cap);
+	ASSERT(cap >= c->parser.head_len);
+	c->buffer = buf;
+	c->buffer_cap = cap;
 	memcpy(buf, c->head, c->parser.head_len);
 	http_request_rebase(&c->request, c->head, c->parser.head_len, buf);
 	c->count.copied_bytes += c->parser.head_len;

@@ -113,8 +113,8 @@ void http_percent_encode(struct writer *w, struct slice text)
 	}
 }
 
-/* The length of the well-formed sequence that starts s, 0 when there is none. The second byte's range
- * depends on the first (RFC 3629 section 4): that keeps out overlong forms and surrogates. */
+/* The length of the well-formed sequence that starts s, 0 when there is none. The second byte's
+ * range depends on the first (RFC 3629 section 4): that keeps out overlong forms and surrogates. */
 static size_t utf8_sequence(struct slice s)
 {
 	uint8_t first = s.ptr[0], low = 0x80, high = 0xbf;

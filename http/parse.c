@@ -55,6 +55,8 @@ static inline enum http_parse_result more(struct http_parser *p, enum phase phas
 
 static enum http_method method_find(struct slice name)
 {
+	if (LIKELY(name.len == 3 && name.ptr[0] == 'G' && name.ptr[1] == 'E' && name.ptr[2] == 'T'))
+		return HTTP_GET;
 	for (unsigned m = 0; m < HTTP_METHOD_COUNT; m++)
 		if (slice_eq(http_method_name((enum http_method)m), name))
 			return (enum http_method)m;
@@ -129,6 +131,8 @@ static enum http_parse_result parse_method(struct http_parser *p, const uint8_t 
 	struct http_request *req)
 {
 	const uint8_t *at = p->base + p->pos;
+	if (LIKELY(end - at >= 4 && load_le32(at) == 0x20544547 && p->pos == p->mark)) /* "GET " */
+		at += 3;
 	while (at < end && byte_is(*at, BYTE_TOKEN))
 		at++;
 	if (at == end)
@@ -160,36 +164,103 @@ static enum http_parse_result parse_start(struct http_parser *p, const uint8_t *
 	return parse_method(p, end, req);
 }
 
-/* The parts of a field lie at p->mark (name), p->colon and p->value; its line ends at `at`. */
-static inline void field_finish(struct http_parser *p, const uint8_t *at, struct http_request *req)
+/* Notes the last field under its name, when that is a known one. */
+static inline void field_index(struct http_request *req, struct slice name)
+{
+	unsigned known = known_find(name);
+	if (!known)
+		return;
+	if (req->known[known - 1])
+		req->known_repeated |= 1u << (known - 1);
+	else
+		req->known[known - 1] = (uint8_t)req->header_count;
+}
+
+/* Takes the field whose name is [name, colon) and whose line's CRLF is at `at`. */
+static inline void field_finish(struct http_request *req, const uint8_t *name, const uint8_t *colon,
+	const uint8_t *value, const uint8_t *at)
 {
 	struct http_header *h = &req->header[req->header_count++];
-	const uint8_t *value = p->base + p->value;
-	while (at > value && (at[-1] == ' ' || at[-1] == '\t'))
+	while (UNLIKELY(byte_is_blank(at[-1])) && at > value)
 		at--;
-	h->name = slice_of(p->base + p->mark, p->colon - p->mark);
+	h->name = slice_of(name, (size_t)(colon - name));
 	h->value = slice_of(value, (size_t)(at - value));
-	unsigned known = known_find(h->name);
-	if (known) {
-		if (req->known[known - 1])
-			req->known_repeated |= 1u << (known - 1);
-		else
-			req->known[known - 1] = (uint8_t)req->header_count;
+	field_index(req, h->name);
+}
+
+/* A token from `at` on; its end. */
+static inline const uint8_t *scan_name(const uint8_t *at, const uint8_t *end)
+{
+	if (LIKELY(end - at >= 16))
+		at += scan_letters(at);
+	while (at < end && UNLIKELY(*at != ':') && byte_is(*at, BYTE_TOKEN))
+		at++;
+	return at;
+}
+
+/* The first control character but HTAB from `at` on, or end. */
+static inline const uint8_t *scan_value(const uint8_t *at, const uint8_t *end)
+{
+	at = scan_text(at, end);
+	while (UNLIKELY(at < end && (*at == '\t' || *at >= 0x80)))
+		at = scan_text(at + 1, end);
+	return at;
+}
+
+/* Out of bytes in the middle of a field: where its parts lie is kept. */
+static COLD enum http_parse_result more_field(struct http_parser *p, enum phase phase,
+	const uint8_t *name, const uint8_t *colon, const uint8_t *value, const uint8_t *at)
+{
+	p->mark = (uint32_t)(name - p->base);
+	p->colon = (uint32_t)(colon - p->base);
+	p->value = (uint32_t)(value - p->base);
+	return more(p, phase, at);
+}
+
+/* The fields from `at` on as long as they are of the usual form ("Name: value", a name of letters
+ * and
+ * '-', visible ASCII values without blanks at their ends) and do not come near `end`. Returns where
+ * it stopped, at the start of a line: parse_fields goes on from there, and does the same in
+ * general. */
+static const uint8_t *parse_usual_fields(const uint8_t *at, const uint8_t *end, struct http_request *req)
+{
+	while (end - at >= 52 && req->header_count < HTTP_HEADERS_MAX) {
+		const uint8_t *name = at, *colon = at + scan_letters(at);
+		unsigned found;
+		if (colon - at == 16)
+			colon += scan_letters(colon);
+		const uint8_t *value = colon + 2;
+		if (load_le16(colon) != 0x203a || *value <= ' ' || colon == name)
+			return name;
+		for (at = value; !(found = scan_unusual(scan_load(at))); at += 16)
+			if (UNLIKELY(end - at < 34))
+				return name;
+		at += __builtin_ctz(found);
+		if (load_le16(at) != 0x0a0d || at[-1] <= ' ')
+			return name;
+		struct http_header *h = &req->header[req->header_count++];
+		h->name = slice_of(name, (size_t)(colon - name));
+		h->value = slice_of(value, (size_t)(at - value));
+		at += 2;
+		field_index(req, h->name);
 	}
+	return at;
 }
 
 static enum http_parse_result parse_fields(struct http_parser *p, const uint8_t *end,
 	struct http_request *req)
 {
 	const uint8_t *base = p->base, *at = base + p->pos;
+	const uint8_t *name = base + p->mark, *colon = base + p->colon, *value = base + p->value;
 	unsigned phase = p->phase;
 	for (;; phase = PHASE_LINE) {
 		switch (phase) {
 		case PHASE_LINE:
+			at = parse_usual_fields(at, end, req);
 			if (UNLIKELY(at == end))
 				return more(p, PHASE_LINE, at);
 			if (*at == '\r') {
-				if (end - at < 2)
+				if (UNLIKELY(end - at < 2))
 					return more(p, PHASE_LINE, at);
 				if (at[1] != '\n')
 					return fail(p, 400);
@@ -198,39 +269,35 @@ static enum http_parse_result parse_fields(struct http_parser *p, const uint8_t 
 			}
 			if (UNLIKELY(req->header_count == HTTP_HEADERS_MAX))
 				return fail(p, 431);
-			p->mark = (uint32_t)(at - base);
+			name = colon = value = at;
 			__attribute__((fallthrough));
 		case PHASE_NAME:
 			at = scan_name(at, end);
-			while (at < end && UNLIKELY(*at != ':') && byte_is(*at, BYTE_TOKEN))
-				at = scan_name(at + 1, end);
 			if (UNLIKELY(at == end))
-				return more(p, PHASE_NAME, at);
-			p->colon = (uint32_t)(at - base);
+				return more_field(p, PHASE_NAME, name, at, at, at);
+			colon = at;
 			/* A blank first is obs-fold, a blank before the colon request smuggling. */
-			if (UNLIKELY(*at != ':' || p->colon == p->mark))
+			if (UNLIKELY(*at != ':' || at == name))
 				return fail(p, 400);
 			at++;
 			__attribute__((fallthrough));
 		case PHASE_BLANK:
-			while (at < end && (*at == ' ' || *at == '\t'))
+			while (at < end && byte_is_blank(*at))
 				at++;
 			if (UNLIKELY(at == end))
-				return more(p, PHASE_BLANK, at);
-			p->value = (uint32_t)(at - base);
+				return more_field(p, PHASE_BLANK, name, colon, at, at);
+			value = at;
 			__attribute__((fallthrough));
 		default: /* PHASE_VALUE */
 			at = scan_value(at, end);
-			while (at < end && UNLIKELY(*at == '\t'))
-				at = scan_value(at + 1, end);
 			if (UNLIKELY(end - at < 2)) {
 				if (at < end && *at != '\r')
 					return fail(p, 400);
-				return more(p, PHASE_VALUE, at);
+				return more_field(p, PHASE_VALUE, name, colon, value, at);
 			}
-			if (UNLIKELY(at[0] != '\r' || at[1] != '\n'))
+			if (UNLIKELY(load_le16(at) != 0x0a0d))
 				return fail(p, 400);
-			field_finish(p, at, req);
+			field_finish(req, name, colon, value, at);
 			at += 2;
 		}
 	}

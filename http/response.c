@@ -1,5 +1,5 @@
-/* The list's layout while it is built: the first HTTP_RESPONSE_HEAD_SEGMENTS places are kept free for
- * the head, body pieces come behind; finish fills the head in right before the body, so that no
+/* The list's layout while it is built: the first HTTP_RESPONSE_HEAD_SEGMENTS places are kept free
+ * for the head, body pieces come behind; finish fills the head in right before the body, so that no
  * segment moves. The head is: status line, static blocks, and one block with all that varies. */
 #include <http/response.h>
 
@@ -42,7 +42,8 @@ static void head_block(struct http_response *r, struct slice block)
 		r->head[r->head_count++] = block;
 }
 
-/* Room for `len` bytes of fields; NULL after a failure. What moves when the block grows is counted. */
+/* Room for `len` bytes of fields; NULL after a failure. What moves when the block grows is
+ * counted. */
 static uint8_t *fields_reserve(struct http_response *r, size_t len)
 {
 	if (failed(r->error))

@@ -34,8 +34,8 @@ static struct segment pattern_next(struct slice pattern, size_t *at)
 	return (struct segment){KIND_PARAM, s};
 }
 
-/* Matches and fills m->param. 0 when it does not fit, else the pattern's rank: two bits for the kind of
- * each segment, the first highest. */
+/* Matches and fills m->param. 0 when it does not fit, else the pattern's rank: two bits for the
+ * kind of each segment, the first highest. */
 static uint64_t pattern_match(struct slice pattern, struct slice path, struct http_match *m)
 {
 	uint64_t rank = 0;

@@ -7,41 +7,42 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The first control character (HTAB too), or `end`. Bytes from 0x80 on are no controls. */
-static inline const uint8_t *scan_value(const uint8_t *p, const uint8_t *end)
+static inline __m128i scan_load(const uint8_t *p)
 {
-	const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* A byte that ends a run of ordinary text: a control character or one from 0x80 on. One signed
+ * comparison finds them: behind an addition of 1, DEL and 0x80 on are negative, controls below
+ * 0x21. */
+static inline unsigned scan_unusual(__m128i v)
+{
+	__m128i moved = _mm_add_epi8(v, _mm_set1_epi8(1));
+	return (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(moved, _mm_set1_epi8(0x21)));
+}
+
+/* The first control character or byte from 0x7f on, or `end`. */
+static inline const uint8_t *scan_text(const uint8_t *p, const uint8_t *end)
+{
 	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i control = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, low), v),
-			_mm_cmpeq_epi8(v, del));
-		unsigned found = (unsigned)_mm_movemask_epi8(control);
+		unsigned found = scan_unusual(scan_load(p));
 		if (found)
 			return p + __builtin_ctz(found);
 	}
-	while (p < end && *p >= 0x20 && *p != 0x7f)
+	while (p < end && *p >= 0x20 && *p < 0x7f)
 		p++;
 	return p;
 }
 
-/* The first byte that is neither a letter, a digit nor '-', or `end`. */
-static inline const uint8_t *scan_name(const uint8_t *p, const uint8_t *end)
+/* How many of the 16 bytes from p on are letters or '-', before the first that is not; 16: all. */
+static inline unsigned scan_letters(const uint8_t *p)
 {
-	const __m128i letters = _mm_set1_epi8(25), digits = _mm_set1_epi8(9);
-	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
-		__m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
-		__m128i plain = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, letters), letter),
-			_mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(digit, digits), digit),
-				_mm_cmpeq_epi8(v, _mm_set1_epi8('-'))));
-		unsigned found = (unsigned)_mm_movemask_epi8(plain) ^ 0xffff;
-		if (found)
-			return p + __builtin_ctz(found);
-	}
-	while (p < end && ((unsigned)(*p | 0x20) - 'a' < 26 || (unsigned)*p - '0' < 10 || *p == '-'))
-		p++;
-	return p;
+	__m128i v = scan_load(p);
+	/* 'a' to 'z' become the 26 least signed bytes, from -128 on. */
+	__m128i letter = _mm_add_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8(0x80 - 'a'));
+	__m128i plain = _mm_or_si128(_mm_cmplt_epi8(letter, _mm_set1_epi8(-128 + 26)),
+		_mm_cmpeq_epi8(v, _mm_set1_epi8('-')));
+	return (unsigned)__builtin_ctz(~(unsigned)_mm_movemask_epi8(plain));
 }
 
 #endif

@@ -10,8 +10,13 @@
 
 static bool port_is_valid(struct slice port)
 {
-	uint64_t n;
-	return port.len == 0 || (port.len <= 5 && slice_to_u64(port, &n) && n <= 65535);
+	unsigned n = 0;
+	for (size_t i = 0; i < port.len; i++) {
+		if (!byte_is_digit(port.ptr[i]) || i == 5)
+			return false;
+		n = n * 10 + port.ptr[i] - '0';
+	}
+	return n <= 65535;
 }
 
 static size_t ipv6_literal_len(struct slice s)

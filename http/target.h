@@ -10,7 +10,8 @@
 uint16_t http_target_resolve(struct http_request *req, size_t question, bool escaped,
 	struct arena *arena);
 
-/* uri-host [ ":" port ]: a name, an IPv4 address or a bracketed IPv6 address; no user information. */
+/* uri-host [ ":" port ]: a name, an IPv4 address or a bracketed IPv6 address; no user
+ * information. */
 bool http_authority_is_valid(struct slice authority);
 
 #endif

@@ -1,45 +1,69 @@
 /* Starts the C library without a process: the context, then musl's own view of its only thread. */
 #include "private.h"
 
+#include <elf.h>
 #include <string.h>
 
-static struct libc *context;
+/* musl's own header, which marks what it shares only with itself. */
+#define hidden
+#include <libc.h>
+#undef libc
+
+static struct libc *context; /* the module's only mutable global */
 
 struct libc *libc_context(void)
 {
 	return context;
 }
 
-/* Between musl and us, in both directions; musl declares these in headers that it does not install. */
+/* Called back by __init_tls. */
 API_BEGIN
-void __init_tls(size_t *auxiliary);
 int __set_thread_area(void *thread);
 API_END
 
-/* Called back by __init_tls. */
 int __set_thread_area(void *thread)
 {
 	context->config.set_thread_pointer(thread);
 	return 0;
 }
 
+/* What a kernel would have said about the process. malloc takes its secret from there. There are no program
+ * headers in it: the image has no thread-local data. */
+static err make_auxiliary(struct libc *libc)
+{
+	struct platform *platform = libc->config.platform;
+	size_t len = sizeof libc->entropy, n = 0;
+	while (n < len) {
+		size_t got = platform->entropy(platform, libc->entropy + n, len - n);
+		if (!got)
+			return ERR(IO);
+		n += got;
+	}
+	const size_t pairs[] = {AT_PAGESZ, HEAP_PAGE, AT_RANDOM, (size_t)libc->entropy, 0, 0};
+	_Static_assert(sizeof pairs == sizeof libc->auxiliary, "one for each");
+	memcpy(libc->auxiliary, pairs, sizeof pairs);
+	return OK;
+}
+
 err libc_init(const struct libc_config *config)
 {
-	/* What a kernel would say about the process; without program headers there is no thread-local data, which
-	 * the image has none of. */
-	size_t auxiliary[64] = {0};
+	size_t indexed[64] = {0}; /* the auxiliary vector by type, as __init_tls wants it */
 	if (config->heap_len % HEAP_PAGE || (uintptr_t)config->heap % HEAP_PAGE)
 		return ERR(INVALID);
 	if (config->heap_len < LIBC_HEAP_MIN)
 		return ERR(NO_MEMORY);
-	context = (struct libc *)(void *)config->heap;
-	memset(context, 0, sizeof *context);
-	context->config = *config;
-	context->out[0].level = LOG_INFO;
-	context->out[1].level = LOG_WARN;
-	size_t own_len = (sizeof *context + HEAP_PAGE - 1) / HEAP_PAGE * HEAP_PAGE;
-	heap_init(&context->heap, config->heap + own_len, config->heap_len - own_len);
-	__init_tls(auxiliary);
+	struct libc *own = (struct libc *)(void *)config->heap;
+	memset(own, 0, sizeof *own);
+	own->config = *config;
+	own->out[0].level = LOG_INFO;
+	own->out[1].level = LOG_WARN;
+	TRY(make_auxiliary(own));
+	size_t own_len = (sizeof *own + HEAP_PAGE - 1) / HEAP_PAGE * HEAP_PAGE;
+	heap_init(&own->heap, config->heap + own_len, config->heap_len - own_len);
+	context = own;
+	__libc.auxv = own->auxiliary;
+	__libc.page_size = HEAP_PAGE;
+	__init_tls(indexed);
 	return OK;
 }
 

@@ -17,6 +17,8 @@ struct libc {
 	struct libc_config config;
 	struct heap heap;
 	struct libc_line out[2]; /* of file descriptors 1 and 2: what came after the last newline */
+	size_t auxiliary[6];
+	uint8_t entropy[16];
 };
 
 /* The context; NULL before libc_init. */

@@ -1,7 +1,7 @@
 /* ACPI tables: found, checked (bounds, length, checksum), and boiled down to struct acpi.
  *
- * Tables come from firmware or a hypervisor: one that is damaged is skipped as if it were absent, and
- * what then is missing is missed where it is needed (no MADT: no device interrupts, and so on).
+ * Tables come from firmware or a hypervisor: one that is damaged is skipped as if it were absent,
+ * and what then is missing is missed where it is needed (no MADT: no device interrupts, and so on).
  * ACPI 6.4, chapter 5.2; PCI Firmware 3.0, 4.1.2 (MCFG). */
 #include "machine.h"
 

@@ -2,9 +2,9 @@
  * resources of two kinds of device: the generic event device (ACPI0013) and virtio over MMIO
  * (LNRO0005).
  *
- * A Device is found by its opcode and package length, its identity and resources by name within that
- * package. Bytes that merely look like one lead to nothing worse than a device that does not answer:
- * its registers are checked before use. ACPI 6.4: 20.2 (encoding), 6.4 (resources). */
+ * A Device is found by its opcode and package length, its identity and resources by name within
+ * that package. Bytes that merely look like one lead to nothing worse than a device that does not
+ * answer: its registers are checked before use. ACPI 6.4: 20.2 (encoding), 6.4 (resources). */
 #include "machine.h"
 
 #include <base/cursor.h>
@@ -41,6 +41,13 @@ static struct slice package_content(struct reader *r)
 	return read_bytes(r, len - head);
 }
 
+/* The same as a reader: failed when there is no package. */
+static struct reader package_reader(struct reader *r)
+{
+	struct slice content = package_content(r);
+	return content.len ? reader_of(content) : (struct reader){NULL, NULL, true};
+}
+
 static uint64_t integer(struct reader *r)
 {
 	switch (read_u8(r)) {
@@ -75,12 +82,14 @@ static struct reader after(struct slice s, struct slice pattern)
 static void resource_read(struct resources *out, uint8_t type, struct slice body)
 {
 	enum { MEMORY32_FIXED = 0x86, EXTENDED_INTERRUPT = 0x89 };
+	if (body.len < 6)
+		return;
 	struct reader r = reader_of(body);
 	if (type == MEMORY32_FIXED && body.len >= 9 && !out->memory) {
 		read_u8(&r);
 		out->memory = read_le32(&r);
 		out->memory_len = read_le32(&r);
-	} else if (type == EXTENDED_INTERRUPT && body.len >= 6 && !out->has_gsi) {
+	} else if (type == EXTENDED_INTERRUPT && !out->has_gsi) {
 		out->level = !(read_u8(&r) & 2);
 		out->has_gsi = read_u8(&r) > 0;
 		out->gsi = read_le32(&r);
@@ -91,10 +100,9 @@ static struct resources resources_of(struct slice device)
 {
 	struct resources out = {0};
 	struct reader r = after(device, SLICE("\x08_CRS\x11"));
-	struct slice buffer = package_content(&r);
-	struct reader b = reader_of(buffer);
+	struct reader b = package_reader(&r);
 	integer(&b); /* the buffer's size */
-	while (!r.failed && !b.failed && reader_left(&b)) {
+	while (!b.failed && reader_left(&b)) {
 		uint8_t type = read_u8(&b);
 		if ((type & 0xf8) == 0x78)
 			break; /* the end tag */
@@ -136,11 +144,10 @@ static void device_read(struct machine *m, struct slice device)
 static void s5_read(struct acpi *a, struct slice aml)
 {
 	struct reader r = after(aml, SLICE("_S5_\x12"));
-	struct slice package = package_content(&r);
-	struct reader p = reader_of(package);
+	struct reader p = package_reader(&r);
 	uint8_t count = read_u8(&p);
 	uint64_t type_a = integer(&p), type_b = count > 1 ? integer(&p) : 0;
-	if (r.failed || p.failed || count == 0 || type_a > 7 || type_b > 7)
+	if (p.failed || count == 0 || type_a > 7 || type_b > 7)
 		return;
 	a->has_s5 = true;
 	a->s5_a = (uint8_t)type_a;
@@ -156,7 +163,7 @@ void aml_scan(struct machine *m, struct slice aml)
 			continue;
 		struct reader r = reader_of(slice_sub(aml, i + 2, aml.len));
 		struct slice device = package_content(&r);
-		if (!r.failed)
+		if (!r.failed && device.len)
 			device_read(m, device);
 	}
 }

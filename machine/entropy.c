@@ -1,9 +1,10 @@
-/* Entropy: the processor's generator, a virtio-rng where a driver registered one, and timing jitter.
+/* Entropy: the processor's generator, a virtio-rng where a driver registered one, and timing
+ * jitter.
  *
- * The first two are counted in what entropy_read returns; jitter is mixed into it but never counted,
- * so that a machine with neither gives nothing, and the caller can refuse to start. RDRAND without
- * RDSEED is enough. Intel's guide to the digital random number generator: ten tries, then it is
- * broken. */
+ * The first two are counted in what entropy_read returns; jitter is mixed into it but never
+ * counted, so that a machine with neither gives nothing, and the caller can refuse to start. RDRAND
+ * without RDSEED is enough. Intel's guide to the digital random number generator: ten tries, then
+ * it is broken. */
 #include "machine.h"
 
 #include <base/hash.h>

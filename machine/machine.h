@@ -1,9 +1,11 @@
 /* The bare machine, as its parts see each other: private to this module.
  *
  * Rules for whoever writes a driver here:
- * 1. Memory is mapped one to one: a pointer's value is the address that a device uses. It is still a
+ * 1. Memory is mapped one to one: a pointer's value is the address that a device uses. It is still
+ * a
  *    type of its own (struct dma_addr), so that the two are never confused.
- * 2. Interrupts are enabled only while the processor is halted in machine_idle. A handler never runs
+ * 2. Interrupts are enabled only while the processor is halted in machine_idle. A handler never
+ * runs
  *    concurrently with C code; all it does is to end the halt and to mark its vector. So a driver
  *    polls: it looks at its rings in `poll`, acknowledges its device there, and uses no locks.
  * 3. An interrupt that came while C code ran stays pending in the local APIC and ends the next halt
@@ -11,7 +13,8 @@
  *    rings have something that `poll` has not yet returned.
  * 4. What a device or a table says is checked before it is used; a device that lies is left alone
  *    with a line on the console.
- * 5. Devices are found once, before platform_main; there is no hot plug. Memory for rings comes from
+ * 5. Devices are found once, before platform_main; there is no hot plug. Memory for rings comes
+ * from
  *    machine_alloc_pages then, and is never freed. */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
@@ -153,8 +156,8 @@ struct machine_driver {
 /* Maps `len` bytes of device registers at `phys` (any alignment), uncached and not executable. NULL
  * when it overlaps memory, or when the address is beyond what the processor can map. */
 volatile void *machine_map_mmio(struct machine *m, uint64_t phys, uint64_t len);
-/* `count` zeroed, contiguous pages for rings and buffers, usable for DMA; NULL when memory runs out.
- * Only before platform_main (asserted). */
+/* `count` zeroed, contiguous pages for rings and buffers, usable for DMA; NULL when memory runs
+ * out. Only before platform_main (asserted). */
 void *machine_alloc_pages(struct machine *m, size_t count);
 /* A free interrupt vector, MACHINE_VECTOR_NONE when all are in use. */
 uint8_t machine_vector_allocate(struct machine *m);
@@ -163,8 +166,8 @@ bool machine_irq_route(struct machine *m, uint32_t gsi, uint8_t vector, bool lev
 /* What an MSI or MSI-X entry must hold to deliver `vector` to this processor. */
 uint64_t machine_msi_address(const struct machine *m);
 uint32_t machine_msi_data(uint8_t vector);
-/* True when the vector has interrupted since the last call. Interrupts are seen in machine_idle only;
- * a driver that polls its rings anyway does not need this. */
+/* True when the vector has interrupted since the last call. Interrupts are seen in machine_idle
+ * only; a driver that polls its rings anyway does not need this. */
 bool machine_interrupt_take(struct machine *m, uint8_t vector);
 
 /* Registration. False when there are PLATFORM_DEVICES_MAX already (or one, for the last two). */
@@ -238,8 +241,8 @@ size_t entropy_read(struct platform *p, void *out, size_t len);
 /* symbols.c: the function that contains `address`; false when unknown. */
 bool symbols_find(uint64_t address, const char **name, uint64_t *offset);
 
-/* panic.c: says what happened, where, and stops the machine with failure. Nothing here allocates, or
- * trusts what it reports about. */
+/* panic.c: says what happened, where, and stops the machine with failure. Nothing here allocates,
+ * or trusts what it reports about. */
 _Noreturn void machine_panic(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* For a panic that comes from an exception: begin, lines, backtrace, end. */
 void panic_begin(void);

@@ -1,5 +1,5 @@
-/* What a boot is. boot.S has made the page tables, the stack and the canary; this finds out about the
- * machine, part by part, fills in struct platform, and hands over to the program. */
+/* What a boot is. boot.S has made the page tables, the stack and the canary; this finds out about
+ * the machine, part by part, fills in struct platform, and hands over to the program. */
 #include "machine.h"
 
 #include <base/assert.h>

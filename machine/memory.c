@@ -1,16 +1,16 @@
 /* Which memory there is, and who has it.
  *
- * The largest free region above the image is used; the rest stays unmapped. It is cut from its start
- * on: page tables and what drivers take while they are probed (zeroed page by page), then a reserve
- * of tables so that guard pages can be made anywhere later, then platform.memory.
+ * The largest free region above the image is used; the rest stays unmapped. It is cut from its
+ * start on: page tables and what drivers take while they are probed (zeroed page by page), then a
+ * reserve of tables so that guard pages can be made anywhere later, then platform.memory.
  *
  * platform.memory must be zero, but touching all of it would cost more than the rest of the boot. A
  * virtual machine starts with zeroed memory, and only firmware writes to it before us. SeaBIOS, the
- * only firmware that direct boot meets, leaves something (50 to 200 KiB were measured) in two places: at
- * the top of memory below 4 GiB, and 16 MiB lower. It works downwards from there, so both are cleared
- * downwards, until a stretch of zeroes as long as CLEAN_STRETCH. Everything is cleared when
- * memory may hold more than that: after a reset, which leaves memory as it was. A mark in the first
- * free page tells, and so does anything else but zero in its place.
+ * only firmware that direct boot meets, leaves something (50 to 200 KiB were measured) in two
+ * places: at the top of memory below 4 GiB, and 16 MiB lower. It works downwards from there, so
+ * both are cleared downwards, until a stretch of zeroes as long as CLEAN_STRETCH. Everything is
+ * cleared when memory may hold more than that: after a reset, which leaves memory as it was. A mark
+ * in the first free page tells, and so does anything else but zero in its place.
  *
  * The PVH start info: Xen, xen/include/public/arch-x86/hvm/start_info.h. Nothing in it is trusted:
  * addresses are mapped before they are read, counts have limits. */

@@ -1,6 +1,7 @@
 /* The end of a machine that must not go on: what happened, where, how it came there, which build.
  *
- * All output goes to the serial port, synchronously. A panic within a panic says so and stops at once. */
+ * All output goes to the serial port, synchronously. A panic within a panic says so and stops at
+ * once. */
 #include "machine.h"
 
 #include <base/assert.h>
@@ -61,8 +62,8 @@ static bool is_text(uint64_t address)
 	return address >= (uintptr_t)image_text_start && address < (uintptr_t)image_text_end;
 }
 
-/* Follows frame pointers as long as each lies above the last, in mapped memory, and returns into text:
- * a damaged stack ends the list, and cannot hurt. */
+/* Follows frame pointers as long as each lies above the last, in mapped memory, and returns into
+ * text: a damaged stack ends the list, and cannot hurt. */
 void panic_backtrace(uint64_t rip, uint64_t frame_pointer, uint64_t stack_pointer)
 {
 	unsigned i = 0;

@@ -1,7 +1,8 @@
 /* Names for addresses in backtraces.
  *
  * The table is made from the first link of an image and added by the second (symbols.sh):
- *   "INGS", count (32 bits), then count pairs of 32 bits: a function's offset from the text's start,
+ *   "INGS", count (32 bits), then count pairs of 32 bits: a function's offset from the text's
+ * start,
  *   ascending, and its name's offset in what follows: names, each ended by a zero byte.
  * It is read by the panic code: whatever it holds, this does not fault. */
 #include "machine.h"

@@ -117,36 +117,42 @@ void virtio_poll(struct virtio_device *d)
 		virtio_fail(d, "has failed and asks for a reset");
 }
 
-uint8_t virtio_config8(struct virtio_device *d, uint32_t offset)
+/* Fields are read with their own width, those of 64 bits as two halves (4.1.3.1, 4.2.2.2). */
+static uint32_t config_field(struct virtio_device *d, uint32_t offset, uint32_t width)
 {
-	return offset < d->config_len ? d->transport->config8(d, offset) : 0;
+	if (width > d->config_len || offset > d->config_len - width)
+		return 0;
+	volatile uint8_t *p = d->config + offset;
+	if (width == 1)
+		return *p;
+	if (width == 2)
+		return *(volatile uint16_t *)(volatile void *)p;
+	return *(volatile uint32_t *)(volatile void *)p;
 }
 
-static uint64_t config_read(struct virtio_device *d, uint32_t offset, uint32_t len)
+uint8_t virtio_config8(struct virtio_device *d, uint32_t offset)
 {
-	uint64_t v = 0;
-	for (uint32_t tries = 0; tries < GENERATION_TRIES; tries++) {
-		uint32_t before = d->transport->generation(d);
-		v = 0;
-		for (uint32_t i = 0; i < len; i++)
-			v |= (uint64_t)virtio_config8(d, offset + i) << 8 * i;
-		if (d->transport->generation(d) == before)
-			break;
-	}
-	return v;
+	return (uint8_t)config_field(d, offset, 1);
 }
 
 uint16_t virtio_config16(struct virtio_device *d, uint32_t offset)
 {
-	return (uint16_t)config_read(d, offset, 2);
+	return (uint16_t)config_field(d, offset, 2);
 }
 
 uint32_t virtio_config32(struct virtio_device *d, uint32_t offset)
 {
-	return (uint32_t)config_read(d, offset, 4);
+	return config_field(d, offset, 4);
 }
 
 uint64_t virtio_config64(struct virtio_device *d, uint32_t offset)
 {
-	return config_read(d, offset, 8);
+	uint64_t v = 0;
+	for (uint32_t tries = 0; tries < GENERATION_TRIES; tries++) {
+		uint32_t before = d->transport->generation(d);
+		v = config_field(d, offset, 4) | (uint64_t)config_field(d, offset + 4, 4) << 32;
+		if (d->transport->generation(d) == before)
+			break;
+	}
+	return v;
 }

@@ -41,7 +41,6 @@ struct virtio_transport {
 	void (*set_status)(struct virtio_device *, uint8_t status);
 	uint64_t (*offered)(struct virtio_device *);
 	void (*accept)(struct virtio_device *, uint64_t features);
-	uint8_t (*config8)(struct virtio_device *, uint32_t offset); /* offset < config_len */
 	uint32_t (*generation)(struct virtio_device *);
 	/* The largest size of a queue, 0 when the device has no such queue. */
 	uint32_t (*queue_size_max)(struct virtio_device *, uint16_t index);
@@ -62,7 +61,8 @@ struct virtio_device {
 	bool failed;
 	char name[16];
 	volatile uint8_t *registers; /* PCI: the common configuration; MMIO: the window */
-	volatile uint8_t *notify, *config;
+	volatile uint8_t *notify; /* PCI only */
+	volatile uint8_t *config; /* `config_len` bytes that are the device's kind's */
 	uint32_t notify_len, notify_multiplier;
 };
 

@@ -56,11 +56,6 @@ static void mmio_accept(struct virtio_device *d, uint64_t features)
 	*reg(d, DRIVER_FEATURES) = (uint32_t)(features >> 32);
 }
 
-static uint8_t mmio_config8(struct virtio_device *d, uint32_t offset)
-{
-	return d->registers[CONFIG + offset];
-}
-
 static uint32_t mmio_generation(struct virtio_device *d)
 {
 	return *reg(d, GENERATION);
@@ -107,7 +102,6 @@ static const struct virtio_transport mmio_transport = {
 	.set_status = mmio_set_status,
 	.offered = mmio_offered,
 	.accept = mmio_accept,
-	.config8 = mmio_config8,
 	.generation = mmio_generation,
 	.queue_size_max = mmio_queue_size_max,
 	.queue_start = mmio_queue_start,
@@ -126,6 +120,7 @@ static void try_window(struct machine *m, const struct virtio_mmio_window *w, en
 	if (w->len <= CONFIG)
 		return;
 	d.registers = machine_map_mmio(m, w->phys, w->len);
+	d.config = d.registers + CONFIG;
 	d.config_len = w->len - CONFIG;
 	if (!d.registers || *reg(&d, MAGIC) != MAGIC_VALUE || *reg(&d, DEVICE_ID) != (uint32_t)id)
 		return;

@@ -71,11 +71,6 @@ static void pci_accept(struct virtio_device *d, uint64_t features)
 	*reg16(d, CONFIG_VECTOR) = ENTRY_CONFIG;
 }
 
-static uint8_t pci_config8(struct virtio_device *d, uint32_t offset)
-{
-	return d->config[offset];
-}
-
 static uint32_t pci_generation(struct virtio_device *d)
 {
 	return d->registers[CONFIG_GENERATION];
@@ -122,7 +117,6 @@ static const struct virtio_transport pci_transport = {
 	.set_status = pci_set_status,
 	.offered = pci_offered,
 	.accept = pci_accept,
-	.config8 = pci_config8,
 	.generation = pci_generation,
 	.queue_size_max = pci_queue_size_max,
 	.queue_start = pci_queue_start,

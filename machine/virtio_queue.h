@@ -32,6 +32,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#define VIRTIO_SLOT_NONE UINT16_MAX
+#define VIRTIO_AVAIL_NO_INTERRUPT 1u
+#define VIRTIO_USED_NO_NOTIFY 1u
 #define VIRTIO_DESC_NEXT 1u
 #define VIRTIO_DESC_WRITE 2u /* the device writes it */
 #define VIRTIO_DESC_INDIRECT 4u
@@ -116,10 +119,6 @@ static inline void virtio_desc_set(
 	d->len = len;
 	d->flags = (uint16_t)(flags | VIRTIO_DESC_NEXT);
 }
-
-#define VIRTIO_SLOT_NONE UINT16_MAX
-#define VIRTIO_AVAIL_NO_INTERRUPT 1u
-#define VIRTIO_USED_NO_NOTIFY 1u
 
 static inline uint16_t virtio_load_(const uint16_t *p)
 {

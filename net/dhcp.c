@@ -42,7 +42,7 @@ struct offer {
 
 static struct net *net_of(struct dhcp *d)
 {
-	return CONTAINER_OF(d, struct net, dhcp);
+	return d->net;
 }
 
 static void put_option(uint8_t **p, uint8_t code, const void *value, size_t len)
@@ -326,6 +326,7 @@ static void dhcp_receive(struct udp_socket *s, const struct net_endpoint *from, 
 
 void dhcp_init(struct net *net)
 {
+	net->dhcp.net = net;
 	timer_init(&net->dhcp.timer, dhcp_timer);
 	list_init(&net->dhcp.socket.link);
 }

@@ -107,6 +107,7 @@ enum dhcp_state {
 #define DHCP_MESSAGE_MAX 548
 
 struct dhcp {
+	struct net *net;
 	enum dhcp_state state;
 	uint32_t xid, tries;
 	uint32_t offered, server;

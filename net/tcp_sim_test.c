@@ -188,13 +188,15 @@ static struct result transfer(uint64_t seed, struct faults faults, uint64_t up, 
 	if (!r.failed_) {
 		assert_int_equal(t->server.received, up);
 		assert_int_equal(t->client.received, down);
-		assert_int_equal(t->client.delivered, up);
-		assert_int_equal(t->server.delivered, down);
 	}
 	assert_true(t->client.gone);
 	w->faults.loss = w->faults.corrupt = 0;
 	world_run(w, w->now_ns + 200 * SECOND, serve);
 	pools_are_back(w);
+	if (!r.failed_) { /* the last `done` came when the device was done */
+		assert_int_equal(t->client.delivered, up);
+		assert_int_equal(t->server.delivered, down);
+	}
 	r.hash = w->hash;
 	world_deinit(w);
 	free(w);

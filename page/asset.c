@@ -10,7 +10,8 @@ static int compare(struct slice path, struct slice head, struct slice tail)
 	return order ? order : slice_cmp(slice_sub(path, cut, path.len), tail);
 }
 
-static const struct page_asset *find(const struct page_asset_table *t, struct slice head, struct slice tail)
+static const struct page_asset *find(
+	const struct page_asset_table *t, struct slice head, struct slice tail)
 {
 	uint32_t low = 0, high = t->count;
 	while (low < high) {

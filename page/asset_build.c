@@ -43,8 +43,8 @@ static void make_heads(struct arena *arena, struct page_asset *a, bool immutable
 		"Cache-Control: %s\r\n",
 		SLICE_ARG(a->content_type), SLICE_ARG(a->etag), (unsigned long)a->body.len, cache);
 	a->head_not_modified = arena_format(arena,
-		"HTTP/1.1 304 Not Modified\r\nETag: %.*s\r\nCache-Control: %s\r\n", SLICE_ARG(a->etag),
-		cache);
+		"HTTP/1.1 304 Not Modified\r\nETag: %.*s\r\nCache-Control: %s\r\n",
+		SLICE_ARG(a->etag), cache);
 }
 
 /* The list is sorted by path. */
@@ -78,7 +78,8 @@ err page_asset_describe(struct page_assets *assets, struct slice path, struct sl
 
 err page_asset_table_build(const struct page_assets *assets, struct page_asset_table *out)
 {
-	struct page_asset *asset = ARENA_NEW_ARRAY(assets->arena, struct page_asset, assets->count + 1);
+	struct page_asset *asset =
+		ARENA_NEW_ARRAY(assets->arena, struct page_asset, assets->count + 1);
 	uint32_t count = 0;
 	if (!asset)
 		return ERR(NO_MEMORY);
@@ -104,8 +105,8 @@ static void emit_member(struct page_sink *sink, const char *name, struct slice s
 	emit_text(sink, "),\n");
 }
 
-static void emit_asset(struct page_sink *sink, const struct page_asset *a, struct slice symbol,
-	uint32_t number)
+static void emit_asset(
+	struct page_sink *sink, const struct page_asset *a, struct slice symbol, uint32_t number)
 {
 	emit_text(sink, "\t{\n");
 	emit_member(sink, "path", a->path);
@@ -120,7 +121,8 @@ static void emit_asset(struct page_sink *sink, const struct page_asset *a, struc
 	emit_text(sink, "},\n\t},\n");
 }
 
-void page_assets_emit_c(const struct page_assets *assets, struct slice symbol, struct page_sink *sink)
+void page_assets_emit_c(
+	const struct page_assets *assets, struct slice symbol, struct page_sink *sink)
 {
 	uint32_t n = 0;
 	emit_text(sink, "/* Made by the page compiler. */\n#include <page/asset.h>\n\n");
@@ -134,7 +136,8 @@ void page_assets_emit_c(const struct page_assets *assets, struct slice symbol, s
 	n = 0;
 	for (const struct page_asset_source *s = assets->first; s; s = s->next)
 		emit_asset(sink, &s->asset, symbol, n++);
-	emit_text(sink, "\t{.body = {NULL, 0}},\n};\n\nAPI_BEGIN\nextern const struct page_asset_table ");
+	emit_text(sink,
+		"\t{.body = {NULL, 0}},\n};\n\nAPI_BEGIN\nextern const struct page_asset_table ");
 	emit_symbol(sink, symbol);
 	emit_text(sink, ";\nAPI_END\nconst struct page_asset_table ");
 	emit_symbol(sink, symbol);
@@ -143,12 +146,14 @@ void page_assets_emit_c(const struct page_assets *assets, struct slice symbol, s
 	emit_text(sink, "};\n");
 }
 
-void page_assets_emit_asm(const struct page_assets *assets, struct slice symbol, struct page_sink *sink)
+void page_assets_emit_asm(
+	const struct page_assets *assets, struct slice symbol, struct page_sink *sink)
 {
 	uint32_t n = 0;
 	emit_text(sink, "/* Made by the page compiler. */\n");
 	for (const struct page_asset_source *s = assets->first; s; s = s->next, n++) {
-		/* A cache line's alignment: devices read it, and copies of small ones are aligned. */
+		/* A cache line's alignment: devices read it, and copies of small ones are aligned.
+		 */
 		emit_text(sink, "\t.section .rodata.");
 		emit_body_name(sink, symbol, n);
 		emit_text(sink, ", \"a\", @progbits\n\t.balign 64\n\t.globl ");

@@ -24,8 +24,8 @@ static err add(struct site *s, const char *path, struct slice bytes)
 	return page_asset_describe(&s->assets, slice_from_cstr(path), SLICE("f"), bytes, false);
 }
 
-static const char *const paths[] = {"/index.html", "/a.css", "/docs/index.html", "/docs.html", "/docs/a.png",
-	"/docs0", "/z", "/docs/sub/index.html", "/doc"};
+static const char *const paths[] = {"/index.html", "/a.css", "/docs/index.html", "/docs.html",
+	"/docs/a.png", "/docs0", "/z", "/docs/sub/index.html", "/doc"};
 
 static void site_fill(struct site *s)
 {
@@ -45,7 +45,8 @@ static void each_path_is_found_and_no_other(void **state)
 		assert_non_null(a);
 		assert_true(slice_eq(a->body, slice_from_cstr(paths[i])));
 	}
-	const char *const absent[] = {"", "/docs", "/a.cs", "/a.css0", "/A.css", "a.css", "//", "/zz", "/doc/"};
+	const char *const absent[] = {
+		"", "/docs", "/a.cs", "/a.css0", "/A.css", "a.css", "//", "/zz", "/doc/"};
 	for (size_t i = 0; i < ARRAY_LEN(absent); i++)
 		assert_null(page_asset_find(&s.table, slice_from_cstr(absent[i])));
 }
@@ -56,7 +57,8 @@ static void a_directory_has_its_index(void **state)
 	struct site s;
 	site_fill(&s);
 	assert_true(slice_eq(page_asset_find(&s.table, SLICE("/"))->path, SLICE("/index.html")));
-	assert_true(slice_eq(page_asset_find(&s.table, SLICE("/docs/"))->path, SLICE("/docs/index.html")));
+	assert_true(slice_eq(
+		page_asset_find(&s.table, SLICE("/docs/"))->path, SLICE("/docs/index.html")));
 	assert_true(page_asset_is_directory(&s.table, SLICE("/docs")));
 	assert_true(page_asset_is_directory(&s.table, SLICE("/docs/sub")));
 	assert_false(page_asset_is_directory(&s.table, SLICE("/docs/")));
@@ -83,8 +85,9 @@ static void types_come_from_the_table_then_from_the_database(void **state)
 	(void)state;
 	struct site s;
 	site_init(&s, SLICE("# a comment\tcss\napplication/javascript\t\tjs\n"
-		"application/epub+zip   epub x-epub # odd\nchemical/x-pdb pdb\r\nnonsense foo\n"
-		"text/evil\x01 bar\ntext/x-tex ltx\nno/extensions"));
+			    "application/epub+zip   epub x-epub # odd\nchemical/x-pdb "
+			    "pdb\r\nnonsense foo\n"
+			    "text/evil\x01 bar\ntext/x-tex ltx\nno/extensions"));
 	assert_type(&s, "/a.html", "text/html; charset=utf-8");
 	assert_type(&s, "/a.JS", "text/javascript; charset=utf-8");
 	assert_type(&s, "/a.svg", "image/svg+xml; charset=utf-8");
@@ -110,10 +113,13 @@ static void heads_are_whole_header_blocks(void **state)
 	const struct page_asset *a = &s.assets.first->asset;
 	/* The digest of "abc" is the first example of FIPS 180. */
 	assert_true(slice_eq(a->etag, SLICE("\"ba7816bf8f01cfea414140de\"")));
-	assert_true(slice_eq(a->head, SLICE("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
-		"ETag: \"ba7816bf8f01cfea414140de\"\r\nContent-Length: 3\r\nCache-Control: no-cache\r\n")));
-	assert_true(slice_eq(a->head_not_modified, SLICE("HTTP/1.1 304 Not Modified\r\n"
-		"ETag: \"ba7816bf8f01cfea414140de\"\r\nCache-Control: no-cache\r\n")));
+	assert_true(slice_eq(
+		a->head, SLICE("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
+			       "ETag: \"ba7816bf8f01cfea414140de\"\r\nContent-Length: "
+			       "3\r\nCache-Control: no-cache\r\n")));
+	assert_true(slice_eq(a->head_not_modified,
+		SLICE("HTTP/1.1 304 Not Modified\r\n"
+		      "ETag: \"ba7816bf8f01cfea414140de\"\r\nCache-Control: no-cache\r\n")));
 }
 
 static void bad_paths_are_refused(void **state)

@@ -5,8 +5,8 @@ struct known_type {
 	struct slice extension, type;
 };
 
-/* What a web application is made of, as RFC 9239, RFC 8081, the WHATWG and IANA name it. It wins over
- * the database, in which some of these stand under their older names. */
+/* What a web application is made of, as RFC 9239, RFC 8081, the WHATWG and IANA name it. It wins
+ * over the database, in which some of these stand under their older names. */
 static const struct known_type known[] = {
 	{SLICE_INIT("html"), SLICE_INIT("text/html")},
 	{SLICE_INIT("htm"), SLICE_INIT("text/html")},
@@ -68,7 +68,8 @@ static struct slice next_word(struct slice *line)
 	return word;
 }
 
-/* A media type goes into a header, so it has to be made of the characters of one (RFC 9110, 8.3.1). */
+/* A media type goes into a header, so it has to be made of the characters of one (RFC 9110, 8.3.1).
+ */
 static bool type_is_valid(struct slice type)
 {
 	size_t slash = slice_index(type, '/');
@@ -100,8 +101,8 @@ static struct slice look_up(struct slice database, struct slice extension)
 /* Types whose content is text and that name no encoding themselves. JSON is UTF-8 by definition. */
 static bool needs_charset(struct slice type)
 {
-	return slice_starts_with(type, SLICE("text/")) || slice_ends_with(type, SLICE("+xml"))
-		|| slice_eq(type, SLICE("application/xml"));
+	return slice_starts_with(type, SLICE("text/")) || slice_ends_with(type, SLICE("+xml")) ||
+	       slice_eq(type, SLICE("application/xml"));
 }
 
 struct slice page_asset_type(const struct page_assets *assets, struct slice path)

@@ -2,16 +2,17 @@
  *
  * Invariants
  * - Static text is collected in `unit->text` in the order of the TEXT operations, without what
- *   standalone tags take with them and without the indentation that blocks lose; text that meets in the
- *   buffer is one operation, unless something jumps between (`barrier`).
+ *   standalone tags take with them and without the indentation that blocks lose; text that meets in
+ * the buffer is one operation, unless something jumps between (`barrier`).
  * - `top` is the innermost tag that is still open. Directly within a PARENT only BLOCKs count.
  *
  * The rules for lines (Mustache: sections, partials, inheritance):
- * - a section, inverted section, end, comment, partial or delimiter tag alone on its line takes the whole
- *   line with it, its blanks and its end;
+ * - a section, inverted section, end, comment, partial or delimiter tag alone on its line takes the
+ * whole line with it, its blanks and its end;
  * - a parent's first and last tag share that rule, whatever lies between them;
- * - a block that opens at a line's end loses the indentation of its first line on all of its lines, and
- *   gets what its place in the parent has: the indentation of the default content, else of the tag. */
+ * - a block that opens at a line's end loses the indentation of its first line on all of its lines,
+ * and gets what its place in the parent has: the indentation of the default content, else of the
+ * tag. */
 #include <page/compile.h>
 
 #include <string.h>
@@ -25,9 +26,9 @@
 
 struct open_tag {
 	struct open_tag *up;
-	uint8_t kind;        /* '#', '^', '<' or '$' */
-	bool first_on_line;  /* only blanks stand before it */
-	bool override;       /* a block directly within a parent */
+	uint8_t kind;	    /* '#', '^', '<' or '$' */
+	bool first_on_line; /* only blanks stand before it */
+	bool override;	    /* a block directly within a parent */
 	struct slice name;
 	size_t at;
 	uint32_t op;
@@ -40,20 +41,21 @@ struct tag {
 	uint8_t kind; /* the sigil; 0 for {{name}}, '{' for a triple */
 	bool dynamic; /* an asterisk stands before the name */
 	struct slice name;
-	size_t at, end;          /* in the source: its first byte, and the byte after it */
-	size_t line_at, line_end; /* the same with the line that is its own, when it is standalone */
+	size_t at, end; /* in the source: its first byte, and the byte after it */
+	size_t line_at,
+		line_end; /* the same with the line that is its own, when it is standalone */
 	bool blank_before, blank_after;
 };
 
 struct parser {
 	struct page_compiler *c;
 	struct page_unit *u;
-	size_t pos; /* everything before is done */
+	size_t pos;		  /* everything before is done */
 	struct slice open, close; /* the delimiters */
 	struct open_tag *top;
 	uint32_t depth;
 	struct slice dedent; /* what lines of a block lose at their start */
-	bool barrier;        /* the next operation is jumped to */
+	bool barrier;	     /* the next operation is jumped to */
 	struct html_context html;
 };
 
@@ -91,7 +93,7 @@ static bool find(struct slice s, size_t from, struct slice what, size_t *out)
 	return false;
 }
 
-/* --- Operations and text ------------------------------------------------------------------------ */
+/* --- Operations and text ------------------------------------------------------------------ */
 
 static err add_op(struct parser *p, enum page_op_kind kind, struct page_op **out)
 {
@@ -124,8 +126,8 @@ static err add_bytes(struct parser *p, struct slice s)
 		return OK;
 	uint8_t *to = u->text + u->text_len;
 	struct page_op *last = u->template.op_count ? &u->op[u->template.op_count - 1] : NULL;
-	bool joins = last && last->kind == PAGE_OP_TEXT && !p->barrier
-		&& last->text.ptr + last->text.len == to;
+	bool joins = last && last->kind == PAGE_OP_TEXT && !p->barrier &&
+		     last->text.ptr + last->text.len == to;
 	if (!joins) {
 		TRY(add_op(p, PAGE_OP_TEXT, &last));
 		last->text = slice_of(to, 0);
@@ -169,7 +171,7 @@ static err add_text(struct parser *p, size_t from, size_t to)
 	return OK;
 }
 
-/* --- Names -------------------------------------------------------------------------------------- */
+/* --- Names -------------------------------------------------------------------------------- */
 
 static bool name_is_valid(struct parser *p, const struct tag *t)
 {
@@ -196,8 +198,10 @@ static err set_path(struct parser *p, const struct tag *t, struct page_op *op, b
 		size_t dot = slice_index(rest, '.');
 		more = dot < rest.len;
 		if (dot == 0 || n == PATH_MAX_NAMES) {
-			diagnose(p->c, p->u, t->at, dot ? "the name has over %d parts"
-				: "a part of the dotted name is empty", PATH_MAX_NAMES);
+			diagnose(p->c, p->u, t->at,
+				dot ? "the name has over %d parts"
+				    : "a part of the dotted name is empty",
+				PATH_MAX_NAMES);
 			*valid = false;
 			return OK;
 		}
@@ -225,7 +229,7 @@ static err refer(struct parser *p, const struct tag *t)
 	return OK;
 }
 
-/* --- Tags --------------------------------------------------------------------------------------- */
+/* --- Tags --------------------------------------------------------------------------------- */
 
 static void measure_line(struct slice source, struct tag *t)
 {
@@ -262,14 +266,17 @@ static bool read_tag(struct parser *p, size_t at, struct tag *t)
 	for (;; from = end + 1) {
 		if (!find(source, from, p->close, &end)) {
 			diagnose(p->c, p->u, at, "this tag is not closed: \"%s%.*s\" is missing",
-				closer == '}' ? "}" : closer ? "=" : "", SLICE_ARG(p->close));
+				closer == '}' ? "}"
+				: closer      ? "="
+					      : "",
+				SLICE_ARG(p->close));
 			return false;
 		}
 		if (!closer || (end > begin && source.ptr[end - 1] == closer))
 			break;
 		/* "}}}": the brace that closes may come after a find of "}}". */
-		if (closer && slice_starts_with(slice_sub(source, end + 1, source.len), p->close)
-			&& source.ptr[end] == closer) {
+		if (closer && slice_starts_with(slice_sub(source, end + 1, source.len), p->close) &&
+			source.ptr[end] == closer) {
 			end++;
 			break;
 		}
@@ -282,8 +289,8 @@ static bool read_tag(struct parser *p, size_t at, struct tag *t)
 		return false;
 	}
 	t->name = t->kind == '!' ? inner : trim(inner);
-	if ((t->kind == '>' || t->kind == '<' || t->kind == '/') && t->name.len
-		&& t->name.ptr[0] == '*') {
+	if ((t->kind == '>' || t->kind == '<' || t->kind == '/') && t->name.len &&
+		t->name.ptr[0] == '*') {
 		t->dynamic = true;
 		t->name = trim(slice_sub(t->name, 1, t->name.len));
 	}
@@ -300,18 +307,19 @@ static void set_delimiters(struct parser *p, const struct tag *t)
 	while (j > i && !is_space(s.ptr[j - 1]))
 		j--;
 	struct slice open = slice_sub(s, 0, i), close = slice_sub(s, j, s.len);
-	bool bad = open.len == 0 || close.len == 0 || trim(slice_sub(s, i, j - i)).len != 0
-		|| slice_index(s, '=') < s.len;
+	bool bad = open.len == 0 || close.len == 0 || trim(slice_sub(s, i, j - i)).len != 0 ||
+		   slice_index(s, '=') < s.len;
 	if (bad) {
 		diagnose(p->c, p->u, t->at, "%s",
-			"delimiters are set as {{=<% %>=}}: two of them, with a blank between and without =");
+			"delimiters are set as {{=<% %>=}}: two of them, with a blank between and "
+			"without =");
 		return;
 	}
 	p->open = open;
 	p->close = close;
 }
 
-/* --- Escaping ----------------------------------------------------------------------------------- */
+/* --- Escaping ----------------------------------------------------------------------------- */
 
 static void choose_escape(struct parser *p, const struct tag *t, struct page_op *op)
 {
@@ -319,16 +327,17 @@ static void choose_escape(struct parser *p, const struct tag *t, struct page_op 
 	const char *why = NULL;
 	bool raw = t->kind == '{' || t->kind == '&';
 	if (!p->c->plain && !context_variable(&p->html, &how, &why) && !raw)
-		diagnose(p->c, p->u, t->at, "a value cannot be shown safely %s: %s", context_place(&p->html),
-			why);
+		diagnose(p->c, p->u, t->at, "a value cannot be shown safely %s: %s",
+			context_place(&p->html), why);
 	op->escape = raw ? PAGE_ESCAPE_NONE : (uint8_t)how;
 }
 
 static void check_insertion(struct parser *p, const struct tag *t, const char *what)
 {
 	if (!p->c->plain && !context_allows_insertion(&p->html))
-		diagnose(p->c, p->u, t->at, "a %s cannot stand %s: what it contains is escaped for text",
-			what, context_place(&p->html));
+		diagnose(p->c, p->u, t->at,
+			"a %s cannot stand %s: what it contains is escaped for text", what,
+			context_place(&p->html));
 }
 
 static void check_branch(struct parser *p, const struct open_tag *o, const struct tag *t)
@@ -341,7 +350,7 @@ static void check_branch(struct parser *p, const struct open_tag *o, const struc
 			context_place(&p->html));
 }
 
-/* --- Opening and closing ------------------------------------------------------------------------ */
+/* --- Opening and closing ------------------------------------------------------------------ */
 
 static err push(struct parser *p, const struct tag *t)
 {
@@ -382,7 +391,9 @@ static bool is_misplaced(struct parser *p, const struct tag *t)
 {
 	if (!is_ignored(p))
 		return false;
-	diagnose(p->c, p->u, t->at, "only blocks, {{$name}}...{{/name}}, belong into {{<%.*s}}: this would not be shown",
+	diagnose(p->c, p->u, t->at,
+		"only blocks, {{$name}}...{{/name}}, belong into {{<%.*s}}: this would not be "
+		"shown",
 		SLICE_ARG(p->top->name));
 	return true;
 }
@@ -448,7 +459,8 @@ static err on_parent(struct parser *p, const struct tag *t)
 {
 	struct page_op *op;
 	uint32_t space_op = NO_OP;
-	/* Whether it is standalone shows at its end: the blanks before it are kept apart until then. */
+	/* Whether it is standalone shows at its end: the blanks before it are kept apart until
+	 * then. */
 	TRY(add_text(p, p->pos, t->blank_before ? t->line_at : t->at));
 	if (t->blank_before && indentation(p, t).len && !is_ignored(p)) {
 		p->barrier = true;
@@ -553,13 +565,14 @@ static struct open_tag *match(struct parser *p, const struct tag *t)
 	if (!o && !p->top)
 		diagnose(p->c, p->u, t->at, "{{/%.*s}} closes nothing", SLICE_ARG(t->name));
 	else if (!o)
-		diagnose(p->c, p->u, t->at, "{{/%.*s}} where {{/%.*s}} is expected, for {{%c%.*s}} of line %u",
+		diagnose(p->c, p->u, t->at,
+			"{{/%.*s}} where {{/%.*s}} is expected, for {{%c%.*s}} of line %u",
 			SLICE_ARG(t->name), SLICE_ARG(p->top->name), p->top->kind,
 			SLICE_ARG(p->top->name), unit_line(p->u, p->top->at));
 	for (; o && p->top != o; drop(p))
-		diagnose(p->c, p->u, p->top->at, "{{%c%.*s}} is not closed before {{/%.*s}} of line %u",
-			p->top->kind, SLICE_ARG(p->top->name), SLICE_ARG(t->name),
-			unit_line(p->u, t->at));
+		diagnose(p->c, p->u, p->top->at,
+			"{{%c%.*s}} is not closed before {{/%.*s}} of line %u", p->top->kind,
+			SLICE_ARG(p->top->name), SLICE_ARG(t->name), unit_line(p->u, t->at));
 	return o;
 }
 
@@ -608,8 +621,11 @@ static err on_close(struct parser *p, const struct tag *t)
 		p->barrier = true;
 		return OK;
 	}
-	TRY(add_op(p, o->kind == '#' ? PAGE_OP_SECTION_END : o->kind == '<' ? PAGE_OP_PARENT_END
-		: PAGE_OP_BLOCK_END, &op));
+	TRY(add_op(p,
+		o->kind == '#'	 ? PAGE_OP_SECTION_END
+		: o->kind == '<' ? PAGE_OP_PARENT_END
+				 : PAGE_OP_BLOCK_END,
+		&op));
 	op->jump = o->op;
 	p->u->op[o->op].jump = p->u->template.op_count - 1;
 	return OK;
@@ -676,8 +692,8 @@ static bool is_known(const struct page_compiler *c, struct slice name)
 	return false;
 }
 
-static struct page_unit *add_unit(struct page_compiler *c, struct slice name, struct slice file,
-	struct slice source)
+static struct page_unit *add_unit(
+	struct page_compiler *c, struct slice name, struct slice file, struct slice source)
 {
 	struct page_unit *u = ARENA_NEW(c->arena, struct page_unit);
 	if (!u)
@@ -687,8 +703,8 @@ static struct page_unit *add_unit(struct page_compiler *c, struct slice name, st
 	u->template.name = arena_copy(c->arena, name);
 	u->text = arena_alloc(c->arena, source.len);
 	u->references_end = &u->first_reference;
-	if (!u->text || u->file.len != file.len || u->source.len != source.len
-		|| u->template.name.len != name.len)
+	if (!u->text || u->file.len != file.len || u->source.len != source.len ||
+		u->template.name.len != name.len)
 		return NULL;
 	*c->units_end = u;
 	c->units_end = &u->next;
@@ -714,7 +730,8 @@ err page_compile(struct page_compiler *c, struct slice name, struct slice file, 
 		return ERR(NO_MEMORY);
 	struct parser p = {.c = c, .u = u, .open = SLICE("{{"), .close = SLICE("}}")};
 	if (known)
-		diagnose(c, u, 0, "there is another template of the name \"%.*s\"", SLICE_ARG(name));
+		diagnose(
+			c, u, 0, "there is another template of the name \"%.*s\"", SLICE_ARG(name));
 	TRY(parse(&p));
 	u->template.ops = u->op;
 	return c->diagnostic_count == before ? OK : ERR(INVALID);

@@ -1,8 +1,9 @@
-/* Templates of arbitrary bytes through the compiler, linker, renderer and emitter. The input holds two
- * templates that know each other, and their first byte chooses the options.
+/* Templates of arbitrary bytes through the compiler, linker, renderer and emitter. The input holds
+ * two templates that know each other, and their first byte chooses the options.
  *
- * What must hold, besides no fault: a template that compiles renders to an end or to a limit; static
- * text is never counted as copied; and where a value stands in checked HTML text, its "<" is escaped. */
+ * What must hold, besides no fault: a template that compiles renders to an end or to a limit;
+ * static text is never counted as copied; and where a value stands in checked HTML text, its "<" is
+ * escaped. */
 #include <page/compile.h>
 #include <page/render.h>
 
@@ -31,8 +32,8 @@ static struct page_value *values(struct arena *arena)
 	return root;
 }
 
-/* Values are marked with a byte 1 before their "<". In checked templates without triples no such pair
- * reaches the page. */
+/* Values are marked with a byte 1 before their "<". In checked templates without triples no such
+ * pair reaches the page. */
 static void check_segments(const struct page_output *out, bool escaped)
 {
 	uint64_t total = 0;
@@ -65,10 +66,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* The marker must come from values alone, and no value may be shown raw. */
 	bool marked = slice_index(input, 1) < input.len || slice_index(input, '{') == input.len;
 	for (size_t i = 0; i + 1 < input.len; i++)
-		marked |= input.ptr[i] == '&' || input.ptr[i] == '=' || (input.ptr[i] == '{'
-			&& input.ptr[i + 1] == '{' && i + 2 < input.len && input.ptr[i + 2] == '{');
+		marked |= input.ptr[i] == '&' || input.ptr[i] == '=' ||
+			  (input.ptr[i] == '{' && input.ptr[i + 1] == '{' && i + 2 < input.len &&
+				  input.ptr[i + 2] == '{');
 	for (size_t i = 0; i + 1 < input.len; i++) /* {{ {x}}} is a triple as well */
-		marked |= input.ptr[i] == '{' && input.ptr[i + 1] != '{' && (i == 0 || input.ptr[i - 1] != '{');
+		marked |= input.ptr[i] == '{' && input.ptr[i + 1] != '{' &&
+			  (i == 0 || input.ptr[i - 1] != '{');
 	arena_init(&arena, memory, sizeof memory, NULL, 0);
 	page_compiler_init(&c, &arena);
 	c.plain = data[0] & 1;
@@ -85,7 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	page_emit_c(&c, &sink);
 	page_output_init(&out, &arena);
 	err e = page_render(page_compiled(&c, SLICE("p")), values(&arena), &out);
-	ASSERT(!failed(e) || e.code == ERR_TOO_LARGE || (e.code == ERR_NO_MEMORY && arena.exhausted));
+	ASSERT(!failed(e) || e.code == ERR_TOO_LARGE ||
+		(e.code == ERR_NO_MEMORY && arena.exhausted));
 	check_segments(&out, !marked);
 	return 0;
 }

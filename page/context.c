@@ -62,12 +62,13 @@ static enum context_element element_of(const struct html_context *h)
 
 static enum context_attribute attribute_of(const struct html_context *h)
 {
-	static const char *const url[] = {"href", "src", "action", "formaction", "poster", "cite", "data",
-		"manifest", "background", "longdesc", "xlink:href", "ping", "icon"};
+	static const char *const url[] = {"href", "src", "action", "formaction", "poster", "cite",
+		"data", "manifest", "background", "longdesc", "xlink:href", "ping", "icon"};
 	if (h->name_len == NAME_UNKNOWN)
 		/* Names that long are aria-, data- and the like; unless they begin with "on". */
 		return h->name[0] == 'o' && h->name[1] == 'n' ? ATTRIBUTE_SCRIPT
-			: h->name[0] == 0 ? ATTRIBUTE_UNKNOWN : ATTRIBUTE_PLAIN;
+		       : h->name[0] == 0		      ? ATTRIBUTE_UNKNOWN
+							      : ATTRIBUTE_PLAIN;
 	if (h->name_len >= 2 && h->name[0] == 'o' && h->name[1] == 'n')
 		return ATTRIBUTE_SCRIPT;
 	if (name_is(h, "style"))
@@ -205,7 +206,8 @@ static void in_declaration(struct html_context *h, uint8_t b)
 	}
 }
 
-/* "-->" and "--!>" end it. `history` is the number of dashes just seen, at most 2; 3 after "--!". */
+/* "-->" and "--!>" end it. `history` is the number of dashes just seen, at most 2; 3 after "--!".
+ */
 static void in_comment(struct html_context *h, uint8_t b)
 {
 	if (b == '>' && h->history >= 2)
@@ -237,10 +239,10 @@ static bool ends_element(struct html_context *h, uint8_t b)
 	return false;
 }
 
-/* A "/" that begins no comment divides or begins a regular expression, in which quotes open no string.
- * Which of them only a parser of JavaScript knows; so until the line's end, where both have ended, no
- * value is accepted. What may go on over the line's end (template literals, comments, a continued line)
- * makes that last until the script's end. */
+/* A "/" that begins no comment divides or begins a regular expression, in which quotes open no
+ * string. Which of them only a parser of JavaScript knows; so until the line's end, where both have
+ * ended, no value is accepted. What may go on over the line's end (template literals, comments, a
+ * continued line) makes that last until the script's end. */
 static void in_script_line(struct html_context *h, uint8_t b, uint8_t before)
 {
 	if (b == '`' || (before == '/' && b == '*') || (before == '\\' && b == '\n'))
@@ -269,7 +271,8 @@ static void in_script_code(struct html_context *h, uint8_t b, uint8_t before)
 		enter(h, CONTEXT_SCRIPT_DIVISION);
 		in_script_line(h, b, 0);
 	} else if (before == '<' && b == '!') {
-		enter(h, CONTEXT_SCRIPT_UNKNOWN); /* <!--: the HTML parser's escaped script states */
+		enter(h,
+			CONTEXT_SCRIPT_UNKNOWN); /* <!--: the HTML parser's escaped script states */
 	} else if (b == '"' || b == '\'' || b == '`') {
 		enter(h, CONTEXT_SCRIPT_STRING);
 		h->quote = b;
@@ -383,14 +386,18 @@ static bool quoted_variable(struct html_context *h, enum page_escape *how, const
 	case ATTRIBUTE_URL:
 		*how = url_variable(h);
 		if (*how == PAGE_ESCAPE_LINK && h->element == ELEMENT_SCRIPT)
-			return refuse(why, "it would choose the program; begin the URL with a fixed path");
+			return refuse(why,
+				"it would choose the program; begin the URL with a fixed path");
 		return true;
 	case ATTRIBUTE_URL_LIST:
-		return refuse(why, "a list of URLs has no escaping; write the list out, with {{value}} in src");
+		return refuse(why, "a list of URLs has no escaping; write the list out, with "
+				   "{{value}} in src");
 	case ATTRIBUTE_SCRIPT:
-		return refuse(why, "it would run as a program; put it into a data- attribute and read that");
+		return refuse(why,
+			"it would run as a program; put it into a data- attribute and read that");
 	case ATTRIBUTE_STYLE:
-		return refuse(why, "CSS has no escaping that fits all values; choose a class instead");
+		return refuse(
+			why, "CSS has no escaping that fits all values; choose a class instead");
 	case ATTRIBUTE_MARKUP:
 		return refuse(why, "it would be parsed as a document of its own");
 	case ATTRIBUTE_UNKNOWN:
@@ -411,7 +418,8 @@ static bool raw_variable(struct html_context *h, enum page_escape *how, const ch
 		return true;
 	}
 	if (h->element == ELEMENT_STYLE)
-		return refuse(why, "CSS has no escaping that fits all values; choose a class instead");
+		return refuse(
+			why, "CSS has no escaping that fits all values; choose a class instead");
 	*how = PAGE_ESCAPE_ATTRIBUTE; /* title, textarea: text without tags */
 	return true;
 }
@@ -443,14 +451,17 @@ bool context_variable(struct html_context *h, enum page_escape *how, const char 
 		return refuse(why, "put the attribute's value into quotes");
 	case CONTEXT_DECLARATION:
 	case CONTEXT_COMMENT:
-		return refuse(why, "a value could end it; use a template comment, {{! }}, for notes");
+		return refuse(
+			why, "a value could end it; use a template comment, {{! }}, for notes");
 	case CONTEXT_SCRIPT_STRING:
-		return refuse(why, "write the value without quotes: it becomes a literal with its own");
+		return refuse(
+			why, "write the value without quotes: it becomes a literal with its own");
 	case CONTEXT_SCRIPT_LINE_COMMENT:
 	case CONTEXT_SCRIPT_BLOCK_COMMENT:
 		return refuse(why, "a value could end the comment");
 	case CONTEXT_SCRIPT_DIVISION:
-		return refuse(why, "the \"/\" may begin a regular expression; use a line of its own");
+		return refuse(
+			why, "the \"/\" may begin a regular expression; use a line of its own");
 	case CONTEXT_SCRIPT_UNKNOWN:
 		return refuse(why, "use a <script> of its own for the value");
 	}
@@ -468,8 +479,8 @@ bool context_allows_insertion(const struct html_context *h)
 
 static bool is_in_tag(const struct html_context *h)
 {
-	return h->state == CONTEXT_TAG_NAME || h->state == CONTEXT_TAG || h->state == CONTEXT_ATTRIBUTE
-		|| h->state == CONTEXT_ATTRIBUTE_AFTER;
+	return h->state == CONTEXT_TAG_NAME || h->state == CONTEXT_TAG ||
+	       h->state == CONTEXT_ATTRIBUTE || h->state == CONTEXT_ATTRIBUTE_AFTER;
 }
 
 /* <option{{#on}} selected{{/on}}>: fine, as long as what follows is not taken for a part of the
@@ -490,7 +501,8 @@ static bool join_in_tag(struct html_context *h, const struct html_context *other
 	return true;
 }
 
-/* Branches of a script may end in different bytes; only a "/" or "<" before the next byte matters. */
+/* Branches of a script may end in different bytes; only a "/" or "<" before the next byte matters.
+ */
 static bool join_raw(struct html_context *h, const struct html_context *other)
 {
 	if (other->history == '/' || other->history == '<')
@@ -522,8 +534,7 @@ bool context_join(struct html_context *h, const struct html_context *other)
 	case CONTEXT_RAW:
 		return join_raw(h, other);
 	case CONTEXT_SCRIPT_STRING:
-		return h->quote == other->quote
-			&& (h->history == '\\') == (other->history == '\\');
+		return h->quote == other->quote && (h->history == '\\') == (other->history == '\\');
 	case CONTEXT_TEXT:
 	case CONTEXT_TAG_OPEN:
 	case CONTEXT_TAG_NAME:
@@ -563,8 +574,8 @@ static const char *attribute_place(const struct html_context *h)
 
 static const char *raw_place(const struct html_context *h)
 {
-	static const char *const place[] = {"in text", "in a <script>", "in a <style>", "in a <textarea>",
-		"in a <title>"};
+	static const char *const place[] = {
+		"in text", "in a <script>", "in a <style>", "in a <textarea>", "in a <title>"};
 	return place[h->element];
 }
 

@@ -64,8 +64,8 @@ static void put_number(struct page_sink *sink, uint32_t v)
 	put(sink, writer_slice(&w));
 }
 
-/* Blanks up to the caret; a tab stays one, so that the caret stands right whatever its width. A byte
- * that continues a UTF-8 sequence takes no column on the screen. */
+/* Blanks up to the caret; a tab stays one, so that the caret stands right whatever its width. A
+ * byte that continues a UTF-8 sequence takes no column on the screen. */
 static void put_caret(struct page_sink *sink, struct slice before)
 {
 	for (size_t i = 0; i < before.len; i++)

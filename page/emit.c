@@ -1,9 +1,9 @@
 /* Compiled templates as C source.
  *
- * For each template: its bytes (static text, then names and indentations) as one array, the split names
- * as slices of it, the operations, and the template itself. Only that last symbol is global, and only
- * partials refer to it, so the linker drops what no page reaches (each array is in a section of its
- * own). The output depends on names and sources alone. */
+ * For each template: its bytes (static text, then names and indentations) as one array, the split
+ * names as slices of it, the operations, and the template itself. Only that last symbol is global,
+ * and only partials refer to it, so the linker drops what no page reaches (each array is in a
+ * section of its own). The output depends on names and sources alone. */
 #include "emit.h"
 
 #include <base/cursor.h>
@@ -92,7 +92,7 @@ void emit_literal(struct page_sink *sink, struct slice s)
 	}
 }
 
-/* --- One template ------------------------------------------------------------------------------- */
+/* --- One template ------------------------------------------------------------------------- */
 
 /* Names and indentations stand behind the text, in the order in which the operations use them; so
  * their offsets are found again by counting. */
@@ -191,7 +191,8 @@ static void emit_op(const struct page_unit *u, const struct page_op *op, struct 
 	if (op->kind == PAGE_OP_TEXT || has_indent(op)) {
 		bool text = op->kind == PAGE_OP_TEXT;
 		emit_text(sink, ", .text = ");
-		emit_slice(u, sink, text ? (size_t)(op->text.ptr - u->text) : indent_at, op->text.len);
+		emit_slice(
+			u, sink, text ? (size_t)(op->text.ptr - u->text) : indent_at, op->text.len);
 	}
 	emit_target(u, op, sink, at);
 	emit_text(sink, "},\n");
@@ -237,7 +238,7 @@ static void emit_declarations(const struct page_compiler *c, struct page_sink *s
 	emit_text(sink, "API_BEGIN\n");
 	for (uint32_t i = 0; i < c->set->count; i++) {
 		emit_text(sink, "extern const struct page_template page_template_");
-		emit_symbol(sink, c->set->template[i]->name);
+		emit_symbol(sink, c->set->template[i] -> name);
 		emit_text(sink, ";\n");
 	}
 	emit_text(sink, "API_END\n");
@@ -248,18 +249,20 @@ static void emit_set(const struct page_compiler *c, struct page_sink *sink)
 	emit_text(sink, "\nstatic const struct page_template *const template_list[] = {\n");
 	for (uint32_t i = 0; i < c->set->count; i++) {
 		emit_text(sink, "\t&page_template_");
-		emit_symbol(sink, c->set->template[i]->name);
+		emit_symbol(sink, c->set->template[i] -> name);
 		emit_text(sink, ",\n");
 	}
-	emit_text(sink, "};\nstatic const struct page_template_set all_templates = {template_list, ");
+	emit_text(
+		sink, "};\nstatic const struct page_template_set all_templates = {template_list, ");
 	emit_number(sink, c->set->count);
 	emit_text(sink, "};\n");
 }
 
 void page_emit_header(const struct page_compiler *c, struct page_sink *sink)
 {
-	emit_text(sink, "/* Made by the page compiler. */\n#ifndef PAGE_TEMPLATES_H\n#define PAGE_TEMPLATES_H\n\n"
-		"#include <page/template.h>\n\n");
+	emit_text(sink, "/* Made by the page compiler. */\n#ifndef PAGE_TEMPLATES_H\n#define "
+			"PAGE_TEMPLATES_H\n\n"
+			"#include <page/template.h>\n\n");
 	emit_declarations(c, sink);
 	emit_text(sink, "\n#endif\n");
 }

@@ -34,8 +34,9 @@ static struct slice html_of(uint8_t c)
 #define JSON_DEPTH_MAX 16
 
 /* A bit for each way of escaping in which the byte does not stand for itself.
- * URL: all but the unreserved characters of RFC 3986, 2.3. JSON: also what ends a script or a string of
- * any kind, and 0xe2, which may begin U+2028 or U+2029, line ends in the strings of older JavaScript. */
+ * URL: all but the unreserved characters of RFC 3986, 2.3. JSON: also what ends a script or a
+ * string of any kind, and 0xe2, which may begin U+2028 or U+2029, line ends in the strings of older
+ * JavaScript. */
 #define HTML_BIT 1
 #define URL_BIT 2
 #define JSON_BIT 4
@@ -58,7 +59,8 @@ static const uint8_t special[256] = {
 	EIGHT(URL_BIT), EIGHT(URL_BIT), EIGHT(URL_BIT), EIGHT(URL_BIT),
 	EIGHT(URL_BIT), EIGHT(URL_BIT), EIGHT(URL_BIT), EIGHT(URL_BIT),
 	EIGHT(URL_BIT), EIGHT(URL_BIT), EIGHT(URL_BIT), EIGHT(URL_BIT),
-	/* 0xe0 */ URL_BIT, URL_BIT, URL_BIT | JSON_BIT, URL_BIT, URL_BIT, URL_BIT, URL_BIT, URL_BIT,
+	/* 0xe0 */ URL_BIT, URL_BIT, URL_BIT | JSON_BIT, URL_BIT,
+	URL_BIT, URL_BIT, URL_BIT, URL_BIT,
 	EIGHT(URL_BIT), EIGHT(URL_BIT), EIGHT(URL_BIT),
 	/* clang-format on */
 };
@@ -102,13 +104,41 @@ static void write_escaped(struct writer *w, enum page_escape how, uint8_t c)
 
 static bool is_line_separator(struct slice s, size_t i)
 {
-	return s.len - i >= 3 && s.ptr[i] == 0xe2 && s.ptr[i + 1] == 0x80
-		&& (s.ptr[i + 2] == 0xa8 || s.ptr[i + 2] == 0xa9);
+	return s.len - i >= 3 && s.ptr[i] == 0xe2 && s.ptr[i + 1] == 0x80 &&
+	       (s.ptr[i + 2] == 0xa8 || s.ptr[i + 2] == 0xa9);
+}
+
+/* Sixteen bytes at once (the compiler's vectors, not an instruction set's). */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+static bool html_is_plain16(const uint8_t *low, const uint8_t *high)
+{
+	uint64_t half[2];
+	bytes16 v;
+	memcpy(&half[0], low, 8);
+	memcpy(&half[1], high, 8);
+	memcpy(&v, half, sizeof v);
+	v = (bytes16)((v == '&') | (v == '<') | (v == '>') | (v == '"') | (v == '\''));
+	memcpy(half, &v, sizeof v);
+	return (half[0] | half[1]) == 0;
+}
+
+/* At least 8 bytes. The last step overlaps the one before it. */
+static bool html_is_plain(struct slice s)
+{
+	size_t i = 0;
+	for (; s.len - i >= 16; i += 16)
+		if (!html_is_plain16(s.ptr + i, s.ptr + i + 8))
+			return false;
+	size_t low = s.len - i >= 8 ? i : s.len - 8;
+	return html_is_plain16(s.ptr + low, s.ptr + s.len - 8);
 }
 
 static bool window_is_plain(enum page_escape how, struct slice s)
 {
 	uint8_t found = 0;
+	if (s.len >= 8 && bit_of(how) == HTML_BIT)
+		return html_is_plain(s);
 	for (size_t i = 0; i < s.len; i++)
 		found |= special[s.ptr[i]];
 	return (found & bit_of(how)) == 0;
@@ -157,8 +187,8 @@ static err add_text(struct page_output *out, enum page_escape how, struct slice 
 	return OK;
 }
 
-/* RFC 3986, 3.1: what stands before the first ":" is a scheme when it comes before any "/", "?", "#".
- * Browsers drop tabs and newlines within it and controls before it, so any byte that is not a
+/* RFC 3986, 3.1: what stands before the first ":" is a scheme when it comes before any "/", "?",
+ * "#". Browsers drop tabs and newlines within it and controls before it, so any byte that is not a
  * scheme's own makes it unsafe. */
 static bool link_is_safe(struct slice s)
 {

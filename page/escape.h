@@ -4,8 +4,8 @@
 
 #include <page/render.h>
 
-/* The longest slice of input whose escaped form is copied at once, bytes; and the most bytes that one
- * byte of input becomes. What a page allocates for a value stays below their product. */
+/* The longest slice of input whose escaped form is copied at once, bytes; and the most bytes that
+ * one byte of input becomes. What a page allocates for a value stays below their product. */
 #define ESCAPE_WINDOW 256
 #define ESCAPE_GROWTH 6
 

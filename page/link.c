@@ -67,7 +67,8 @@ static void check_symbols(struct page_compiler *c)
 	for (struct page_unit *u = c->first_unit; u; u = u->next)
 		for (struct page_unit *v = u->next; v; v = v->next)
 			if (symbols_clash(u->template.name, v->template.name))
-				diagnose(c, v, 0, "the name \"%.*s\" makes the same C symbol as \"%.*s\"",
+				diagnose(c, v, 0,
+					"the name \"%.*s\" makes the same C symbol as \"%.*s\"",
 					SLICE_ARG(v->template.name), SLICE_ARG(u->template.name));
 }
 

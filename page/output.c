@@ -27,8 +27,8 @@ bool page_output_add(struct page_output *out, struct slice bytes)
 		return true;
 	struct page_chunk *c = out->last;
 	if (c) {
-		/* What follows directly in memory makes the last segment longer: static text around a
-		 * tag that showed nothing is one run again. */
+		/* What follows directly in memory makes the last segment longer: static text around
+		 * a tag that showed nothing is one run again. */
 		struct slice *end = &c->segment[c->count - 1];
 		if (end->ptr + end->len == bytes.ptr) {
 			end->len += bytes.len;
@@ -49,7 +49,8 @@ bool page_output_add(struct page_output *out, struct slice bytes)
 	return true;
 }
 
-uint32_t page_output_segments(const struct page_output *out, struct slice *segment, uint32_t capacity)
+uint32_t page_output_segments(
+	const struct page_output *out, struct slice *segment, uint32_t capacity)
 {
 	uint32_t n = 0;
 	for (const struct page_chunk *c = out->first; c; c = c->next)

@@ -1,17 +1,17 @@
-/* The renderer: a loop over operations with a stack of frames in the arena, so that neither the depth
- * of templates nor that of data reaches the machine's stack.
+/* The renderer: a loop over operations with a stack of frames in the arena, so that neither the
+ * depth of templates nor that of data reaches the machine's stack.
  *
  * Invariants
- * - `context` is what a frame restores; its links (scope, indent, overrides) point into frames that are
- *   below or at the top of the stack, so they live as long as they are in use.
- * - A frame is pushed by SECTION, PARTIAL, PARENT and an overridden BLOCK, and popped by the operation
- *   that ends it: SECTION_END, RETURN, RETURN, BLOCK_END.
+ * - `context` is what a frame restores; its links (scope, indent, overrides) point into frames that
+ * are below or at the top of the stack, so they live as long as they are in use.
+ * - A frame is pushed by SECTION, PARTIAL, PARENT and an overridden BLOCK, and popped by the
+ * operation that ends it: SECTION_END, RETURN, RETURN, BLOCK_END.
  * - `line_start`: the next byte of this template's own text begins a line, and the indentation that
  *   applies (Mustache, partials: "prepended to each line of the partial") was not yet written. What
  *   values contain does not count: they are not indented.
  *
- * Overrides: the outermost template that overrides a block wins; so a list from the innermost PARENT to
- * the outermost is searched to its end. */
+ * Overrides: the outermost template that overrides a block wins; so a list from the innermost
+ * PARENT to the outermost is searched to its end. */
 #include <page/render.h>
 
 #include <string.h>
@@ -67,7 +67,8 @@ static const struct page_value *member_of(const struct page_value *v, const stru
 	return v;
 }
 
-/* Only the first name is searched for through the scopes; a chain that breaks does not search on. */
+/* Only the first name is searched for through the scopes; a chain that breaks does not search on.
+ */
 static const struct page_value *look_up(const struct render *r, const struct page_op *op)
 {
 	const struct scope *s = r->context.scope;
@@ -113,7 +114,8 @@ static err add_indents(struct page_output *out, const struct indent *i)
 {
 	if (!i)
 		return OK;
-	/* The outermost comes first. The list is as long as partials nest, at most PAGE_DEPTH_MAX. */
+	/* The outermost comes first. The list is as long as partials nest, at most PAGE_DEPTH_MAX.
+	 */
 	const struct indent *chain[PAGE_DEPTH_MAX];
 	unsigned n = 0;
 	for (; i && n < PAGE_DEPTH_MAX; i = i->up)

@@ -1,5 +1,6 @@
-/* The Mustache specification's own cases, through the compiler and the renderer that applications use.
- * They are read from the directory that MUSTACHE_SPEC names (one JSON file for each module). */
+/* The Mustache specification's own cases, through the compiler and the renderer that applications
+ * use. They are read from the directory that MUSTACHE_SPEC names (one JSON file for each module).
+ */
 #include <page/compile.h>
 #include <page/render.h>
 
@@ -28,8 +29,7 @@ static void convert(struct page_value *v, const json_t *j, struct arena *arena)
 			convert(page_member(v, slice_from_cstr(key)), child, arena);
 	} else if (json_is_array(j)) {
 		page_become_list(v, arena);
-		json_array_foreach(j, i, child)
-			convert(page_item(v), child, arena);
+		json_array_foreach(j, i, child) convert(page_item(v), child, arena);
 	} else if (json_is_boolean(j)) {
 		page_become_bool(v, json_is_true(j));
 	} else if (json_is_integer(j)) {
@@ -61,7 +61,8 @@ static err compile_all(struct page_compiler *c, const json_t *test)
 	json_t *partial;
 	err e = page_compile(c, SLICE("main"), SLICE("main"),
 		slice_from_cstr(json_string_value(json_object_get(test, "template"))));
-	json_object_foreach(json_object_get(test, "partials"), name, partial) {
+	json_object_foreach(json_object_get(test, "partials"), name, partial)
+	{
 		struct slice n = slice_from_cstr(name);
 		err f = page_compile(c, n, n, slice_from_cstr(json_string_value(partial)));
 		if (!failed(e))
@@ -107,7 +108,9 @@ static void run_module(const char *module, bool required)
 	const char *directory = getenv("MUSTACHE_SPEC");
 	unsigned count[3] = {0}, html[3] = {0};
 	if (!directory) {
-		print_message("SKIP %s: MUSTACHE_SPEC does not name the specification's directory\n", module);
+		print_message(
+			"SKIP %s: MUSTACHE_SPEC does not name the specification's directory\n",
+			module);
 		skip();
 	}
 	json_error_t error;
@@ -126,7 +129,8 @@ static void run_module(const char *module, bool required)
 	assert_non_null(file);
 	size_t i;
 	json_t *test, *tests = json_object_get(file, "tests");
-	json_array_foreach(tests, i, test) {
+	json_array_foreach(tests, i, test)
+	{
 		count[run(test, true)]++;
 		html[run(test, false)]++;
 	}

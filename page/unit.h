@@ -18,8 +18,8 @@ struct page_unit {
 	struct page_op *op;
 	uint32_t op_capacity;
 	struct slice file, source; /* copies in the arena */
-	uint8_t *text;             /* all static text, in the order of the TEXT operations */
-	size_t text_len;           /* at most source.len */
+	uint8_t *text;		   /* all static text, in the order of the TEXT operations */
+	size_t text_len;	   /* at most source.len */
 	struct unit_reference *first_reference, **references_end;
 	bool is_dynamic; /* names templates by value, so it needs the set */
 };

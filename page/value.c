@@ -1,8 +1,8 @@
 /* The value tree. Members and items are children in a singly linked list: objects have a handful of
  * members, which a scan that compares lengths first finds faster than a hash would.
  *
- * Invariants: a child's arena is its parent's; a NULL value is accepted everywhere, and is only ever
- * made together with arena->exhausted. */
+ * Invariants: a child's arena is its parent's; a NULL value is accepted everywhere, and is only
+ * ever made together with arena->exhausted. */
 #include <page/value.h>
 
 #include <string.h>
@@ -38,9 +38,10 @@ const struct page_value *page_get(const struct page_value *object, struct slice 
 	if (!object || object->type != PAGE_OBJECT)
 		return NULL;
 	const struct page_value *v = object->as.children.first;
-	while (v && !slice_eq(v->name, name))
-		v = v->next;
-	return v;
+	for (; v; v = v->next) /* the lengths differ for most: no call for them */
+		if (v->name.len == name.len && slice_eq(v->name, name))
+			return v;
+	return NULL;
 }
 
 struct page_value *page_member(struct page_value *object, struct slice name)

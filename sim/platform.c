@@ -59,7 +59,7 @@ static bool power_button(struct platform *p)
 	return of(p)->button;
 }
 
-static _Noreturn void power_off(struct platform *p, enum platform_exit code)
+static __attribute__((noreturn)) void power_off(struct platform *p, enum platform_exit code)
 {
 	(void)p;
 	exit((int)code);

@@ -103,3 +103,8 @@ uint32_t delta_free(const struct store *s)
 {
 	return s->deltas.pool.capacity - s->deltas.pool.used;
 }
+
+uint32_t delta_used(const struct store *s)
+{
+	return s->deltas.pool.used;
+}

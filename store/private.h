@@ -198,6 +198,7 @@ void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 /* Removes what nobody needs any more from the retained list. */
 void delta_sweep(struct store *s);
 uint32_t delta_free(const struct store *s);
+uint32_t delta_used(const struct store *s);
 
 /* --- map.c --- */
 

@@ -51,14 +51,9 @@ err store_txn_begin(struct store_object *o, struct store_txn **txn)
 	*t = (struct store_txn){.store = s, .object = o, .open = true, .failure = OK};
 	list_init(&t->changes);
 	snapshot_fill(o, &t->snapshot);
-	err e = OK;
-	if (delta_free(s) < s->txn_pages_max)
-		e = settle_checkpoint(t);
 	t->pages = t->low = o->pages;
-	if (!failed(e)) {
-		e = promise(t, HEADERS_PER_TXN);
-		t->header_promise = failed(e) ? 0 : HEADERS_PER_TXN;
-	}
+	err e = promise(t, HEADERS_PER_TXN);
+	t->header_promise = failed(e) ? 0 : HEADERS_PER_TXN;
 	if (failed(e)) {
 		store_snapshot_end(&t->snapshot);
 		t->open = false;
@@ -191,6 +186,13 @@ static err change_page(struct store_txn *t, uint32_t page_no, const void *page)
 		t->header_promise++;
 	}
 	TRY(promise(t, 1));
+	if (!d && !delta_free(s)) { /* the journal asked for a checkpoint long ago */
+		err e = settle_checkpoint(t);
+		if (failed(e)) {
+			s->space.promised--;
+			return e;
+		}
+	}
 	if (d)
 		forget_block(t, d);
 	err e = new_frame(t, page_no, page, &f);
@@ -303,7 +305,7 @@ err store_txn_truncate(struct store_txn *t, uint32_t pages)
 	if (failed(t->failure))
 		return t->failure;
 	if (pages < t->pages) {
-		if (t->object->truncations == TRUNCATIONS_MAX)
+		if (t->object->truncations == TRUNCATIONS_MAX || delta_free(t->store) < delta_used(t->store))
 			t->failure = settle_checkpoint(t);
 		if (!failed(t->failure) && t->object->truncations == TRUNCATIONS_MAX)
 			t->failure = ERR(NO_MEMORY);

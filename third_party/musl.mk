@@ -10,8 +10,9 @@ MUSL_SRC := $(BUILD)/third_party/src/musl
 MUSL_DIR := $(BUILD)/third_party/musl
 MUSL_READY := $(MUSL_DIR)/headers.stamp
 MUSL_LIB := $(MUSL_DIR)/lib/libc.a
-# Flags and constants of system calls that are not in the C standard.
-extra.libc := -D_GNU_SOURCE
+# Flags and constants of system calls that are not in the C standard; and struct __libc, which libc/init.c
+# fills in as a kernel's auxiliary vector would.
+extra.libc := -D_GNU_SOURCE -isystem $(MUSL_SRC)/src/internal
 
 # What is left out of libc.a, and why.
 # They execute the `syscall` instruction themselves; threads, processes and signals do not exist here:
@@ -38,7 +39,7 @@ AR = $(AR)
 RANLIB = true
 CFLAGS_C99FSE = -std=c99 -ffreestanding -nostdinc -I$(CURDIR)/libc/musl -I$(abspath $(MUSL_DIR))/obj/ingot
 CFLAGS = -O2 $(guest.arch) -ffunction-sections -fdata-sections -fno-strict-aliasing -frounding-math \
-	-fno-unwind-tables -fno-common -g1 -w -ffile-prefix-map=$(abspath $(MUSL_SRC))=musl
+	-fno-unwind-tables -fno-common -Wa,--noexecstack -g1 -w -ffile-prefix-map=$(abspath $(MUSL_SRC))=musl
 CFLAGS_AUTO = -pipe
 CFLAGS_MEMOPS = $(if $(findstring clang,$(guest.cc)),-fno-builtin,-fno-tree-loop-distribute-patterns)
 CFLAGS_NOSSP = -fno-stack-protector

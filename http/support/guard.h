@@ -13,7 +13,8 @@ struct guard {
 
 void guard_init(struct guard *g);
 void guard_deinit(struct guard *g);
-/* The copy, valid until the next one; s.len <= GUARD_MAX. What stood there before is overwritten. */
+/* The copy, valid until the next one; s.len <= GUARD_MAX. What stood there before is
+ * overwritten. */
 struct slice guard_copy(struct guard *g, struct slice s);
 
 #endif

@@ -1,12 +1,12 @@
 /* From the loader's first instruction to C.
  *
  * Entry (PVH, see Xen's docs/misc/pvh.pandoc): 32-bit protected mode, flat segments, paging off,
- * interrupts off, ebx = physical address of struct hvm_start_info. The ELF loader has zeroed what the
- * file does not fill.
+ * interrupts off, ebx = physical address of struct hvm_start_info. The ELF loader has zeroed what
+ * the file does not fill.
  *
  * Before any C runs: the page tables that hold for good (text R-X, constants R--, everything else
- * RW-NX, page 0 and the guard pages absent), 64-bit mode with write protection in supervisor mode, SSE,
- * and a canary that nobody can guess. machine_start never returns. */
+ * RW-NX, page 0 and the guard pages absent), 64-bit mode with write protection in supervisor mode,
+ * SSE, and a canary that nobody can guess. machine_start never returns. */
 
 #define PTE_PRESENT 0x001
 #define PTE_WRITE 0x002
@@ -42,45 +42,45 @@ pvh_entry:
 	movl $0x80000000, %eax
 	cpuid
 	cmpl $0x80000001, %eax
-	jb no_cpu
+	jb .Lno_cpu
 	movl $0x80000001, %eax
 	cpuid
 	andl $0x20100000, %edx
 	cmpl $0x20100000, %edx
-	jne no_cpu
+	jne .Lno_cpu
 
 	/* 4 KiB pages from 0 to beyond the image. */
 	movl $boot_pt, %edi
 	xorl %esi, %esi
-fill:
+.Lfill:
 	movl %esi, %eax
 	orl $(PTE_PRESENT | PTE_WRITE), %eax
 	movl $PTE_NX_HIGH, %edx
 	cmpl $image_text_start, %esi
-	jb store
+	jb .Lstore
 	cmpl $image_data_start, %esi
-	jae store
+	jae .Lstore
 	andl $~PTE_WRITE, %eax
 	cmpl $image_rodata_start, %esi
-	jae store
+	jae .Lstore
 	xorl %edx, %edx
-store:
+.Lstore:
 	movl %eax, (%edi)
 	movl %edx, 4(%edi)
 	addl $8, %edi
 	addl $0x1000, %esi
 	cmpl $image_spare_tables_start, %edi /* where boot_pt ends */
-	jb fill
+	jb .Lfill
 
 	/* Absent pages: 0, and under each stack. */
-	movl $guard_list, %esi
+	movl $.Lguard_list, %esi
 	movl $GUARD_COUNT, %ecx
-guard:
+.Lguard:
 	lodsl
 	shrl $9, %eax
 	movl $PTE_GUARD, boot_pt(%eax)
 	movl $0, boot_pt+4(%eax)
-	loop guard
+	loop .Lguard
 	movl $0, boot_pt
 	movl $0, boot_pt+4
 
@@ -88,12 +88,12 @@ guard:
 	movl $boot_pd, %edi
 	movl $(boot_pt + PTE_PRESENT + PTE_WRITE), %eax
 	movl $image_table_count, %ecx
-directory:
+.Ldirectory:
 	movl %eax, (%edi)
 	movl $0, 4(%edi)
 	addl $8, %edi
 	addl $0x1000, %eax
-	loop directory
+	loop .Ldirectory
 	movl $(boot_pd + PTE_PRESENT + PTE_WRITE), boot_pdpt
 	movl $(boot_pdpt + PTE_PRESENT + PTE_WRITE), boot_pml4
 
@@ -107,11 +107,11 @@ directory:
 	wrmsr
 	movl $CR0_BITS, %eax
 	movl %eax, %cr0
-	lgdt gdt_pointer
+	lgdt .Lgdt_pointer
 	ljmp $0x08, $long_mode
 
-no_cpu:
-	movl $no_cpu_text, %esi
+.Lno_cpu:
+	movl $.Lno_cpu_text, %esi
 	movw $0x3f8, %dx
 1:	lodsb
 	testb %al, %al
@@ -164,31 +164,33 @@ long_mode:
 	.size long_mode, . - long_mode
 
 	.section .rodata.boot, "a"
-no_cpu_text:
+.Lno_cpu_text:
 	.asciz "ingot: this processor lacks 64-bit mode or no-execute pages; cannot start\r\n"
 	.balign 4
-guard_list:
+.Lguard_list:
 	.long boot_stack_guard, double_fault_guard, fault_guard, machine_check_guard
 	.equ GUARD_COUNT, 4
 
 	.section .data.boot, "aw"
 	.balign 8
 	.globl gdt
+	.hidden gdt
 gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff /* 0x08: 64-bit code */
 	.quad 0x00cf93000000ffff /* 0x10: data */
 	.quad 0, 0               /* 0x18: the task state, by traps.c */
-gdt_end:
+.Lgdt_end:
 	.word 0
-gdt_pointer:
-	.word gdt_end - gdt - 1
+.Lgdt_pointer:
+	.word .Lgdt_end - gdt - 1
 	.long gdt
 	.long 0
 
 	.section .stacks, "aw", @nobits
 	.balign 4096
 	.globl boot_stack_top, double_fault_stack_top, fault_stack_top, machine_check_stack_top
+	.hidden boot_stack_top, double_fault_stack_top, fault_stack_top, machine_check_stack_top
 boot_stack_guard:
 	.skip 4096
 	.skip STACK_SIZE

@@ -2,13 +2,14 @@
  *
  * Its frequency comes from the first of these that answers:
  * 1. CPUID leaf 0x15 (crystal and ratio), 2. hypervisor leaf 0x40000010 (kHz), 3. KVM's paravirtual
- * clock, else it is measured, against the first of: 4. the local APIC's timer, which runs at exactly
- * 1 GHz under QEMU's emulation and KVM, 5. the ACPI timer, 6. channel 2 of the 8254, which may be
- * switched off, 7. CPUID leaf 0x16, nominal. Without any the machine cannot tell time, and says so.
+ * clock, else it is measured, against the first of: 4. the local APIC's timer, which runs at
+ * exactly 1 GHz under QEMU's emulation and KVM, 5. the ACPI timer, 6. channel 2 of the 8254, which
+ * may be switched off, 7. CPUID leaf 0x16, nominal. Without any the machine cannot tell time, and
+ * says so.
  *
- * A measurement begins in clock_begin and ends in clock_finish, after the devices have been probed: so
- * most of its time is not spent waiting. Until then time is a lower estimate (as if the counter ran at
- * 4 GHz), good for bounded waits; it never runs backwards. */
+ * A measurement begins in clock_begin and ends in clock_finish, after the devices have been probed:
+ * so most of its time is not spent waiting. Until then time is a lower estimate (as if the counter
+ * ran at 4 GHz), good for bounded waits; it never runs backwards. */
 #include "../machine.h"
 
 #include <string.h>
@@ -136,8 +137,8 @@ static uint32_t reference_read(const struct machine *m)
 	return 0;
 }
 
-/* The best of a few tries: the one that took the shortest time, as the machine may be interrupted by
- * its host between two reads. */
+/* The best of a few tries: the one that took the shortest time, as the machine may be interrupted
+ * by its host between two reads. */
 static struct sample sample_take(const struct machine *m)
 {
 	struct sample best = {0, 0, 0};

@@ -36,6 +36,7 @@ enum lapic_register {
 #define DIVIDE_BY_16 0x3u
 #define TIMER_DIVISOR 16u
 
+#define IOAPIC_DEFAULT 0xfec00000u
 #define IOAPIC_SELECT 0 /* indices of 32-bit words */
 #define IOAPIC_WINDOW 4
 #define IOAPIC_VERSION 1
@@ -125,13 +126,21 @@ static void ioapic_write(const struct ioapic *a, uint32_t index, uint32_t v)
 
 static void ioapic_start(struct machine *m)
 {
+	if (!m->acpi.present) { /* Firecracker, microvm without ACPI: where the first one always is */
+		m->acpi.ioapic_count = 1;
+		m->acpi.ioapic[0].phys = IOAPIC_DEFAULT;
+		m->acpi.ioapic[0].gsi_base = 0;
+	}
 	for (uint32_t i = 0; i < m->acpi.ioapic_count; i++) {
 		struct ioapic *a = &m->ioapic[m->ioapic_count];
 		a->registers = machine_map_mmio(m, m->acpi.ioapic[i].phys, 0x20);
 		a->gsi_base = m->acpi.ioapic[i].gsi_base;
 		if (!a->registers)
 			continue;
-		a->pin_count = (ioapic_read(a, IOAPIC_VERSION) >> 16 & 0xff) + 1;
+		uint32_t version = ioapic_read(a, IOAPIC_VERSION);
+		if (version == 0 || version == UINT32_MAX)
+			continue; /* nobody there */
+		a->pin_count = (version >> 16 & 0xff) + 1;
 		for (uint32_t pin = 0; pin < a->pin_count; pin++)
 			ioapic_write(a, IOAPIC_REDIRECT + 2 * pin, REDIRECT_MASKED);
 		m->ioapic_count++;

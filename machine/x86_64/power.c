@@ -2,8 +2,8 @@
  *
  * PC chipsets have the button in PM1's status and interrupt through the SCI; machines with reduced
  * ACPI hardware (microvm) have a generic event device, whose event word is cleared by reading it.
- * power_button reads the hardware when its interrupt came, else at most every 10 ms: a machine that is
- * so busy that it never sleeps sees the button too. ACPI 6.4, chapters 4 and 5.6.9. */
+ * power_button reads the hardware when its interrupt came, else at most every 10 ms: a machine that
+ * is so busy that it never sleeps sees the button too. ACPI 6.4, chapters 4 and 5.6.9. */
 #include "../machine.h"
 
 #define CHECK_NS 10000000u
@@ -124,7 +124,8 @@ static void sleep_s5(const struct acpi *a)
 	wait_for_the_end();
 }
 
-/* An empty interrupt table turns the next exception into a triple fault, which resets the machine. */
+/* An empty interrupt table turns the next exception into a triple fault, which resets the machine.
+ * */
 static _Noreturn void reset(void)
 {
 	static const struct __attribute__((packed)) {

@@ -1,5 +1,5 @@
-/* The first serial port (16550 at 0x3f8): boot lines and panics. Synchronous; usable at any time after
- * serial_start, from exception handlers too. */
+/* The first serial port (16550 at 0x3f8): boot lines and panics. Synchronous; usable at any time
+ * after serial_start, from exception handlers too. */
 #include "../machine.h"
 
 #define PORT 0x3f8

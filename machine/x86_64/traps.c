@@ -1,7 +1,8 @@
 /* The interrupt descriptor table and the task state: which stack each exception gets.
  *
  * A fault on a bad stack must still be reported, so every exception switches to a stack of its own:
- * double faults, machine checks and NMIs to one each, all others to a third. Each has a guard page. */
+ * double faults, machine checks and NMIs to one each, all others to a third. Each has a guard page.
+ * */
 #include "../machine.h"
 
 #include "traps.h"

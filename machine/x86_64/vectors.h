@@ -1,4 +1,4 @@
-/* Interrupt vectors; for C and for traps.S. */
+/* Interrupt vectors; for C and for stubs.S. */
 #ifndef MACHINE_X86_64_VECTORS_H
 #define MACHINE_X86_64_VECTORS_H
 

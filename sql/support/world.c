@@ -8,7 +8,6 @@
 #include <sqlite3.h>
 
 #define SECTOR 512u
-#define FIBERS 16u
 #define STACK_LEN (512u * 1024u)
 #define SQL_LEN (6u * 1024u * 1024u)
 
@@ -120,10 +119,10 @@ static uint64_t next_random(struct world *w)
 
 static void boot(struct world *w)
 {
-	size_t len = loop_memory_size(FIBERS, STACK_LEN);
+	size_t len = loop_memory_size(WORLD_FIBERS, STACK_LEN);
 	free(w->loop_memory);
 	w->loop_memory = aligned_alloc(4096, (len + 4095) / 4096 * 4096);
-	loop_init(&w->loop, &w->platform, w->loop_memory, FIBERS, STACK_LEN);
+	loop_init(&w->loop, &w->platform, w->loop_memory, WORLD_FIBERS, STACK_LEN);
 	list_init(&w->requests);
 	w->disk_client = (struct loop_client){.poll = poll_disk};
 	loop_add(&w->loop, &w->disk_client);
@@ -133,6 +132,7 @@ static void boot(struct world *w)
 	w->store = NULL;
 	w->sql = NULL;
 	w->running = 0;
+	memset(w->start, 0, sizeof w->start);
 }
 
 static void guard(struct platform *p, void *at, size_t len)
@@ -201,23 +201,21 @@ void world_close(struct world *w)
 	w->store = NULL;
 }
 
-struct start {
-	struct world *w;
-	void (*run)(struct world *);
-};
-
 static void run_fiber(void *argument)
 {
-	struct start s = *(struct start *)argument;
-	free(argument);
-	s.run(s.w);
-	s.w->running--;
+	struct world_start *s = argument;
+	s->run(s->w);
+	s->run = NULL;
+	s->w->running--;
 }
 
 void world_spawn(struct world *w, void (*run)(struct world *))
 {
-	struct start *s = malloc(sizeof *s);
-	*s = (struct start){w, run};
+	struct world_start *s = w->start;
+	while (s->run)
+		s++;
+	ASSERT(s < w->start + WORLD_FIBERS);
+	*s = (struct world_start){w, run};
 	w->running++;
 	err e = fiber_spawn(&w->loop, run_fiber, s);
 	ASSERT(!failed(e));

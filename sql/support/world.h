@@ -5,6 +5,15 @@
 
 #include <sql/sql.h>
 
+#define WORLD_FIBERS 16
+
+struct world;
+
+struct world_start {
+	struct world *w;
+	void (*run)(struct world *); /* NULL: free */
+};
+
 struct world {
 	struct platform platform;
 	uint64_t now_ns;
@@ -29,6 +38,8 @@ struct world {
 	struct sql_config sql_config;
 	uint32_t cache_pages;
 	uint32_t running; /* fibers that have not ended */
+	struct world_start start[WORLD_FIBERS];
+	void *context; /* the test's */
 };
 
 /* A blank disk of `disk_len` bytes. */

@@ -35,7 +35,8 @@ void http_body_init(struct http_body *b, const struct http_request *req, uint64_
 
 /* Decodes from `input`. *consumed (0 to input.len) and *data (a view into input, empty unless
  * HTTP_BODY_DATA) are always written. Returns after each run of data, so that pieces can be handed
- * on with back-pressure. Call until HTTP_BODY_END. Without a body the first call is HTTP_BODY_END. */
+ * on with back-pressure. Call until HTTP_BODY_END. Without a body the first call is
+ * HTTP_BODY_END. */
 enum http_body_result http_body_decode(struct http_body *b, struct slice input, size_t *consumed,
 	struct slice *data);
 

@@ -31,9 +31,9 @@ API_BEGIN
 enum http_condition http_condition_evaluate(const struct http_request *req,
 	const struct http_validators *v, int64_t now_s);
 
-/* After HTTP_CONDITION_PROCEED, for a GET of a representation of `size` bytes: the single range to be
- * sent, size > 0, *len > 0. Several ranges, other units and malformed sets are ignored (WHOLE), and so
- * is a range whose If-Range does not hold (strong comparison). */
+/* After HTTP_CONDITION_PROCEED, for a GET of a representation of `size` bytes: the single range to
+ * be sent, size > 0, *len > 0. Several ranges, other units and malformed sets are ignored (WHOLE),
+ * and so is a range whose If-Range does not hold (strong comparison). */
 enum http_range_result http_range_evaluate(const struct http_request *req,
 	const struct http_validators *v, uint64_t size, int64_t now_s, uint64_t *from, uint64_t *len);
 

@@ -1,5 +1,5 @@
-/* One HTTP/1.1 connection, server side, as a machine without I/O: received bytes and the time go in,
- * events come out. RFC 9112 section 9. The glue owns the TCP connection and obeys the events.
+/* One HTTP/1.1 connection, server side, as a machine without I/O: received bytes and the time go
+ * in, events come out. RFC 9112 section 9. The glue owns the TCP connection and obeys the events.
  *
  *   IDLE --first byte--> HEAD --head complete--> BODY --body complete--> HANDLING
  *     ^                    |   \--- no body ---------------------------->   |
@@ -64,8 +64,8 @@ enum http_event {
 	HTTP_EVENT_NEED_MORE,
 	/* The input belongs to a later request: present it again after http_conn_response_sent. */
 	HTTP_EVENT_WAIT,
-	/* conn->request is complete. If its framing is not HTTP_BODY_NONE the body follows: keep calling
-	 * http_conn_input (also with empty input), and if http_conn_wants_continue send
+	/* conn->request is complete. If its framing is not HTTP_BODY_NONE the body follows: keep
+	 * calling http_conn_input (also with empty input), and if http_conn_wants_continue send
 	 * HTTP_CONTINUE_LINE once the handler wants the body. */
 	HTTP_EVENT_REQUEST,
 	/* conn->piece: the next bytes of the body. */
@@ -73,10 +73,11 @@ enum http_event {
 	/* The body is complete (only after HTTP_EVENT_BODY, or for a chunked body of nothing). */
 	HTTP_EVENT_REQUEST_END,
 	/* Abandon the handler if there is one; send an error response of conn->status with
-	 * "Connection: close", then http_conn_response_sent. If part of a response has already left, the
-	 * event is HTTP_EVENT_CLOSE instead. */
+	 * "Connection: close", then http_conn_response_sent. If part of a response has already
+	 * left, the event is HTTP_EVENT_CLOSE instead. */
 	HTTP_EVENT_ERROR,
-	/* After the last response: shut down the sending side, go on presenting input until CLOSE. */
+	/* After the last response: shut down the sending side, go on presenting input until
+	 * CLOSE. */
 	HTTP_EVENT_LINGER,
 	/* Close the TCP connection; conn->end says why. */
 	HTTP_EVENT_CLOSE,
@@ -139,20 +140,22 @@ API_BEGIN
 
 void http_limits_default(struct http_limits *l);
 
-/* `limits` and `arena` are borrowed for the connection's life. The arena receives decoded paths; the
- * glue resets it after http_conn_response_sent (it may be the per-request arena). */
+/* `limits` and `arena` are borrowed for the connection's life. The arena receives decoded paths;
+ * the glue resets it after http_conn_response_sent (it may be the per-request arena). */
 void http_conn_init(struct http_conn *c, const struct http_limits *limits, struct arena *arena,
 	uint64_t now);
 
-/* Received bytes, from the first one not yet consumed on; may be empty. *consumed is always written.
- * One event for each call: call again while it is REQUEST, BODY or REQUEST_END (unless the handler
- * wants the body's next piece later: then just do so later, with http_conn_pause meanwhile). */
+/* Received bytes, from the first one not yet consumed on; may be empty. *consumed is always
+ * written. One event for each call: call again while it is REQUEST, BODY or REQUEST_END (unless the
+ * handler wants the body's next piece later: then just do so later, with http_conn_pause
+ * meanwhile). */
 enum http_event http_conn_input(struct http_conn *c, struct slice bytes, uint64_t now,
 	size_t *consumed);
 
 /* The peer closed its sending side and all that came has been consumed (while WAIT leaves pipelined
- * requests unread, this call has to wait too). NEED_MORE: a request is still being answered; go on, the connection closes after it.
- * CLOSE: close now, and abandon the handler if there is one (end is IN_BODY). */
+ * requests unread, this call has to wait too). NEED_MORE: a request is still being answered; go on,
+ * the connection closes after it. CLOSE: close now, and abandon the handler if there is one (end is
+ * IN_BODY). */
 enum http_event http_conn_peer_closed(struct http_conn *c, uint64_t now);
 
 /* The time of the next deadline, or HTTP_TIME_NEVER. It changes with each call on the machine, but
@@ -164,14 +167,16 @@ enum http_event http_conn_timeout(struct http_conn *c, uint64_t now);
 
 /* Whether a head lies incomplete in bytes that the glue must keep. */
 bool http_conn_needs_buffer(const struct http_conn *c);
-/* `buf` has at least limits.head_bytes_max bytes and is the machine's until http_conn_take_buffer. */
+/* `buf` has at least limits.head_bytes_max bytes and is the machine's until
+ * http_conn_take_buffer. */
 void http_conn_give_buffer(struct http_conn *c, uint8_t *buf, uint32_t cap);
 /* The buffer, if there is one and no request views into it any more; else NULL. Worth asking after
  * http_conn_response_sent and at the connection's end (http_conn_abort). */
 uint8_t *http_conn_take_buffer(struct http_conn *c);
-/* Copies a finished head that lies in the glue's bytes to `buf` (same rules as give_buffer), so that
- * those can be released while the request goes on. Harmless when the head was gathered: then the
- * buffer is not taken and false is returned. */
+/* Copies a finished head that lies in the glue's bytes to `buf` of at least parser.head_len bytes
+ * (the machine's until http_conn_take_buffer), so that those can be released while the request goes
+ * on. `buf` has at least parser.head_len bytes and is the machine's until http_conn_take_buffer.
+ * Harmless when the head was gathered: then the buffer is not taken and false is returned. */
 bool http_conn_move_head(struct http_conn *c, uint8_t *buf, uint32_t cap);
 
 /* Sets this request's body limit in bytes, after HTTP_EVENT_REQUEST and before the body's first
@@ -184,9 +189,10 @@ void http_conn_continue_sent(struct http_conn *c, uint64_t now);
 void http_conn_pause(struct http_conn *c, uint64_t now);
 void http_conn_resume(struct http_conn *c, uint64_t now);
 
-/* The response begins; no more of the body is delivered. Returns whether the connection persists after it: the response must say so
- * (http_response_init takes it). A body that was not read to its end is discarded if that is little,
- * else the connection closes. Call exactly once for each request, and for each HTTP_EVENT_ERROR. */
+/* The response begins; no more of the body is delivered. Returns whether the connection persists
+ * after it: the response must say so (http_response_init takes it). A body that was not read to its
+ * end is discarded if that is little, else the connection closes. Call exactly once for each
+ * request, and for each HTTP_EVENT_ERROR. */
 bool http_conn_respond(struct http_conn *c, uint64_t now);
 /* Some bytes of the response were taken by the peer: the write deadline starts anew. */
 void http_conn_progress(struct http_conn *c, uint64_t now);

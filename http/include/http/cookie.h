@@ -27,8 +27,8 @@ struct http_cookie {
 
 API_BEGIN
 
-/* The first cookie of that name (exact case) in all Cookie fields, without surrounding quotes; ptr is
- * NULL when there is none. A view as the request's. */
+/* The first cookie of that name (exact case) in all Cookie fields, without surrounding quotes; ptr
+ * is NULL when there is none. A view as the request's. */
 struct slice http_cookie_get(const struct http_request *req, struct slice name);
 /* The same in one Cookie field's value. */
 struct slice http_cookie_find(struct slice field, struct slice name);

@@ -17,11 +17,11 @@ struct http_form {
 
 API_BEGIN
 
-/* Parses as browsers write it (WHATWG URL, application/x-www-form-urlencoded): '+' is a blank, a '%'
- * that two hexadecimal digits do not follow stands for itself, empty pairs are dropped. Names and values
- * are arbitrary bytes; check http_utf8_is_valid where text is meant. What needs no decoding is a view
- * into `text`, the rest and the array lie in the arena. ERR_TOO_LARGE: more than `fields_max` pairs;
- * ERR_NO_MEMORY: the arena is full. */
+/* Parses as browsers write it (WHATWG URL, application/x-www-form-urlencoded): '+' is a blank, a
+ * '%' that two hexadecimal digits do not follow stands for itself, empty pairs are dropped. Names
+ * and values are arbitrary bytes; check http_utf8_is_valid where text is meant. What needs no
+ * decoding is a view into `text`, the rest and the array lie in the arena. ERR_TOO_LARGE: more than
+ * `fields_max` pairs; ERR_NO_MEMORY: the arena is full. */
 MUST_USE err http_form_parse(struct slice text, uint32_t fields_max, struct arena *arena,
 	struct http_form *out);
 /* The first value of that name (exact bytes); ptr is NULL when there is none. */

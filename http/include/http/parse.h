@@ -1,8 +1,8 @@
 /* The request head: RFC 9112 sections 2 to 6, RFC 9110 sections 5 and 7.
  *
  * The parser is incremental and never looks at a byte twice: it keeps its place between calls, and
- * whatever way the input is split, the outcome is the same. It refuses rather than repairs: what two
- * implementations could frame differently is an error and the connection must close. */
+ * whatever way the input is split, the outcome is the same. It refuses rather than repairs: what
+ * two implementations could frame differently is an error and the connection must close. */
 #ifndef HTTP_PARSE_H
 #define HTTP_PARSE_H
 
@@ -59,16 +59,17 @@ struct http_header {
 	struct slice value; /* without surrounding blanks; VCHAR, SP, HTAB and bytes from 0x80 only */
 };
 
-/* All slices are views into the input of the last call of http_parse_request (or into the arena) and
- * expire with it. */
+/* All slices are views into the input of the last call of http_parse_request (or into the arena)
+ * and expire with it. */
 struct http_request {
 	enum http_method method;
 	enum http_framing framing;
 	uint64_t content_length;  /* bytes, when framing is HTTP_BODY_LENGTH */
 	struct slice method_name; /* "GET" */
 	struct slice target;      /* as received */
-	/* Percent-decoded and normalised, once: begins with '/', has no "." or ".." segment, no empty
-	 * segment but the last, no NUL. "*" for OPTIONS *. Any other byte may occur in it: it is data. */
+	/* Percent-decoded and normalised, once: begins with '/', has no "." or ".." segment, no
+	 * empty segment but the last, no NUL. "*" for OPTIONS *. Any other byte may occur in it: it
+	 * is data. */
 	struct slice path;
 	struct slice query; /* after '?', raw; ptr is NULL when the target has no '?' */
 	/* The authority of the target, else the Host field: "name", "name:port", "[v6]:port". Never
@@ -105,8 +106,8 @@ struct http_parser {
 API_BEGIN
 
 /* `arena` (borrowed until the request is finished) receives the decoded path, and only when it
- * differs from the bytes received. `head_bytes_max`: 64 to 65,535; a longer head is refused with 431,
- * or 414 while still in the request line. */
+ * differs from the bytes received. `head_bytes_max`: 64 to 65,535; a longer head is refused with
+ * 431, or 414 while still in the request line. */
 void http_parser_init(struct http_parser *p, struct arena *arena, uint32_t head_bytes_max);
 
 /* Parses one request head. `input` starts with the head's first byte in every call; it may have
@@ -121,8 +122,8 @@ enum http_parse_result http_parse_request(struct http_parser *p, struct slice in
 struct slice http_request_header(const struct http_request *req, struct slice name);
 /* The same by number, without a search. */
 struct slice http_request_known(const struct http_request *req, enum http_known which);
-/* The next field of that name from number *at on (start with 0), for fields that may occur more than
- * once; ptr is NULL at the end. */
+/* The next field of that name from number *at on (start with 0), for fields that may occur more
+ * than once; ptr is NULL at the end. */
 struct slice http_request_header_next(const struct http_request *req, struct slice name, uint32_t *at);
 /* Whether the comma-separated list in all fields of that name has the token, in any case. */
 bool http_request_lists(const struct http_request *req, struct slice name, struct slice token);

@@ -1,6 +1,6 @@
 /* A response as a list of segments, RFC 9112 sections 4 and 6. Static bytes (status lines, prebuilt
- * header blocks, assets, template text) are referred to where they lie; only header fields that vary
- * are copied, once, and counted.
+ * header blocks, assets, template text) are referred to where they lie; only header fields that
+ * vary are copied, once, and counted.
  *
  *   struct http_response r;
  *   http_response_init(&r, segments, count, arena, &conn->request, http_conn_respond(conn, now));
@@ -66,7 +66,8 @@ void http_response_static_fields(struct http_response *r, struct slice lines);
  * that the builder itself writes (Content-Length, Transfer-Encoding, Connection, Date), or
  * the value holds CR, LF, NUL or another control character but HTAB: no response can be split. */
 void http_response_header(struct http_response *r, struct slice name, struct slice value);
-/* The Date field of wall-clock second `unix_s`; copied, since the cache changes while segments wait. */
+/* The Date field of wall-clock second `unix_s`; copied, since the cache changes while segments
+ * wait. */
 void http_response_date(struct http_response *r, struct http_date_cache *cache, int64_t unix_s);
 /* A piece of the body, referred to until sent. Empty pieces are dropped. ERR_NO_SPACE when the list
  * is full. */

@@ -1,8 +1,8 @@
 /* The router: method and path to a row of a constant table.
  *
  * A pattern is a path whose segments are literal, "{name}" (one segment, not empty) or, last only,
- * "{name...}" (the rest, may be empty, may hold slashes). "/entry/{id}", "/files/{path...}". When more
- * than one row fits, the one that is literal in an earlier segment wins, then "{name}" before
+ * "{name...}" (the rest, may be empty, may hold slashes). "/entry/{id}", "/files/{path...}". When
+ * more than one row fits, the one that is literal in an earlier segment wins, then "{name}" before
  * "{name...}"; the order of the table does not matter. */
 #ifndef HTTP_ROUTE_H
 #define HTTP_ROUTE_H

@@ -28,7 +28,8 @@ struct libc_stats {
 
 API_BEGIN
 /* Called once, by boot/, before anything else of the C library is used. Copies `config`; the heap is this
- * module's for ever. ERR_INVALID, ERR_NO_MEMORY: heap_len. */
+ * module's for ever. ERR_INVALID, ERR_NO_MEMORY: heap_len;
+ * ERR_IO: the platform has no entropy. */
 MUST_USE err libc_init(const struct libc_config *config);
 void libc_stats(struct libc_stats *out);
 API_END

@@ -5,9 +5,9 @@
 #include <base/slice.h>
 
 struct page_asset {
-	struct slice path;         /* "/css/site.css", decoded and normalised */
+	struct slice path;	   /* "/css/site.css", decoded and normalised */
 	struct slice content_type; /* "text/css; charset=utf-8" */
-	struct slice etag;         /* strong, with its quotes */
+	struct slice etag;	   /* strong, with its quotes */
 	/* Whole header blocks, each line with its CRLF, without the empty line that ends the block:
 	 * status line, Content-Type, ETag, Content-Length, Cache-Control. */
 	struct slice head;
@@ -23,8 +23,9 @@ struct page_asset_table {
 
 API_BEGIN
 
-/* The asset at `path`, a target's path without query, decoded and normalised; a path that ends in "/"
- * means the index.html there. NULL when there is none. The asset is as constant as the table. */
+/* The asset at `path`, a target's path without query, decoded and normalised; a path that ends in
+ * "/" means the index.html there. NULL when there is none. The asset is as constant as the table.
+ */
 const struct page_asset *page_asset_find(const struct page_asset_table *t, struct slice path);
 /* Whether `path` names a directory with an index but lacks its final "/", so that the answer should
  * be a redirect to `path` + "/" (else the relative links of that page would break). */

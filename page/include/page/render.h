@@ -44,7 +44,8 @@ MUST_USE err page_render(const struct page_template *template, const struct page
 	struct page_output *out);
 /* Copies the segments into an array of `capacity` in the page's order; the number that there are,
  * which may be larger than capacity. */
-uint32_t page_output_segments(const struct page_output *out, struct slice *segment, uint32_t capacity);
+uint32_t page_output_segments(
+	const struct page_output *out, struct slice *segment, uint32_t capacity);
 /* Adds bytes that are referenced, not copied (borrowed as text values are); false when the arena is
  * used up or the page has too many segments. */
 MUST_USE bool page_output_add(struct page_output *out, struct slice bytes);

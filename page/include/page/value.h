@@ -10,12 +10,12 @@
  *	}
  *	err e = page_render(&page_template_index, page, &out);
  *
- * Nothing here reports an error: when the arena is used up, constructors return NULL, every function
- * accepts that NULL and does nothing, and page_render returns ERR_NO_MEMORY.
+ * Nothing here reports an error: when the arena is used up, constructors return NULL, every
+ *function accepts that NULL and does nothing, and page_render returns ERR_NO_MEMORY.
  *
  * Names and text are borrowed: they must stay as they are until the rendered page was sent, as the
- * page's segments may point at them. Copy what does not last (arena_copy). Text is escaped wherever a
- * template shows it; markup that shall not be is made with page_set_html, and only with it. */
+ * page's segments may point at them. Copy what does not last (arena_copy). Text is escaped wherever
+ *a template shows it; markup that shall not be is made with page_set_html, and only with it. */
 #ifndef PAGE_VALUE_H
 #define PAGE_VALUE_H
 
@@ -35,11 +35,11 @@ enum page_type {
 
 /* Read by the renderer; written by the functions below alone. */
 struct page_value {
-	uint8_t type;     /* enum page_type */
+	uint8_t type;	  /* enum page_type */
 	uint8_t decimals; /* of a DECIMAL: digits after the point, 0 to 18 */
 	bool boolean;
-	uint32_t count;          /* children */
-	struct slice name;       /* within an object */
+	uint32_t count;		 /* children */
+	struct slice name;	 /* within an object */
 	struct page_value *next; /* the next child of the same list or object */
 	union {
 		int64_t integer; /* of a DECIMAL: the value times 10^decimals */
@@ -56,13 +56,14 @@ API_BEGIN
 /* A new object to stand at the root. */
 struct page_value *page_object(struct arena *arena);
 
-/* Set a member of an object; one of the same name is replaced. `name` lasts as text does (a literal,
- * usually). On anything but an object they do nothing. */
+/* Set a member of an object; one of the same name is replaced. `name` lasts as text does (a
+ * literal, usually). On anything but an object they do nothing. */
 void page_set_null(struct page_value *object, const char *name);
 void page_set_bool(struct page_value *object, const char *name, bool value);
 void page_set_int(struct page_value *object, const char *name, int64_t value);
 /* value / 10^decimals: (121, 2) shows 1.21. At most 18 decimals (more are taken as 18). */
-void page_set_decimal(struct page_value *object, const char *name, int64_t value, unsigned decimals);
+void page_set_decimal(
+	struct page_value *object, const char *name, int64_t value, unsigned decimals);
 void page_set_text(struct page_value *object, const char *name, struct slice text);
 /* Markup that the caller vouches for: never escaped in HTML text. */
 void page_set_html(struct page_value *object, const char *name, struct slice html);
@@ -79,9 +80,9 @@ void page_list_add_int(struct page_value *list, int64_t value);
 void page_list_add_text(struct page_value *list, struct slice text);
 void page_list_add_html(struct page_value *list, struct slice html);
 
-/* The same as the above for names that are slices, and any kind of root: what code that converts from
- * another model uses. page_member is the member of that name, new or emptied; page_item a new item.
- * Both are null values; page_become gives them a type, and for text their bytes. */
+/* The same as the above for names that are slices, and any kind of root: what code that converts
+ * from another model uses. page_member is the member of that name, new or emptied; page_item a new
+ * item. Both are null values; page_become gives them a type, and for text their bytes. */
 struct page_value *page_root(struct arena *arena);
 struct page_value *page_member(struct page_value *object, struct slice name);
 struct page_value *page_item(struct page_value *list);

@@ -1,16 +1,17 @@
 /* Where the processor enters on exceptions and interrupts.
  *
  * Exceptions never return: they save all registers as struct trap_frame (traps.h) and end in
- * panic_trap. Interrupts come only while cpu_wait halts (machine.h, rule 2), which C sees as a call:
- * so a handler need not save what a call may destroy. It returns with interrupts off, so that exactly
- * one is taken for each wait, and a level-triggered line that its driver has not acknowledged yet
- * cannot hold the processor. */
+ * panic_trap. Interrupts come only while cpu_wait halts (machine.h, rule 2), which C sees as a
+ * call: so a handler need not save what a call may destroy. It returns with interrupts off, so that
+ * exactly one is taken for each wait, and a level-triggered line that its driver has not
+ * acknowledged yet cannot hold the processor. */
 
 #include "vectors.h"
 
 	.text
 	/* 32 stubs of 16 bytes each. */
 	.globl trap_stubs
+	.hidden trap_stubs
 	.balign 16
 	.type trap_stubs, @function
 trap_stubs:
@@ -53,6 +54,7 @@ trap_common:
 
 	/* 16 bytes each again; the last is the spurious vector's. */
 	.globl interrupt_stubs
+	.hidden interrupt_stubs
 	.balign 16
 	.type interrupt_stubs, @function
 interrupt_stubs:
@@ -82,6 +84,7 @@ interrupt_common:
 	/* Halts until an interrupt was handled. An interrupt that is pending when this is called is
 	 * taken after hlt has begun (sti delays it by one instruction), so none is lost. */
 	.globl cpu_wait
+	.hidden cpu_wait
 	.type cpu_wait, @function
 cpu_wait:
 	pushq %rbp

@@ -1,0 +1,108 @@
+/* Forms, percent-coding, cookies, dates, ranges and entity tags over arbitrary bytes. Oracles:
+ * decoding never grows, encoding and decoding are inverse, a date that parses is written and read
+ * as itself, a range lies within its representation, views lie within their input. */
+#include <http/conditional.h>
+#include <http/cookie.h>
+#include <http/form.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <base/assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint8_t memory[1 << 17];
+static struct arena arena;
+
+static void check_form(struct slice text)
+{
+	struct http_form f;
+	size_t total = 0;
+	arena_init(&arena, memory, sizeof memory, NULL, 0);
+	if (failed(http_form_parse(text, 100, &arena, &f)))
+		return;
+	ASSERT(f.count <= 100);
+	for (uint32_t i = 0; i < f.count; i++) {
+		total += f.field[i].name.len + f.field[i].value.len;
+		ASSERT(http_form_get(&f, f.field[i].name).ptr);
+	}
+	ASSERT(total <= text.len);
+}
+
+static void check_percent(struct slice text)
+{
+	static uint8_t buf[3 * 4096];
+	struct writer w = writer_of(buf, sizeof buf);
+	struct slice back;
+	arena_init(&arena, memory, sizeof memory, NULL, 0);
+	http_percent_encode(&w, text);
+	ASSERT(!w.failed && !failed(http_percent_decode(writer_slice(&w), &arena, &back)));
+	ASSERT(slice_eq(back, text));
+	if (!failed(http_percent_decode(text, &arena, &back)))
+		ASSERT(back.len <= text.len);
+}
+
+static void check_date(struct slice text)
+{
+	int64_t a, b;
+	uint8_t out[HTTP_DATE_LEN];
+	if (!http_date_parse(text, 1700000000, &a) || a < 0)
+		return;
+	http_date_format(a, out);
+	ASSERT(http_date_parse(slice_of(out, sizeof out), 1700000000, &b) && a == b);
+}
+
+static void check_conditions(struct slice text)
+{
+	static struct http_request q;
+	struct http_validators v = {SLICE("\"a\""), 784111777, true};
+	uint64_t from, len;
+	uint8_t buf[72];
+	memset(&q, 0, sizeof q);
+	q.header_count = 4;
+	q.header[0] = (struct http_header){SLICE("if-none-match"), text};
+	q.header[1] = (struct http_header){SLICE("if-match"), text};
+	q.header[2] = (struct http_header){SLICE("range"), text};
+	q.header[3] = (struct http_header){SLICE("cookie"), text};
+	q.known[HTTP_IF_NONE_MATCH] = 1;
+	(void)http_condition_evaluate(&q, &v, 1700000000);
+	q.known[HTTP_IF_MATCH] = 2;
+	(void)http_condition_evaluate(&q, &v, 1700000000);
+	q.known[HTTP_RANGE] = 3;
+	if (http_range_evaluate(&q, &v, 1000, 1700000000, &from, &len) == HTTP_RANGE_PARTIAL) {
+		ASSERT(len > 0 && from < 1000 && len <= 1000 - from);
+		ASSERT(http_content_range(buf, from, len, 1000).len < sizeof buf);
+	}
+	q.known[HTTP_COOKIE] = 4;
+	struct slice value = http_cookie_get(&q, SLICE("a"));
+	ASSERT(!value.ptr || (value.ptr >= text.ptr && value.ptr + value.len <= text.ptr + text.len));
+}
+
+static void check_cookie_format(struct slice text)
+{
+	struct http_cookie c = {.name = SLICE("a"), .value = text, .path = SLICE("/")};
+	struct slice out;
+	arena_init(&arena, memory, sizeof memory, NULL, 0);
+	if (failed(http_cookie_format(&c, &arena, &out)))
+		return;
+	for (size_t i = 2; i < 2 + text.len; i++)
+		ASSERT(out.ptr[i] > 0x20 && out.ptr[i] < 0x7f && out.ptr[i] != ';');
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size > 4096)
+		return 0;
+	uint8_t *copy = malloc(size ? size : 1);
+	if (size)
+		memcpy(copy, data, size);
+	struct slice text = slice_of(copy, size);
+	check_form(text);
+	check_percent(text);
+	check_date(text);
+	check_conditions(text);
+	check_cookie_format(text);
+	(void)http_utf8_is_valid(text);
+	free(copy);
+	return 0;
+}

@@ -1,0 +1,329 @@
+/* What must hold when the power fails, the disk fails, or memory runs out: a transaction is there or not, what
+ * was acknowledged is there, and the database is sound. */
+#include "support/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#define DISK_LEN (24u << 20)
+
+/* Each transaction adds three rows with its number, and 3 to the total. */
+static const struct sql_migration schema[] = {
+	{1, "rows", "CREATE TABLE r (txn INTEGER NOT NULL, part INTEGER NOT NULL, body BLOB, PRIMARY KEY (txn, part));"
+		    "CREATE TABLE total (n INTEGER NOT NULL); INSERT INTO total VALUES (0);"},
+};
+
+/* What the outside world has been told, across boots. */
+struct told {
+	int64_t next;           /* number of the next transaction */
+	int64_t acknowledged[4096]; /* numbers */
+	uint32_t count;
+	uint32_t recovered_more; /* boots that found more than was acknowledged */
+	int64_t checked;
+};
+
+static void must_at(err e, const char *detail, int line)
+{
+	if (failed(e))
+		fail_msg("line %d: %s: %s", line, err_text(e), detail);
+}
+#define must(e, conn) must_at(e, sql_error(conn), __LINE__)
+
+static void open_world(struct world *w)
+{
+	must_at(world_open(w), "open", __LINE__);
+}
+
+static void close_world(struct world *w)
+{
+	world_close(w);
+}
+
+static err one_transaction(struct sql_conn *conn, int64_t number)
+{
+	TRY(sql_begin(conn, SQL_WRITE));
+	for (int part = 0; part < 3; part++)
+		TRY(sql_exec(conn, "INSERT INTO r VALUES (?, ?, randomblob(900))",
+			SQL_ARGS(sql_int(number), sql_int(part))));
+	TRY(sql_exec(conn, "UPDATE total SET n = n + 3", SQL_NO_ARGS));
+	return sql_commit(conn);
+}
+
+/* Transactions until the power goes; each is acknowledged once it is durable, as a response would be. */
+static void transact_for_ever(struct world *w)
+{
+	struct told *told = w->context;
+	for (;;) {
+		struct sql_conn *conn;
+		int64_t number = ++told->next;
+		must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+		must(one_transaction(conn, number), conn);
+		uint64_t generation = sql_generation(conn);
+		sql_release(conn);
+		must_at(store_wait_durable(w->store, generation), "wait", __LINE__);
+		if (told->count < ARRAY_LEN(told->acknowledged))
+			told->acknowledged[told->count++] = number;
+	}
+}
+
+static int64_t number(struct sql_conn *conn, const char *sql)
+{
+	int64_t n = -1;
+	must(sql_query_int(conn, sql, SQL_NO_ARGS, &n), conn);
+	return n;
+}
+
+static void is_sound(struct sql_conn *conn)
+{
+	struct sql_query q;
+	must(sql_query_begin(conn, &q, "PRAGMA integrity_check", SQL_NO_ARGS), conn);
+	assert_true(sql_query_next(&q));
+	assert_true(slice_eq(sql_column_text(&q, 0), SLICE("ok")));
+	must(sql_query_end(&q), conn);
+	assert_int_equal(number(conn, "SELECT count(*) FROM r"), number(conn, "SELECT n FROM total"));
+	assert_int_equal(number(conn, "SELECT count(*) FROM r"),
+		3 * number(conn, "SELECT count(DISTINCT txn) FROM r"));
+}
+
+static void nothing_acknowledged_is_lost(struct world *w)
+{
+	struct told *told = w->context;
+	struct sql_conn *conn;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	is_sound(conn);
+	for (uint32_t i = 0; i < told->count; i++) {
+		int64_t parts = 0;
+		must(sql_query_int(conn, "SELECT count(*) FROM r WHERE txn = ?",
+			     SQL_ARGS(sql_int(told->acknowledged[i])), &parts),
+			conn);
+		assert_int_equal(parts, 3);
+	}
+	told->recovered_more += number(conn, "SELECT count(DISTINCT txn) FROM r") > (int64_t)told->count;
+	struct sql_stats s;
+	sql_stats(w->sql, &s);
+	assert_int_equal(s.batches, s.commits);
+	assert_int_equal(s.journal_opens, 0);
+	sql_release(conn);
+}
+
+static void a_power_cut_at_any_time_loses_nothing_acknowledged(void **state)
+{
+	(void)state;
+	struct world *w = world_new(DISK_LEN);
+	struct told *told = calloc(1, sizeof *told);
+	w->context = told;
+	w->sql_config.migrations = schema;
+	w->sql_config.migration_count = 1;
+	for (uint32_t boot = 0; boot < 40; boot++) {
+		world_run(w, open_world);
+		world_run(w, nothing_acknowledged_is_lost);
+		for (int i = 0; i < 6; i++)
+			world_spawn(w, transact_for_ever);
+		for (uint32_t round = 0; round < 1 + boot * 7 % 60; round++)
+			loop_round(&w->loop, true);
+		world_power_cut(w);
+	}
+	assert_true(told->count > 100);
+	free(told);
+	world_free(w);
+}
+
+/* --- Memory ----------------------------------------------------------------------------------- */
+
+static int64_t allocations_left = -1; /* until one fails; negative: never */
+static bool allocation_failed;
+
+static void *counted_malloc(int len)
+{
+	if (allocations_left == 0)
+		allocation_failed = true;
+	if (allocations_left >= 0 && allocations_left-- == 0)
+		return NULL;
+	size_t *p = malloc((size_t)len + 16);
+	p[0] = (size_t)len;
+	return (uint8_t *)p + 16;
+}
+
+static void counted_free(void *p)
+{
+	free((uint8_t *)p - 16);
+}
+
+static int counted_size(void *p)
+{
+	return p ? (int)*(size_t *)(void *)((uint8_t *)p - 16) : 0;
+}
+
+static void *counted_realloc(void *p, int len)
+{
+	void *to = counted_malloc(len);
+	if (!to)
+		return NULL;
+	int old = counted_size(p);
+	memcpy(to, p, (size_t)(old < len ? old : len));
+	counted_free(p);
+	return to;
+}
+
+static int roundup8(int len)
+{
+	return (len + 7) & ~7;
+}
+
+static int init_nothing(void *cookie)
+{
+	(void)cookie;
+	return SQLITE_OK;
+}
+
+static void shut_nothing(void *cookie)
+{
+	(void)cookie;
+}
+
+static const sqlite3_mem_methods counted = {counted_malloc, counted_free, counted_realloc, counted_size,
+	roundup8, init_nothing, shut_nothing, NULL};
+
+static struct world *new_counted_world(void)
+{
+	struct world *w = world_new(DISK_LEN);
+	w->sql_config.migrations = schema;
+	w->sql_config.migration_count = 1;
+	w->sql_config.connections = 2;
+	w->sql_config.memory_methods = &counted;
+	allocations_left = -1;
+	return w;
+}
+
+static void fail_each_allocation(struct world *w)
+{
+	struct sql_conn *conn;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	int64_t n = 0, committed = 0, refused = 0;
+	do {
+		char fresh[100]; /* not in the statement cache */
+		snprintf(fresh, sizeof fresh, "SELECT count(*) FROM r WHERE body > x'00' /* %ld */", (long)n);
+		allocation_failed = false;
+		allocations_left = n;
+		err e = one_transaction(conn, n);
+		int64_t count;
+		if (!failed(e) && failed(sql_query_int(conn, fresh, SQL_NO_ARGS, &count)))
+			assert_true(allocation_failed);
+		allocations_left = -1;
+		sql_rollback(conn);
+		if (failed(e))
+			assert_int_equal(e.code, ERR_NO_MEMORY);
+		committed += !failed(e);
+		refused += failed(e);
+		char there[64];
+		snprintf(there, sizeof there, "SELECT count(*) FROM r WHERE txn = %ld", (long)n);
+		assert_int_equal(number(conn, there), failed(e) ? 0 : 3);
+		if (n % 16 == 0)
+			is_sound(conn);
+		n++;
+	} while (allocation_failed);
+	assert_true(refused > 10);
+	assert_true(committed > 1);
+	assert_int_equal(number(conn, "SELECT n FROM total"), committed * 3);
+	is_sound(conn);
+	sql_release(conn);
+}
+
+static void any_allocation_may_fail(void **state)
+{
+	(void)state;
+	struct world *w = new_counted_world();
+	world_run(w, open_world);
+	world_run(w, fail_each_allocation);
+	world_run(w, close_world);
+	world_free(w);
+}
+
+static void open_failing(struct world *w)
+{
+	err e = world_open(w);
+	bool hit = allocation_failed;
+	allocations_left = -1;
+	if (failed(e))
+		assert_true(hit && e.code == ERR_NO_MEMORY);
+	world_close(w);
+}
+
+static void any_allocation_of_opening_may_fail(void **state)
+{
+	(void)state;
+	struct world *w = new_counted_world();
+	int64_t n = 0;
+	do {
+		allocation_failed = false;
+		allocations_left = n++;
+		world_run(w, open_failing);
+	} while (allocation_failed);
+	assert_true(n > 50);
+	world_run(w, open_world);
+	world_run(w, close_world);
+	world_free(w);
+}
+
+/* --- The disk --------------------------------------------------------------------------------- */
+
+static void transact_until_it_fails(struct world *w)
+{
+	struct told *told = w->context;
+	struct sql_conn *conn;
+	err e;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	do {
+		e = one_transaction(conn, ++told->next);
+		sql_rollback(conn);
+		if (!failed(e))
+			e = store_wait_durable(w->store, sql_generation(conn));
+		if (!failed(e))
+			told->acknowledged[told->count++] = told->next;
+	} while (!failed(e));
+	assert_int_equal(e.code, ERR_IO);
+	/* Reading goes on. */
+	assert_true(number(conn, "SELECT count(*) FROM r") >= (int64_t)told->count * 3);
+	assert_true(failed(one_transaction(conn, ++told->next)));
+	sql_release(conn);
+}
+
+static void a_failing_disk_is_reported_and_loses_nothing_acknowledged(void **state)
+{
+	(void)state;
+	struct world *w = world_new(DISK_LEN);
+	struct told *told = calloc(1, sizeof *told);
+	w->context = told;
+	w->sql_config.migrations = schema;
+	w->sql_config.migration_count = 1;
+	for (uint64_t n = 0; n < 12; n++) {
+		world_run(w, open_world);
+		w->fail_writes_after = n;
+		world_run(w, transact_until_it_fails);
+		w->fail_writes_after = UINT64_MAX;
+		world_power_cut(w);
+		world_run(w, open_world);
+		world_run(w, nothing_acknowledged_is_lost);
+		world_run(w, close_world);
+	}
+	assert_true(told->count > 10);
+	free(told);
+	world_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_power_cut_at_any_time_loses_nothing_acknowledged),
+		cmocka_unit_test(any_allocation_may_fail),
+		cmocka_unit_test(any_allocation_of_opening_may_fail),
+		cmocka_unit_test(a_failing_disk_is_reported_and_loses_nothing_acknowledged),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
