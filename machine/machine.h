@@ -2,20 +2,17 @@
  *
  * Rules for whoever writes a driver here:
  * 1. Memory is mapped one to one: a pointer's value is the address that a device uses. It is still
- * a
- *    type of its own (struct dma_addr), so that the two are never confused.
+ *    a type of its own (struct dma_addr), so that the two are never confused.
  * 2. Interrupts are enabled only while the processor is halted in machine_idle. A handler never
- * runs
- *    concurrently with C code; all it does is to end the halt and to mark its vector. So a driver
- *    polls: it looks at its rings in `poll`, acknowledges its device there, and uses no locks.
+ *    runs concurrently with C code; all it does is to end the halt and to mark its vector. So a
+ *    driver polls: it looks at its rings in `poll`, acknowledges its device there, and uses no locks.
  * 3. An interrupt that came while C code ran stays pending in the local APIC and ends the next halt
  *    at once: there is no lost wake-up, as long as a driver lets its device interrupt whenever its
  *    rings have something that `poll` has not yet returned.
  * 4. What a device or a table says is checked before it is used; a device that lies is left alone
  *    with a line on the console.
  * 5. Devices are found once, before platform_main; there is no hot plug. Memory for rings comes
- * from
- *    machine_alloc_pages then, and is never freed. */
+ *    from machine_alloc_pages then, and is never freed. */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
 

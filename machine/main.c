@@ -45,6 +45,11 @@ static void platform_console_write(struct platform *p, struct slice text)
 	serial_write(text);
 }
 
+static void platform_set_thread_pointer(void *at)
+{
+	cpu_set_fs_base(at);
+}
+
 static void platform_fill(struct platform *p)
 {
 	p->now_ns = platform_now_ns;
@@ -56,6 +61,7 @@ static void platform_fill(struct platform *p)
 	p->power_button = power_button;
 	p->power_off = power_off;
 	p->guard = paging_guard;
+	p->set_thread_pointer = platform_set_thread_pointer;
 	p->kind = "machine";
 }
 

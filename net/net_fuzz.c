@@ -289,6 +289,8 @@ static void finish(struct fuzz *z)
 		net_advance(z->net, z->now_ns);
 		events(z, true);
 	}
+	output(z); /* DHCP and ARP go on for ever */
+	device_finish(z);
 	struct net_usage u = net_usage(z->net);
 	ASSERT(u.connections == 0 && u.syns == 0 && u.time_waits == 0);
 	ASSERT(u.tx_frames == 0 && u.rx_frames == 0 && z->out == 0);

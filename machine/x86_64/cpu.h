@@ -69,6 +69,12 @@ static inline void wrmsr(uint32_t msr, uint64_t v)
 		: "memory");
 }
 
+/* The base of FS: what C libraries find their thread's data by. */
+static inline void cpu_set_fs_base(void *at)
+{
+	wrmsr(0xc0000100, (uintptr_t)at);
+}
+
 /* The time-stamp counter, not before what precedes it in the program. */
 static inline uint64_t rdtsc(void)
 {

@@ -1,0 +1,644 @@
+/* TCP by hand: these segments in, those out, at these times. Station B of the world is the engine under
+ * test; the peer is the test itself. */
+#include <net/net.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include "checksum.h"
+#include "support/world.h"
+
+#define SECOND UINT64_C(1000000000)
+#define MS UINT64_C(1000000)
+#define FIN 1
+#define SYN 2
+#define RST 4
+#define ACK 16
+
+/* What the engine has said last, and everything that it said since it was asked. */
+struct heard {
+	uint8_t flags;
+	uint32_t seq, ack, window, len, options_len;
+	uint8_t options[40];
+	uint64_t at_ns;
+};
+
+struct script {
+	struct world w;
+	struct net *net;
+	uint16_t port;
+	uint32_t seq, ack; /* the peer's next, and what it expects */
+	struct heard heard[64];
+	uint32_t heard_count, arps, icmps;
+	uint8_t icmp_type;
+	bool silent; /* does not answer ARP */
+};
+
+static void arp_answer(struct world *w, const uint8_t *asked)
+{
+	uint8_t f[42];
+	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+	memcpy(f, asked + 6, 6);
+	memcpy(f + 6, mac, 6);
+	memcpy(f + 12, asked + 12, 8);
+	store_be16(f + 20, 2);
+	memcpy(f + 22, mac, 6);
+	memcpy(f + 28, asked + 38, 4);
+	memcpy(f + 32, asked + 22, 10);
+	world_inject(w, 1, f, sizeof f);
+}
+
+static bool listen_in(struct world *w, uint32_t from, uint8_t *b, uint32_t len)
+{
+	struct script *s = w->cookie;
+	assert_int_equal(from, 1);
+	if (load_be16(b + 12) == 0x0806) {
+		s->arps++;
+		if (!s->silent && load_be16(b + 20) == 1 && load_be32(b + 38) == WORLD_A_IP)
+			arp_answer(w, b);
+		return false;
+	}
+	assert_int_equal(checksum_fold(checksum_ip4_header(b + 14)), 0xffff);
+	if (b[23] == 1) {
+		s->icmps++;
+		s->icmp_type = b[34];
+		assert_int_equal(checksum_fold(checksum_sum(slice_of(b + 34, len - 34))), 0xffff);
+		return false;
+	}
+	const uint8_t *t = b + 34;
+	uint64_t pseudo = checksum_sum(slice_of(b + 26, 8)) + (6 << 8)
+		+ __builtin_bswap16((uint16_t)(len - 34));
+	assert_int_equal(checksum_fold(pseudo + checksum_sum(slice_of(t, len - 34))), 0xffff);
+	assert_true(s->heard_count < ARRAY_LEN(s->heard));
+	struct heard *h = &s->heard[s->heard_count++];
+	*h = (struct heard){.flags = t[13] & 0x17, .seq = load_be32(t + 4), .ack = load_be32(t + 8),
+		.window = load_be16(t + 14), .at_ns = w->now_ns};
+	h->options_len = (t[12] >> 4) * 4u - 20;
+	memcpy(h->options, t + 20, h->options_len);
+	h->len = len - 54 - h->options_len;
+	return false;
+}
+
+static void script_start(struct script *s, uint32_t connections, uint32_t syns, uint32_t time_waits)
+{
+	memset(s, 0, sizeof *s);
+	world_init(&s->w, 1);
+	s->w.filter = listen_in;
+	s->w.cookie = s;
+	struct net_config c = world_config(&s->w, 1);
+	c.connections_max = connections;
+	c.syn_max = syns;
+	c.time_wait_max = time_waits;
+	world_start(&s->w, 1, &c);
+	s->net = s->w.station[1].net;
+	s->port = 4000;
+	s->seq = 1000;
+	assert_false(failed(tcp_listen(s->net, 80, 0)));
+}
+
+static void script_stop(struct script *s)
+{
+	world_run(&s->w, s->w.now_ns + SECOND, NULL);
+	assert_int_equal(net_usage(s->net).tx_frames, 0);
+	world_deinit(&s->w);
+}
+
+static void run(struct script *s, uint64_t ns)
+{
+	s->heard_count = 0;
+	world_run(&s->w, s->w.now_ns + ns, NULL);
+}
+
+static const struct heard *last(const struct script *s)
+{
+	assert_true(s->heard_count > 0);
+	return &s->heard[s->heard_count - 1];
+}
+
+static void say_raw(struct script *s, uint8_t flags, uint32_t seq, uint32_t ack, const void *options,
+	uint32_t options_len, const void *data, uint32_t len)
+{
+	uint8_t f[1600] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45};
+	uint32_t total = 20 + options_len + len;
+	store_be16(f + 16, (uint16_t)(20 + total));
+	f[22] = 64;
+	f[23] = 6;
+	store_be32(f + 26, WORLD_A_IP);
+	store_be32(f + 30, WORLD_B_IP);
+	store_le16(f + 24, (uint16_t)~checksum_fold(checksum_ip4_header(f + 14)));
+	uint8_t *t = f + 34;
+	store_be16(t, s->port);
+	store_be16(t + 2, 80);
+	store_be32(t + 4, seq);
+	store_be32(t + 8, ack);
+	t[12] = (uint8_t)((20 + options_len) << 2);
+	t[13] = flags;
+	store_be16(t + 14, 0xffff);
+	if (options_len)
+		memcpy(t + 20, options, options_len);
+	if (len)
+		memcpy(t + 20 + options_len, data, len);
+	uint64_t pseudo = checksum_sum(slice_of(f + 26, 8)) + (6 << 8)
+		+ __builtin_bswap16((uint16_t)total);
+	store_le16(t + 16, (uint16_t)~checksum_fold(pseudo + checksum_sum(slice_of(t, total))));
+	world_inject(&s->w, 1, f, 34 + total);
+}
+
+static void say(struct script *s, uint8_t flags, const char *data)
+{
+	uint32_t len = (uint32_t)strlen(data);
+	say_raw(s, flags, s->seq, s->ack, NULL, 0, data, len);
+	s->seq += len + !!(flags & SYN) + !!(flags & FIN);
+}
+
+static struct tcp_conn *handshake(struct script *s)
+{
+	uint32_t events;
+	say_raw(s, SYN, s->seq, 0, "\x02\x04\x05\xb4\x01\x01\x04\x02", 8, NULL, 0);
+	s->seq++;
+	run(s, 10 * MS);
+	assert_int_equal(last(s)->flags, SYN | ACK);
+	assert_int_equal(last(s)->ack, s->seq);
+	s->ack = last(s)->seq + 1;
+	say(s, ACK, "");
+	struct tcp_conn *c = net_event_next(s->net, &events);
+	assert_non_null(c);
+	assert_int_equal(events, TCP_ACCEPTED);
+	return c;
+}
+
+static uint32_t events_of(struct script *s, struct tcp_conn *c)
+{
+	uint32_t events = 0, all = 0;
+	struct tcp_conn *got;
+	while ((got = net_event_next(s->net, &events))) {
+		assert_ptr_equal(got, c);
+		all |= events;
+	}
+	return all;
+}
+
+static uint32_t done_count, delivered_count;
+
+static void count_done(struct tcp_send *send, bool delivered)
+{
+	(void)send;
+	done_count++;
+	delivered_count += delivered;
+}
+
+static void a_request_is_answered_with_one_frame_that_acknowledges_it(void **state)
+{
+	(void)state;
+	struct script s;
+	struct slice got, text = SLICE("response");
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	say(&s, ACK, "request");
+	assert_int_equal(events_of(&s, c), TCP_READABLE);
+	assert_true(tcp_peek(c, &got) && slice_eq(got, SLICE("request")));
+	assert_false(failed(tcp_send(c, &send)));
+	tcp_consume(c, got.len);
+	done_count = delivered_count = 0;
+	run(&s, 100 * MS);
+	assert_int_equal(s.heard_count, 1);
+	assert_int_equal(last(&s)->len, 8);
+	assert_int_equal(last(&s)->ack, s.seq);
+	assert_int_equal(done_count, 0);
+	s.ack += 8;
+	say(&s, ACK, "");
+	run(&s, MS);
+	assert_int_equal(delivered_count, 1);
+	assert_int_equal(events_of(&s, c), TCP_SENT);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void a_lone_segment_is_acknowledged_after_40_ms(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	uint64_t start = s.w.now_ns;
+	say(&s, ACK, "x");
+	run(&s, SECOND);
+	assert_int_equal(s.heard_count, 1);
+	assert_true(last(&s)->at_ns - start >= 40 * MS && last(&s)->at_ns - start <= 43 * MS);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void early_data_is_kept_and_reported_by_sack(void **state)
+{
+	(void)state;
+	struct script s;
+	struct slice got;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	say_raw(&s, ACK, s.seq + 3, s.ack, NULL, 0, "def", 3);
+	run(&s, MS);
+	assert_int_equal(last(&s)->ack, s.seq);
+	assert_int_equal(last(&s)->options_len, 12);
+	assert_int_equal(load_be32(last(&s)->options), 0x0101050a);
+	assert_int_equal(load_be32(last(&s)->options + 4), s.seq + 3);
+	assert_int_equal(load_be32(last(&s)->options + 8), s.seq + 6);
+	assert_int_equal(tcp_readable(c), 0);
+	say(&s, ACK, "abc");
+	s.seq += 3;
+	run(&s, MS);
+	assert_int_equal(last(&s)->ack, s.seq);
+	assert_int_equal(tcp_readable(c), 6);
+	assert_true(tcp_peek(c, &got) && slice_starts_with(got, SLICE("abc")));
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void a_reset_counts_only_at_the_exact_number(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	say_raw(&s, RST, s.seq + 1, 0, NULL, 0, NULL, 0);
+	run(&s, MS);
+	assert_int_equal(events_of(&s, c), 0);
+	assert_int_equal(last(&s)->flags, ACK); /* the challenge */
+	assert_int_equal(last(&s)->ack, s.seq);
+	say_raw(&s, RST, s.seq + 100000000, 0, NULL, 0, NULL, 0);
+	run(&s, MS);
+	assert_int_equal(s.heard_count, 0);
+	assert_int_equal(events_of(&s, c), 0);
+	say_raw(&s, RST, s.seq, 0, NULL, 0, NULL, 0);
+	assert_int_equal(events_of(&s, c), TCP_RESET | TCP_CLOSED);
+	tcp_release(c);
+	assert_int_equal(net_usage(s.net).connections, 0);
+	script_stop(&s);
+}
+
+static void a_syn_in_the_window_gets_a_challenge(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	say_raw(&s, SYN, s.seq + 10, 0, NULL, 0, NULL, 0);
+	run(&s, MS);
+	assert_int_equal(last(&s)->flags, ACK);
+	assert_int_equal(events_of(&s, c), 0);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void closing_from_both_ends_leaves_a_time_wait_only(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	tcp_close(c);
+	run(&s, MS);
+	assert_int_equal(last(&s)->flags, FIN | ACK);
+	uint32_t fin = last(&s)->seq;
+	say(&s, FIN | ACK, ""); /* simultaneous: ours is not acknowledged */
+	run(&s, MS);
+	assert_int_equal(last(&s)->ack, s.seq);
+	s.ack = fin + 1;
+	say(&s, ACK, "");
+	assert_int_equal(events_of(&s, c), TCP_PEER_CLOSED | TCP_CLOSED);
+	tcp_release(c);
+	assert_int_equal(net_usage(s.net).time_waits, 1);
+	run(&s, 61 * SECOND);
+	assert_int_equal(net_usage(s.net).time_waits, 0);
+	script_stop(&s);
+}
+
+static void half_closed_by_the_peer_we_can_still_send(void **state)
+{
+	(void)state;
+	struct script s;
+	struct slice text = SLICE("late");
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	say(&s, FIN | ACK, "bye");
+	assert_int_equal(events_of(&s, c), TCP_READABLE | TCP_PEER_CLOSED);
+	assert_int_equal(tcp_readable(c), 3);
+	assert_false(failed(tcp_send(c, &send)));
+	tcp_close(c);
+	run(&s, MS);
+	assert_int_equal(last(&s)->flags, FIN | ACK);
+	assert_int_equal(last(&s)->len, 4);
+	assert_int_equal(last(&s)->ack, s.seq);
+	s.ack += 5;
+	say(&s, ACK, "");
+	run(&s, MS);
+	assert_true(events_of(&s, c) & TCP_CLOSED);
+	assert_int_equal(net_usage(s.net).time_waits, 0);
+	assert_int_equal(tcp_readable(c), 3); /* until the handle goes */
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void unanswered_data_is_repeated_ever_more_slowly_and_then_given_up(void **state)
+{
+	(void)state;
+	struct script s;
+	struct slice text = SLICE("hello");
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	assert_false(failed(tcp_send(c, &send)));
+	done_count = delivered_count = 0;
+	run(&s, 60 * SECOND);
+	assert_true(s.heard_count >= 6 && s.heard_count <= 10);
+	for (uint32_t i = 2; i < s.heard_count; i++) {
+		uint64_t a = s.heard[i - 1].at_ns - s.heard[i - 2].at_ns;
+		uint64_t b = s.heard[i].at_ns - s.heard[i - 1].at_ns;
+		assert_int_equal(s.heard[i].seq, s.heard[0].seq);
+		assert_true(b > a + a / 2);
+	}
+	run(&s, 200 * SECOND);
+	assert_int_equal(events_of(&s, c), TCP_CLOSED | TCP_TIMED_OUT | TCP_SENT);
+	assert_int_equal(done_count, 1);
+	assert_int_equal(delivered_count, 0);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void three_duplicates_repeat_the_segment_at_once(void **state)
+{
+	(void)state;
+	struct script s;
+	static uint8_t bytes[8000];
+	struct slice text = {bytes, sizeof bytes};
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	assert_false(failed(tcp_send(c, &send)));
+	run(&s, MS);
+	assert_int_equal(s.heard_count, 6);
+	uint8_t sack[12] = {1, 1, 5, 10};
+	store_be32(sack + 4, s.ack + 1460);
+	for (uint32_t i = 2; i <= 4; i++) {
+		store_be32(sack + 8, s.ack + i * 1460);
+		say_raw(&s, ACK, s.seq, s.ack, sack, 12, NULL, 0);
+	}
+	run(&s, 10 * MS);
+	assert_int_equal(s.heard_count, 1);
+	assert_int_equal(last(&s)->seq, s.ack);
+	assert_int_equal(last(&s)->len, 1460);
+	assert_int_equal(net_counters(s.net)->tcp_fast_recoveries, 1);
+	assert_int_equal(net_counters(s.net)->tcp_timeouts, 0);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void an_unanswered_half_open_connection_is_dropped(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	say(&s, SYN, "");
+	run(&s, 70 * SECOND);
+	assert_int_equal(s.heard_count, 6);
+	assert_int_equal(net_usage(s.net).syns, 0);
+	script_stop(&s);
+}
+
+static void a_full_table_of_half_open_ones_is_answered_by_cookies(void **state)
+{
+	(void)state;
+	struct script s;
+	uint32_t events;
+	uint8_t options[20], echo[12];
+	script_start(&s, 64, 2, 4);
+	for (uint32_t i = 0; i < 50; i++) {
+		s.port = (uint16_t)(5000 + i);
+		say_raw(&s, SYN, 77, 0, NULL, 0, NULL, 0);
+	}
+	assert_int_equal(net_usage(s.net).syns, 2);
+	run(&s, MS);
+	assert_true(net_counters(s.net)->tcp_syn_cookies_sent == 48);
+	store_be32(options, 0x020405b4);
+	store_be32(options + 4, 0x0402080a);
+	store_be32(options + 8, 12345);
+	store_be32(options + 12, 0);
+	store_be32(options + 16, 0x01030307);
+	s.port = 9000;
+	say_raw(&s, SYN, 100, 0, options, 20, NULL, 0);
+	run(&s, MS);
+	const struct heard *h = last(&s);
+	store_be32(echo, 0x0101080a);
+	store_be32(echo + 4, 12346);
+	memcpy(echo + 8, h->options + 8, 4);
+	say_raw(&s, ACK, 101, h->seq + 2, echo, 12, "GET", 3); /* near miss */
+	assert_null(net_event_next(s.net, &events));
+	say_raw(&s, ACK, 101, h->seq + 1, echo, 12, "GET", 3);
+	struct tcp_conn *c = net_event_next(s.net, &events);
+	assert_non_null(c);
+	assert_int_equal(events, TCP_ACCEPTED | TCP_READABLE);
+	struct tcp_info info;
+	tcp_info(c, &info);
+	assert_int_equal(info.mss, 1460 - 12); /* size and timestamps came through */
+	tcp_release(c);
+	run(&s, 70 * SECOND);
+	script_stop(&s);
+}
+
+static void a_hundred_thousand_connections_come_and_go(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	for (uint32_t i = 0; i < 100000; i++) {
+		s.port = (uint16_t)(1024 + i % 60000);
+		s.seq = i * 7919;
+		struct tcp_conn *c = handshake(&s);
+		switch (i % 3) {
+		case 0: /* they vanish */
+			say(&s, RST, "");
+			assert_int_equal(events_of(&s, c), TCP_RESET | TCP_CLOSED);
+			break;
+		case 1: /* we close first, orderly */
+			tcp_close(c);
+			run(&s, MS);
+			s.ack++;
+			say(&s, FIN | ACK, "");
+			assert_true(events_of(&s, c) & TCP_CLOSED);
+			break;
+		default:
+			break; /* we drop it */
+		}
+		tcp_release(c);
+		run(&s, MS);
+	}
+	assert_int_equal(net_usage(s.net).connections, 0);
+	assert_int_equal(net_usage(s.net).syns, 0);
+	assert_int_equal(net_counters(s.net)->tcp_passive_opens, 100000);
+	assert_true(net_counters(s.net)->tcp_time_wait_evicted > 1000);
+	script_stop(&s);
+}
+
+static void without_a_free_connection_a_syn_is_dropped_and_counted(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 1, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	s.port++;
+	say_raw(&s, SYN, 5, 0, NULL, 0, NULL, 0);
+	run(&s, MS);
+	assert_int_equal(s.heard_count, 0);
+	assert_int_equal(net_counters(s.net)->tcp_accept_drops, 1);
+	tcp_release(c);
+	run(&s, MS);
+	handshake(&s); /* a place is free again */
+	script_stop(&s);
+}
+
+static void time_wait_is_left_early_for_a_newer_syn_only(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	tcp_close(c);
+	run(&s, MS);
+	s.ack++;
+	say(&s, FIN | ACK, "");
+	assert_true(events_of(&s, c) & TCP_CLOSED);
+	tcp_release(c);
+	run(&s, MS);
+	uint32_t old_ack = s.ack;
+	say_raw(&s, SYN, s.seq - 100, 0, NULL, 0, NULL, 0);
+	run(&s, MS);
+	assert_int_equal(last(&s)->flags, ACK);
+	assert_int_equal(net_usage(s.net).time_waits, 1);
+	s.seq += 100;
+	c = handshake(&s);
+	assert_true((int32_t)(s.ack - old_ack) > 0);
+	assert_int_equal(net_usage(s.net).time_waits, 0);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void a_closed_window_is_probed_until_it_opens(void **state)
+{
+	(void)state;
+	struct script s;
+	static uint8_t bytes[3000];
+	struct slice text = {bytes, sizeof bytes};
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	/* A window update to zero: built by hand, say_raw always offers 64 KiB. */
+	uint8_t f[54] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 40};
+	f[22] = 64;
+	f[23] = 6;
+	store_be32(f + 26, WORLD_A_IP);
+	store_be32(f + 30, WORLD_B_IP);
+	store_le16(f + 24, (uint16_t)~checksum_fold(checksum_ip4_header(f + 14)));
+	store_be16(f + 34, s.port);
+	store_be16(f + 36, 80);
+	store_be32(f + 38, s.seq);
+	store_be32(f + 42, s.ack);
+	f[46] = 0x50;
+	f[47] = ACK;
+	uint64_t pseudo = checksum_sum(slice_of(f + 26, 8)) + (6 << 8) + __builtin_bswap16(20);
+	store_le16(f + 50, (uint16_t)~checksum_fold(pseudo + checksum_sum(slice_of(f + 34, 20))));
+	world_inject(&s.w, 1, f, sizeof f);
+	assert_false(failed(tcp_send(c, &send)));
+	run(&s, 5 * SECOND);
+	assert_true(s.heard_count >= 3);
+	for (uint32_t i = 0; i < s.heard_count; i++) {
+		assert_int_equal(s.heard[i].len, 1);
+		assert_int_equal(s.heard[i].seq, s.ack);
+	}
+	say(&s, ACK, ""); /* open again */
+	run(&s, MS);
+	assert_true(s.heard_count >= 2);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void a_silent_peer_is_probed_and_then_dropped(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	run(&s, 290 * SECOND);
+	assert_int_equal(s.heard_count, 0);
+	run(&s, 200 * SECOND);
+	assert_int_equal(s.heard_count, 6); /* five probes, one reset */
+	assert_int_equal(s.heard[0].seq, s.ack - 1);
+	assert_int_equal(last(&s)->flags, RST | ACK);
+	assert_int_equal(events_of(&s, c), TCP_CLOSED | TCP_TIMED_OUT);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void connecting_to_nobody_ends_by_itself(void **state)
+{
+	(void)state;
+	struct script s;
+	struct tcp_conn *c;
+	struct net_endpoint to = {net_address_v4(0x0a000063), 80};
+	script_start(&s, 4, 4, 4);
+	assert_false(failed(tcp_connect(&c, s.net, &to)));
+	run(&s, 10 * SECOND);
+	assert_int_equal(events_of(&s, c), TCP_CLOSED | TCP_TIMED_OUT);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void a_closed_port_answers_with_a_reset(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	tcp_unlisten(s.net, 80);
+	say(&s, SYN, "");
+	run(&s, MS);
+	assert_int_equal(last(&s)->flags, RST | ACK);
+	assert_int_equal(last(&s)->ack, s.seq);
+	assert_int_equal(last(&s)->seq, 0);
+	script_stop(&s);
+}
+
+static void an_idle_connection_fits_in_a_kibibyte(void **state)
+{
+	(void)state;
+	assert_true(net_connection_size() <= 1024);
+	print_message("# an idle connection takes %u bytes\n", (unsigned)net_connection_size());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_is_answered_with_one_frame_that_acknowledges_it),
+		cmocka_unit_test(a_lone_segment_is_acknowledged_after_40_ms),
+		cmocka_unit_test(early_data_is_kept_and_reported_by_sack),
+		cmocka_unit_test(a_reset_counts_only_at_the_exact_number),
+		cmocka_unit_test(a_syn_in_the_window_gets_a_challenge),
+		cmocka_unit_test(closing_from_both_ends_leaves_a_time_wait_only),
+		cmocka_unit_test(half_closed_by_the_peer_we_can_still_send),
+		cmocka_unit_test(unanswered_data_is_repeated_ever_more_slowly_and_then_given_up),
+		cmocka_unit_test(three_duplicates_repeat_the_segment_at_once),
+		cmocka_unit_test(an_unanswered_half_open_connection_is_dropped),
+		cmocka_unit_test(a_full_table_of_half_open_ones_is_answered_by_cookies),
+		cmocka_unit_test(without_a_free_connection_a_syn_is_dropped_and_counted),
+		cmocka_unit_test(time_wait_is_left_early_for_a_newer_syn_only),
+		cmocka_unit_test(a_closed_window_is_probed_until_it_opens),
+		cmocka_unit_test(a_silent_peer_is_probed_and_then_dropped),
+		cmocka_unit_test(connecting_to_nobody_ends_by_itself),
+		cmocka_unit_test(a_closed_port_answers_with_a_reset),
+		cmocka_unit_test(an_idle_connection_fits_in_a_kibibyte),
+		cmocka_unit_test(a_hundred_thousand_connections_come_and_go),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
