@@ -2,7 +2,7 @@
  *
  *   building -> starting -> listening -(signal)-> stopping -> ended
  *
- * QEMU's monitor hangs on a socket pair, the guest's console on a pipe. Signals arrive through a
+ * QEMU's monitor and the guest's serial port hang on socket pairs, the guest's log on a pipe. Signals arrive through a
  * signalfd, so one poll loop sees everything. QEMU ends with us, however we end, and holds the
  * volume's lock as long as it lives. */
 #include "cli.h"
@@ -28,6 +28,8 @@ enum {
 	START_DEADLINE_S = 60,
 	GUEST_PORT = 80,
 	MONITOR_FD = 3, /* in QEMU */
+	SERIAL_FD = 4,
+	PRESS_APART_MS = 300, /* two signals in a shorter time are one press: a terminal and a wrapper */
 };
 
 /* What the guest logs when it accepts connections; then its address and port follow. */
@@ -44,10 +46,11 @@ struct run {
 	struct app_folder app;
 	const char *image, *accel;
 	int volume; /* locked; -1: none */
-	int monitor, console, signals;
+	int monitor, serial, console, signals;
 	pid_t qemu;
 	bool listening;
 	unsigned presses; /* of the power button */
+	int64_t pressed_ms;
 	char line[1024];  /* of the console, so far */
 	size_t line_len;
 };
@@ -170,8 +173,8 @@ static void add_devices(const struct run *r, struct strings *argv)
 	}
 	strings_add_words(argv, format("-device virtio-rng-%s%s -device virtio-serial-%s%s"
 		" -chardev stdio,id=log,signal=off -device virtconsole,chardev=log"
-		" -serial chardev:serial -chardev file,id=serial,path=/dev/stderr,append=on",
-		bus, options, bus, options));
+		" -chardev socket,id=serial,fd=%d -serial chardev:serial",
+		bus, options, bus, options, SERIAL_FD));
 }
 
 static struct strings qemu_command(const struct run *r)
@@ -193,7 +196,8 @@ static struct strings qemu_command(const struct run *r)
 	return argv;
 }
 
-static _Noreturn void become_qemu(const struct strings *argv, int monitor, int console, pid_t parent)
+static _Noreturn void become_qemu(
+	const struct strings *argv, int monitor, int serial, int console, pid_t parent)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -203,19 +207,21 @@ static _Noreturn void become_qemu(const struct strings *argv, int monitor, int c
 	if (getppid() != parent)
 		_exit(1);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int moved = fcntl(monitor, F_DUPFD, 10);
+	int moved[] = {fcntl(monitor, F_DUPFD_CLOEXEC, 10), fcntl(serial, F_DUPFD_CLOEXEC, 10)};
 	dup2(null, STDIN_FILENO);
 	dup2(console, STDOUT_FILENO);
-	dup2(moved, MONITOR_FD);
+	dup2(moved[0], MONITOR_FD);
+	dup2(moved[1], SERIAL_FD);
 	execvp(argv->item[0], argv->item);
 	die("cannot start %s: %s", argv->item[0], strerror(errno));
 }
 
 static void start(struct run *r)
 {
-	int monitor[2], console[2];
+	int monitor[2], serial[2], console[2];
 	struct strings argv = qemu_command(r);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor) != 0
+		|| socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, serial) != 0
 		|| pipe2(console, O_CLOEXEC) != 0)
 		die("cannot talk to QEMU: %s", strerror(errno));
 	pid_t parent = getpid();
@@ -223,16 +229,29 @@ static void start(struct run *r)
 	if (r->qemu < 0)
 		die("cannot start QEMU: %s", strerror(errno));
 	if (r->qemu == 0)
-		become_qemu(&argv, monitor[1], console[1], parent);
+		become_qemu(&argv, monitor[1], serial[1], console[1], parent);
 	close(monitor[1]);
+	close(serial[1]);
 	close(console[1]);
 	r->monitor = monitor[0];
+	r->serial = serial[0];
 	r->console = console[0];
 	dprintf(r->monitor, "{\"execute\":\"qmp_capabilities\"}\n");
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static void press_power_button(struct run *r)
 {
+	int64_t now = now_ms();
+	if (r->presses && now - r->pressed_ms < PRESS_APART_MS)
+		return;
+	r->pressed_ms = now;
 	if (++r->presses == 1) {
 		notice("stopping; once more cuts the power");
 		dprintf(r->monitor, "{\"execute\":\"system_powerdown\"}\n");
@@ -274,37 +293,46 @@ static bool read_console(struct run *r)
 	return n > 0 || (n < 0 && errno == EINTR);
 }
 
-static void drain(int fd)
+/* Takes what is there, and shows it on `to` (-1: nowhere). False at the end. */
+static bool relay(int from, int to)
 {
 	char bytes[4096];
-	if (read(fd, bytes, sizeof bytes) <= 0)
-		return;
+	ssize_t n = read(from, bytes, sizeof bytes);
+	fflush(stdout);
+	for (ssize_t done = 0, w; to >= 0 && done < n; done += w)
+		if ((w = write(to, bytes + done, (size_t)(n - done))) <= 0)
+			break;
+	return n > 0;
 }
 
 /* Until QEMU has ended. */
 static void watch(struct run *r)
 {
 	time_t deadline = time(NULL) + START_DEADLINE_S;
-	struct pollfd fds[] = {{r->console, POLLIN, 0}, {r->monitor, POLLIN, 0}, {r->signals, POLLIN, 0}};
+	enum { CONSOLE, MONITOR, SERIAL, SIGNALS, COUNT };
+	struct pollfd fds[COUNT] = {[CONSOLE] = {r->console, POLLIN, 0}, [MONITOR] = {r->monitor, POLLIN, 0},
+		[SERIAL] = {r->serial, POLLIN, 0}, [SIGNALS] = {r->signals, POLLIN, 0}};
 	for (;;) {
-		if (poll(fds, 3, 1000) < 0 && errno != EINTR)
+		if (poll(fds, COUNT, 1000) < 0 && errno != EINTR)
 			die("poll: %s", strerror(errno));
-		if (fds[2].revents & POLLIN) {
+		if (fds[SIGNALS].revents & POLLIN) {
 			struct signalfd_siginfo info;
 			if (read(r->signals, &info, sizeof info) == sizeof info)
 				press_power_button(r);
 		}
-		if (fds[1].revents & POLLIN)
-			drain(r->monitor);
-		else if (fds[1].revents & (POLLHUP | POLLERR))
-			fds[1].fd = -1;
-		if (fds[0].revents & (POLLIN | POLLHUP) && !read_console(r))
-			return;
+		if (fds[MONITOR].revents && !relay(r->monitor, -1))
+			fds[MONITOR].fd = -1;
+		if (fds[SERIAL].revents && !relay(r->serial, STDERR_FILENO))
+			fds[SERIAL].fd = -1;
+		if (fds[CONSOLE].revents && !read_console(r))
+			break;
 		if (!r->listening && !r->presses && time(NULL) > deadline) {
 			kill(r->qemu, SIGKILL);
 			die("the guest did not answer within %d seconds", START_DEADLINE_S);
 		}
 	}
+	while (fds[SERIAL].fd >= 0 && relay(r->serial, STDERR_FILENO))
+		continue;
 }
 
 static int status_of(struct run *r)

@@ -104,6 +104,32 @@ all() { # all MACHINE
 	good "a failing disk fails requests, not the machine" disk-error net-ping
 }
 
+wide() { # wide MACHINE: sectors of 4096 bytes; on PCI, with everything behind a bridge
+	disk_image
+	file="file=$DISK,cache=unsafe,discard=unmap"
+	run "$1" "" "$file" "" -global virtio-blk-device.logical_block_size=4096 \
+		-global virtio-blk-device.physical_block_size=4096 \
+		-global virtio-blk-pci.logical_block_size=4096 \
+		-global virtio-blk-pci.physical_block_size=4096
+	says "sectors of 4096 bytes" || echo "WRONG sector size" >>"$LOG"
+	good "sectors of 4096 bytes work" disk-writes disk-content disk-end
+	case $1 in
+	microvm) return ;;
+	q35) bridge="pcie-root-port,id=b0,slot=1 -device pcie-root-port,id=b1,slot=2" slot=0 ;;
+	pc) bridge="pci-bridge,id=b0,chassis_nr=1 -device pci-bridge,id=b1,chassis_nr=2,bus=b0,addr=3" slot=4 ;;
+	esac
+	LOG=$OUT/$1.log
+	timeout -k 1 "$TIMEOUT" $QEMU $(machine_options "$1") -accel tcg -cpu max -m 64M -nodefaults \
+		-no-user-config -no-reboot -display none -serial file:"$LOG" -device $bridge \
+		-drive "if=none,id=d0,format=raw,$file" \
+		-device virtio-blk-pci,drive=d0,bus=b0,disable-legacy=on,addr=$slot \
+		-netdev user,id=n0 -device virtio-net-pci,netdev=n0,bus=b1,addr=$slot \
+		-kernel "$IMAGE" </dev/null >"$LOG.qemu" 2>&1
+	status=$?
+	tr -d '\r' <"$LOG" >"$LOG.lines" && mv "$LOG.lines" "$LOG"
+	good "devices behind bridges are found" disk-writes disk-content net-arp net-ping
+}
+
 # The kernel's own stack as the other side, in a namespace of our own: it offloads what slirp does not.
 offloads() {
 	for type in $MACHINES; do
@@ -128,6 +154,7 @@ LOG=$OUT/build.log
 build >"$LOG" 2>"$LOG.qemu" || { report 1 "the guest is built"; exit 1; }
 for type in $MACHINES; do
 	all "$type"
+	wide "$type"
 done
 if [ -w /dev/net/tun ] && unshare -n true 2>/dev/null; then
 	tap=$(unshare -n "$self" "$BUILD" offloads)

@@ -67,6 +67,7 @@ boot() {
 	free_port
 	url=http://127.0.0.1:$port
 	log=$WORK/guest.$port.log
+	: >"$log"
 	./ingot run "$1" --accel tcg --port "$port" $(shift; echo "$@") >"$log" 2>&1 &
 	guest=$!
 	boot_wait
@@ -102,20 +103,61 @@ cut() {
 	guest=''
 }
 
+# --- A network of its own -----------------------------------------------------------------------
+# A namespace with a TAP interface: the guest at one end, the clients inside. In a script's order:
+#
+#	network || { skip "..." "$network_why"; exit 0; }
+#	boot_tap examples/hello --memory 16M
+#	inside curl "$url/"
+#
+# The guest has $guest_address, the clients have 10.77.0.1.
+ns='' network_why='' guest_address=10.77.0.2
+network() {
+	ns=ingot-$$
+	{ ip netns add "$ns" && ip -n "$ns" link set lo up &&
+		ip -n "$ns" tuntap add dev tap0 mode tap &&
+		ip -n "$ns" addr add 10.77.0.1/24 dev tap0 &&
+		ip -n "$ns" link set tap0 up; } >"$WORK/network.out" 2>&1 && return 0
+	network_why="no network namespace with a TAP interface: $(tail -n 1 "$WORK/network.out")"
+	network_remove
+	return 1
+}
+network_remove() {
+	[ -n "$ns" ] || return 0
+	for pid in $(ip netns pids "$ns" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null; done
+	ip netns del "$ns" 2>/dev/null
+	ns=''
+}
+inside() { ip netns exec "$ns" "$@"; }
+
+# boot_tap DIR [OPTION...]: as boot, on that network.
+boot_tap() {
+	url=http://$guest_address
+	log=$WORK/guest.$(basename "$1").log
+	inside ./ingot run "$1" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1" \
+		$(shift; echo "$@") >"$log" 2>&1 &
+	guest=$!
+	boot_wait
+}
+
 cleanup() {
 	[ -z "$guest" ] || cut
+	network_remove
 	command -v teardown >/dev/null 2>&1 && teardown
 	return 0
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# client COMMAND...: where the guest can be reached.
+client() { if [ -n "$ns" ]; then inside "$@"; else "$@"; fi; }
+
 # Signs a guestbook as a browser does: fetches the page, keeps the cookie, sends the token.
 # sign URL NAME MESSAGE: the status of the answer (303 when signed).
 sign() {
 	jar=$WORK/cookies.$$
 	rm -f "$jar"
-	token=$(curl -fsS --max-time 20 -c "$jar" "$1/" | sed -n 's/.*name="csrf" value="\([0-9a-f]*\)".*/\1/p' | head -n 1)
-	curl -sS --max-time 20 -o "$WORK/sign.out" -w '%{http_code}' -b "$jar" --data-urlencode "csrf=$token" \
+	token=$(client curl -fsS --max-time 20 -c "$jar" "$1/" | sed -n 's/.*name="csrf" value="\([0-9a-f]*\)".*/\1/p' | head -n 1)
+	client curl -sS --max-time 20 -o "$WORK/sign.out" -w '%{http_code}' -b "$jar" --data-urlencode "csrf=$token" \
 		--data-urlencode "name=$2" --data-urlencode "message=$3" "$1/sign"
 }

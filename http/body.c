@@ -2,7 +2,7 @@
  *
  *   LENGTH -> END
  *   SIZE -> [BLANK ->] [EXTENSION ->] SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE
- *                                        \ size 0 -> TRAILER -> [NAME -> VALUE -> VALUE_LF -> TRAILER]
+ *                            \ size 0 -> TRAILER -> [NAME -> VALUE -> VALUE_LF -> TRAILER]
  *                                                         \-> LAST_LF -> END
  *
  * Each phase consumes bytes one by one (data: runs), so that a split cannot matter. */

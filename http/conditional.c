@@ -117,17 +117,20 @@ static bool range_number(struct slice s, uint64_t *n)
 }
 
 enum http_range_result http_range_evaluate(const struct http_request *req,
-	const struct http_validators *v, uint64_t size, int64_t now_s, uint64_t *from, uint64_t *len)
+	const struct http_validators *v, uint64_t size, int64_t now_s, uint64_t *from,
+	uint64_t *len)
 {
 	struct slice value = http_request_known(req, HTTP_RANGE);
 	uint64_t first = 0, last = UINT64_MAX;
 	if (!value.ptr || req->method != HTTP_GET || (req->known_repeated & 1u << HTTP_RANGE)
-		|| !slice_eq_nocase(slice_sub(value, 0, 6), SLICE("bytes=")) || !if_range_holds(req, v, now_s))
+		|| !slice_eq_nocase(slice_sub(value, 0, 6), SLICE("bytes="))
+		|| !if_range_holds(req, v, now_s))
 		return HTTP_RANGE_WHOLE;
 	struct slice set = slice_trim(slice_sub(value, 6, value.len));
 	size_t dash = slice_index(set, '-');
 	struct slice a = slice_sub(set, 0, dash), b = slice_sub(set, dash + 1, set.len);
-	if (dash == set.len || (!a.len && !b.len) || !range_number(a, &first) || !range_number(b, &last))
+	if (dash == set.len || (!a.len && !b.len) || !range_number(a, &first)
+		|| !range_number(b, &last))
 		return HTTP_RANGE_WHOLE;
 	if (!a.len) {
 		first = last < size ? size - last : 0;

@@ -1,8 +1,8 @@
 /* The connection machine; the state diagram stands in its header.
  *
  * Invariants:
- *  1. A request's views are valid from HTTP_EVENT_REQUEST until http_conn_response_sent: nothing here
- *     writes to the head's bytes in between, and a given buffer is not handed back.
+ *  1. A request's views are valid from HTTP_EVENT_REQUEST until http_conn_response_sent: nothing
+ *     here writes to the head's bytes in between, and a given buffer is not handed back.
  *  2. body_open: bytes of the current request's body are still to be decoded. No byte of a later
  *     request is looked at before it is false and the response has been sent.
  *  3. Each state but CLOSED has a deadline, except for a paused body.
@@ -131,6 +131,8 @@ static enum http_event input_head(struct http_conn *c, struct slice bytes, uint6
 	case HTTP_FAILED: return error(c, c->parser.status, now);
 	case HTTP_MORE: break;
 	}
+	if (c->buffer && c->buffer_len == c->buffer_cap) /* http_conn_move_head takes small ones */
+		return error(c, 431, now);
 	c->head_partial = !c->buffer;
 	return HTTP_EVENT_NEED_MORE;
 }
@@ -339,7 +341,8 @@ void http_conn_give_buffer(struct http_conn *c, uint8_t *buf, uint32_t cap)
 uint8_t *http_conn_take_buffer(struct http_conn *c)
 {
 	uint8_t *buf = c->buffer;
-	bool answered = c->state == HTTP_CONN_RESPONDING && c->sent; /* the body's rest is discarded */
+	/* Answered, and only the body's rest is still being discarded. */
+	bool answered = c->state == HTTP_CONN_RESPONDING && c->sent;
 	if (c->state != HTTP_CONN_IDLE && c->state != HTTP_CONN_LINGER
 		&& c->state != HTTP_CONN_CLOSED && !answered)
 		return NULL;
@@ -398,7 +401,8 @@ static bool rest_is_small(const struct http_conn *c)
 bool http_conn_respond(struct http_conn *c, uint64_t now)
 {
 	const struct http_limits *l = c->limits;
-	c->keep = !c->responding_error && c->request.keep_alive && !c->shutting_down && !c->peer_closed
+	c->keep = !c->responding_error && c->request.keep_alive && !c->shutting_down
+		&& !c->peer_closed
 		&& (!l->requests_max || c->count.requests < l->requests_max);
 	if (c->body_open && c->keep)
 		c->keep = rest_is_small(c);

@@ -59,7 +59,8 @@ static size_t feed(struct run *r, struct slice stream, size_t done, size_t until
 			memcpy(copy, stream.ptr + done, n);
 		enum http_event e = http_conn_input(&r->c, slice_of(copy, n), 0, &used);
 		ASSERT(used <= n);
-		ASSERT(r->c.state == HTTP_CONN_CLOSED || http_conn_deadline(&r->c) != HTTP_TIME_NEVER);
+		ASSERT(r->c.state == HTTP_CONN_CLOSED
+			|| http_conn_deadline(&r->c) != HTTP_TIME_NEVER);
 		done += used;
 		handle(r, e);
 		free(copy);

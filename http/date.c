@@ -202,6 +202,7 @@ bool http_date_parse(struct slice text, int64_t now_s, int64_t *unix_s)
 	}
 	if (r.failed || reader_left(&r) || !calendar_is_valid(&c))
 		return false;
-	*unix_s = days_from(c.year, c.month, c.day) * DAY_S + c.hour * 3600 + c.minute * 60 + c.second;
+	*unix_s = days_from(c.year, c.month, c.day) * DAY_S + c.hour * 3600 + c.minute * 60
+		+ c.second;
 	return true;
 }

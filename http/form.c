@@ -13,7 +13,8 @@ static bool needs_decoding(struct slice s, enum plus plus)
 }
 
 /* `strict`: a '%' that begins no escape is refused, else it stands for itself. */
-static err decode(struct slice s, enum plus plus, bool strict, struct arena *arena, struct slice *out)
+static err decode(struct slice s, enum plus plus, bool strict, struct arena *arena,
+	struct slice *out)
 {
 	if (!needs_decoding(s, plus)) {
 		*out = s;
@@ -64,7 +65,8 @@ static err pair_parse(struct slice pair, struct arena *arena, struct http_field 
 	return decode(slice_sub(pair, eq + 1, pair.len), PLUS_IS_BLANK, false, arena, &f->value);
 }
 
-err http_form_parse(struct slice text, uint32_t fields_max, struct arena *arena, struct http_form *out)
+err http_form_parse(struct slice text, uint32_t fields_max, struct arena *arena,
+	struct http_form *out)
 {
 	struct http_form form = {NULL, 0};
 	struct slice pair, rest = text;

@@ -46,7 +46,8 @@ static COLD enum http_parse_result fail(struct http_parser *p, unsigned status)
 	return HTTP_FAILED;
 }
 
-static inline enum http_parse_result more(struct http_parser *p, enum phase phase, const uint8_t *at)
+static inline enum http_parse_result more(struct http_parser *p, enum phase phase,
+	const uint8_t *at)
 {
 	p->phase = (uint8_t)phase;
 	p->pos = (uint32_t)(at - p->base);
@@ -69,7 +70,8 @@ static uint8_t version_parse(const uint8_t *v, unsigned *status)
 	*status = 0;
 	if (LIKELY(load_le64(v) == 0x312e312f50545448u)) /* "HTTP/1.1" */
 		return 1;
-	if (memcmp(v, "HTTP/", 5) != 0 || !byte_is_digit(v[5]) || v[6] != '.' || !byte_is_digit(v[7]))
+	if (memcmp(v, "HTTP/", 5) != 0 || !byte_is_digit(v[5]) || v[6] != '.'
+		|| !byte_is_digit(v[7]))
 		*status = 400;
 	else if (v[5] != '1')
 		*status = 505;
@@ -222,7 +224,8 @@ static COLD enum http_parse_result more_field(struct http_parser *p, enum phase 
  * '-', visible ASCII values without blanks at their ends) and do not come near `end`. Returns where
  * it stopped, at the start of a line: parse_fields goes on from there, and does the same in
  * general. */
-static const uint8_t *parse_usual_fields(const uint8_t *at, const uint8_t *end, struct http_request *req)
+static const uint8_t *parse_usual_fields(const uint8_t *at, const uint8_t *end,
+	struct http_request *req)
 {
 	while (end - at >= 52 && req->header_count < HTTP_HEADERS_MAX) {
 		const uint8_t *name = at, *colon = at + scan_letters(at);
@@ -310,7 +313,8 @@ static unsigned framing_resolve(struct http_request *req)
 	bool length = req->known[HTTP_CONTENT_LENGTH], coded = req->known[HTTP_TRANSFER_ENCODING];
 	if (LIKELY(!length && !coded))
 		return 0;
-	if ((length && coded) || (req->known_repeated & either) || (coded && req->version_minor == 0))
+	if ((length && coded) || (req->known_repeated & either)
+		|| (coded && req->version_minor == 0))
 		return 400;
 	if (length) {
 		struct slice value = http_request_known(req, HTTP_CONTENT_LENGTH);
@@ -353,7 +357,8 @@ static unsigned expect_resolve(struct http_request *req)
 	struct slice expect = http_request_known(req, HTTP_EXPECT);
 	if (LIKELY(!expect.ptr) || req->version_minor == 0)
 		return 0;
-	if ((req->known_repeated & 1u << HTTP_EXPECT) || !slice_eq_nocase(expect, SLICE("100-continue")))
+	if ((req->known_repeated & 1u << HTTP_EXPECT)
+		|| !slice_eq_nocase(expect, SLICE("100-continue")))
 		return 417;
 	req->expect_continue = req->framing != HTTP_BODY_NONE;
 	return 0;

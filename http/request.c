@@ -26,7 +26,8 @@ struct slice http_request_known(const struct http_request *req, enum http_known 
 	return n ? req->header[n - 1].value : (struct slice){NULL, 0};
 }
 
-struct slice http_request_header_next(const struct http_request *req, struct slice name, uint32_t *at)
+struct slice http_request_header_next(const struct http_request *req, struct slice name,
+	uint32_t *at)
 {
 	while (*at < req->header_count) {
 		const struct http_header *h = &req->header[(*at)++];
@@ -68,7 +69,8 @@ static void rebase(struct slice *s, const uint8_t *from, size_t len, const uint8
 		s->ptr = to + offset;
 }
 
-void http_request_rebase(struct http_request *req, const uint8_t *from, size_t len, const uint8_t *to)
+void http_request_rebase(struct http_request *req, const uint8_t *from, size_t len,
+	const uint8_t *to)
 {
 	rebase(&req->method_name, from, len, to);
 	rebase(&req->target, from, len, to);

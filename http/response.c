@@ -129,7 +129,8 @@ static bool name_is_ours(struct slice name)
 {
 	return slice_eq_nocase(name, SLICE("content-length"))
 		|| slice_eq_nocase(name, SLICE("transfer-encoding"))
-		|| slice_eq_nocase(name, SLICE("connection")) || slice_eq_nocase(name, SLICE("date"));
+		|| slice_eq_nocase(name, SLICE("connection"))
+		|| slice_eq_nocase(name, SLICE("date"));
 }
 
 static bool value_is_safe(struct slice value)
@@ -238,7 +239,8 @@ void http_response_error_page(struct http_response *r, uint16_t status)
 	http_response_status(r, status);
 	http_response_static_fields(r, SLICE("Content-Type: text/html; charset=utf-8\r\n"
 					      "Cache-Control: no-store\r\n"));
-	http_response_body(r, e ? e->page : SLICE("<!DOCTYPE html>\n<title>Error</title>\n<h1>Error</h1>\n"));
+	http_response_body(r, e ? e->page : SLICE("<!DOCTYPE html>\n<title>Error</title>\n"
+						    "<h1>Error</h1>\n"));
 }
 
 struct slice http_chunk_head(uint8_t *buf, uint64_t len)

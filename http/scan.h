@@ -39,7 +39,8 @@ static inline unsigned scan_letters(const uint8_t *p)
 {
 	__m128i v = scan_load(p);
 	/* 'a' to 'z' become the 26 least signed bytes, from -128 on. */
-	__m128i letter = _mm_add_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8(0x80 - 'a'));
+	__m128i lower = _mm_or_si128(v, _mm_set1_epi8(0x20));
+	__m128i letter = _mm_add_epi8(lower, _mm_set1_epi8(0x80 - 'a'));
 	__m128i plain = _mm_or_si128(_mm_cmplt_epi8(letter, _mm_set1_epi8(-128 + 26)),
 		_mm_cmpeq_epi8(v, _mm_set1_epi8('-')));
 	return (unsigned)__builtin_ctz(~(unsigned)_mm_movemask_epi8(plain));

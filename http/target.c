@@ -41,7 +41,8 @@ bool http_authority_is_valid(struct slice a)
 			name++;
 	if (name == 0)
 		return false;
-	return name == a.len || (a.ptr[name] == ':' && port_is_valid(slice_sub(a, name + 1, a.len)));
+	return name == a.len
+		|| (a.ptr[name] == ':' && port_is_valid(slice_sub(a, name + 1, a.len)));
 }
 
 /* Whether the segment at s.ptr[at], behind a slash, is to be removed: empty, "." or "..". */
@@ -113,7 +114,8 @@ static bool remove_dot_segments(uint8_t *path, size_t *len)
 	return true;
 }
 
-static uint16_t path_resolve(struct slice raw, bool escaped, struct arena *arena, struct slice *path)
+static uint16_t path_resolve(struct slice raw, bool escaped, struct arena *arena,
+	struct slice *path)
 {
 	*path = raw;
 	if (!escaped && path_is_normal(raw))

@@ -5,7 +5,8 @@
  *    a type of its own (struct dma_addr), so that the two are never confused.
  * 2. Interrupts are enabled only while the processor is halted in machine_idle. A handler never
  *    runs concurrently with C code; all it does is to end the halt and to mark its vector. So a
- *    driver polls: it looks at its rings in `poll`, acknowledges its device there, and uses no locks.
+ *    driver polls: it looks at its rings in `poll`, acknowledges its device there, and uses no
+ *    locks.
  * 3. An interrupt that came while C code ran stays pending in the local APIC and ends the next halt
  *    at once: there is no lost wake-up, as long as a driver lets its device interrupt whenever its
  *    rings have something that `poll` has not yet returned.

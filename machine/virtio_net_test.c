@@ -1,100 +1,11 @@
 /* virtio-net against a device that is played here. virtio_net.c is included because machine/ is not
- * built for the host; what it calls of the machine and of virtio.c stands below. */
+ * built for the host; what it calls of the machine and of virtio.c is in support/virtio_fake.h. */
 #include "virtio_net.c"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "support/virtio_fake.h"
 
 #define BUFFERS 8u
 #define BUFFER_LEN 256u
-
-/* --- What the driver calls --- */
-
-static struct {
-	uint64_t features;
-	uint32_t failures;
-	uint16_t bell;
-	void *pages[8];
-	uint32_t page_count;
-} fake;
-
-bool machine_add_net(struct machine *m, struct net_device *device)
-{
-	m->platform.net[m->platform.net_count++] = device;
-	return true;
-}
-
-void *machine_alloc_pages(struct machine *m, size_t count)
-{
-	(void)m;
-	void *p = aligned_alloc(PAGE_SIZE, count * PAGE_SIZE);
-	memset(p, 0, count * PAGE_SIZE);
-	fake.pages[fake.page_count++] = p;
-	return p;
-}
-
-void virtio_find(struct machine *m, enum virtio_id id, virtio_attach *attach)
-{
-	struct virtio_device d = {.machine = m};
-	assert_int_equal(id, VIRTIO_ID_NET);
-	assert_true(attach(m, &d));
-}
-
-void virtio_name(struct virtio_device *d, const char *kind, uint32_t number)
-{
-	(void)kind;
-	(void)number;
-	memcpy(d->name, "net", 4);
-}
-
-err virtio_start(struct virtio_device *d, uint64_t wanted)
-{
-	d->features = fake.features & (wanted | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX);
-	return OK;
-}
-
-err virtio_ring_start(struct virtio_device *d, struct virtio_ring *r, uint16_t index,
-	uint32_t size_max, uint32_t *segments)
-{
-	uint32_t size = size_max < 64 ? size_max : 64;
-	void *memory = machine_alloc_pages(d->machine, 16);
-	virtio_queue_init(&r->q, memory, (uint64_t)(uintptr_t)memory, size, *segments,
-		virtio_has(d, VIRTIO_F_INDIRECT_DESC), virtio_has(d, VIRTIO_F_EVENT_IDX));
-	r->index = index;
-	r->bell = &fake.bell;
-	return OK;
-}
-
-void virtio_ready(struct virtio_device *d)
-{
-	(void)d;
-}
-
-void virtio_fail(struct virtio_device *d, const char *why)
-{
-	(void)why;
-	fake.failures += !d->failed;
-	d->failed = true;
-}
-
-void virtio_poll(struct virtio_device *d)
-{
-	(void)d;
-}
-
-uint8_t virtio_config8(struct virtio_device *d, uint32_t offset)
-{
-	(void)d;
-	return (uint8_t)(0x50 + offset);
-}
-
-uint16_t virtio_config16(struct virtio_device *d, uint32_t offset)
-{
-	(void)d;
-	return offset == CONFIG_MTU ? 9000 : 0;
-}
 
 /* --- The rig --- */
 
@@ -124,8 +35,9 @@ static void count_done(void *owner, struct frame_tx *f)
 static struct rig *rig_start(uint64_t features)
 {
 	struct rig *r = calloc(1, sizeof *r);
-	memset(&fake, 0, sizeof fake);
-	fake.features = features;
+	fake_start(features);
+	store_le16(fake.config + CONFIG_MTU, 9000);
+	memcpy(fake.config + CONFIG_MAC, (uint8_t[]){2, 1, 2, 3, 4, 0x55}, 6);
 	net_probe(&r->machine);
 	r->net = r->machine.platform.net[0];
 	r->driver = net_of(r->net);
@@ -145,15 +57,8 @@ static struct rig *rig_start(uint64_t features)
 
 static void rig_stop(struct rig *r)
 {
-	for (uint32_t i = 0; i < fake.page_count; i++)
-		free(fake.pages[i]);
+	fake_stop();
 	free(r);
-}
-
-static void device_returns(struct virtio_queue *q, uint16_t *used, uint32_t id, uint32_t len)
-{
-	q->used->ring[*used & q->mask] = (struct virtio_used_entry){id, len};
-	q->used->index = ++*used;
 }
 
 static void device_fills(struct rig *r, uint16_t id, uint8_t flags, uint16_t buffers, uint32_t len)

@@ -2,8 +2,8 @@
  * on request. Everything else is absent.
  *
  * Invariants:
- * 1. No page is both writable and executable. boot.S makes the only executable ones, the image's
- * text.
+ * 1. No page is both writable and executable. boot.S makes the only executable ones: the
+ *    image's text.
  * 2. A mapping's rights never change, except that paging_guard takes a page away for good.
  * 3. Only the boot tables' and memory_table_page's pages hold tables; all are mapped.
  *

@@ -35,7 +35,8 @@ enum http_condition http_condition_evaluate(const struct http_request *req,
  * be sent, size > 0, *len > 0. Several ranges, other units and malformed sets are ignored (WHOLE),
  * and so is a range whose If-Range does not hold (strong comparison). */
 enum http_range_result http_range_evaluate(const struct http_request *req,
-	const struct http_validators *v, uint64_t size, int64_t now_s, uint64_t *from, uint64_t *len);
+	const struct http_validators *v, uint64_t size, int64_t now_s, uint64_t *from,
+	uint64_t *len);
 
 /* "bytes 0-4/10", or "bytes * / 10" (no blanks) when len is 0, into `buf` of at least 72 bytes. */
 struct slice http_content_range(uint8_t *buf, uint64_t from, uint64_t len, uint64_t size);

@@ -21,8 +21,8 @@
  *    http_conn_move_head first.
  *  - Gathered: when the glue cannot present a longer contiguous run (the head goes on in another
  *    packet) and http_conn_needs_buffer says so, it gives a buffer with http_conn_give_buffer and
- *    presents the same bytes again. From then on input is copied to the buffer and consumed at once,
- *    and the request views into the buffer. http_conn_take_buffer gives it back once no longer needed.
+ *    presents the same bytes again. From then on input is copied to the buffer and consumed at
+ *    once, and the request views into the buffer. http_conn_take_buffer gives it back in the end.
  *
  * Body pieces are views into the bytes of the same call and expire when the glue releases those. */
 #ifndef HTTP_CONN_H
@@ -42,7 +42,7 @@ struct http_limits {
 	uint64_t linger_bytes_max;   /* 1 MiB: discarded after the last response */
 	uint64_t head_ns;            /* 10 s from the first byte of a head to its end */
 	uint64_t idle_ns;            /* 60 s between requests, and before the first */
-	uint64_t body_ns;            /* 10 s: what a body may take beyond its bytes at the least rate */
+	uint64_t body_ns;            /* 10 s: what a body may take beyond its share at that rate */
 	uint64_t body_bytes_per_s_min; /* 1 KiB/s */
 	uint64_t handle_ns;          /* 60 s from the request's end to the response's beginning */
 	uint64_t write_ns;           /* 30 s without progress in sending */
@@ -175,8 +175,7 @@ void http_conn_give_buffer(struct http_conn *c, uint8_t *buf, uint32_t cap);
 uint8_t *http_conn_take_buffer(struct http_conn *c);
 /* Copies a finished head that lies in the glue's bytes to `buf` of at least parser.head_len bytes
  * (the machine's until http_conn_take_buffer), so that those can be released while the request goes
- * on. `buf` has at least parser.head_len bytes and is the machine's until http_conn_take_buffer.
- * Harmless when the head was gathered: then the buffer is not taken and false is returned. */
+ * on. Harmless when the head was gathered: then the buffer is not taken and false is returned. */
 bool http_conn_move_head(struct http_conn *c, uint8_t *buf, uint32_t cap);
 
 /* Sets this request's body limit in bytes, after HTTP_EVENT_REQUEST and before the body's first

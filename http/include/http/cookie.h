@@ -16,7 +16,7 @@ enum http_same_site {
 /* Zero-initialised: a session cookie without attributes. */
 struct http_cookie {
 	struct slice name;      /* a token; "__Host-" and "__Secure-" are held to their rules */
-	struct slice value;     /* RFC 6265 cookie-octets: no blank, quote, comma, semicolon, backslash */
+	struct slice value;     /* cookie-octets: no blank, quote, comma, semicolon, backslash */
 	struct slice path;      /* begins with '/'; empty: none */
 	struct slice domain;    /* letters, digits, '-' and '.'; empty: none (this host only) */
 	bool has_max_age;
@@ -35,7 +35,8 @@ struct slice http_cookie_find(struct slice field, struct slice name);
 
 /* The value of a Set-Cookie field, in the arena. ERR_INVALID: a name, value or attribute that the
  * grammar or a name prefix does not allow. ERR_NO_MEMORY. ERR_TOO_LARGE: over 4,096 bytes. */
-MUST_USE err http_cookie_format(const struct http_cookie *c, struct arena *arena, struct slice *out);
+MUST_USE err http_cookie_format(const struct http_cookie *c, struct arena *arena,
+	struct slice *out);
 
 API_END
 

@@ -56,7 +56,7 @@ enum http_known {
 
 struct http_header {
 	struct slice name;  /* as received; compare without regard to case */
-	struct slice value; /* without surrounding blanks; VCHAR, SP, HTAB and bytes from 0x80 only */
+	struct slice value; /* without surrounding blanks; visible, SP, HTAB, bytes from 0x80 */
 };
 
 /* All slices are views into the input of the last call of http_parse_request (or into the arena)
@@ -124,13 +124,15 @@ struct slice http_request_header(const struct http_request *req, struct slice na
 struct slice http_request_known(const struct http_request *req, enum http_known which);
 /* The next field of that name from number *at on (start with 0), for fields that may occur more
  * than once; ptr is NULL at the end. */
-struct slice http_request_header_next(const struct http_request *req, struct slice name, uint32_t *at);
+struct slice http_request_header_next(const struct http_request *req, struct slice name,
+	uint32_t *at);
 /* Whether the comma-separated list in all fields of that name has the token, in any case. */
 bool http_request_lists(const struct http_request *req, struct slice name, struct slice token);
 
 /* After the bytes that a finished request views were copied from `from` (of `len` bytes) to `to`:
  * makes its views point there. Views into the arena are left alone. */
-void http_request_rebase(struct http_request *req, const uint8_t *from, size_t len, const uint8_t *to);
+void http_request_rebase(struct http_request *req, const uint8_t *from, size_t len,
+	const uint8_t *to);
 
 /* "GET"; static. */
 struct slice http_method_name(enum http_method m);

@@ -24,7 +24,7 @@
 #define HTTP_RESPONSE_FIELDS_MAX 16384
 
 struct http_response {
-	uint64_t bytes_copied; /* for the owner to read: bytes that the CPU copied into this response */
+	uint64_t bytes_copied; /* for the owner to read: what the CPU copied into this response */
 	uint64_t body_len;     /* bytes of body segments so far, also for HEAD */
 	uint16_t status;
 	err error;

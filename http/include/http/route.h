@@ -33,7 +33,7 @@ enum http_route_result {
 
 struct http_match {
 	uint32_t index; /* of the row, when FOUND */
-	uint32_t allow; /* bit 1 << method for each method that the path allows, when METHOD or OPTIONS */
+	uint32_t allow; /* bit 1 << method for each that the path allows, when METHOD or OPTIONS */
 	uint32_t param_count;
 	struct http_param param[HTTP_PARAMS_MAX];
 };
