@@ -84,7 +84,8 @@ tool.flags := $(COMMON) -O2 -D_GNU_SOURCE
 
 # --- Third-party sources: each file adds rules and names what it makes -------------------------
 # musl.mk: $(MUSL_READY) (headers), $(MUSL_LIB); sqlite.mk: $(SQLITE_READY) and sqlite.CONFIG.o
--include third_party/musl.mk third_party/sqlite.mk
+# qemu.mk: $(QEMU_READY), $(QEMU_INCLUDE) (for bench/plugin/)
+-include third_party/musl.mk third_party/sqlite.mk third_party/qemu.mk
 
 # --- Rules ------------------------------------------------------------------------------------
 closure = $(sort $1 $(foreach m,$(uses.$1),$(call closure,$m)))
@@ -176,11 +177,21 @@ $(BUILD)/host/volume_check: e2e/support/volume_check.c $(foreach m,$(check.modul
 		$(sqlite.host.o)
 	$(host.cc) $(host.flags) $(foreach m,$(check.modules),-I$m/include) $(sort $(filter %.c %.o,$^)) -o $@ -lm -lpthread
 
-# An application as a process of this machine: make build/host/app/NAME APP=DIR, once `ingot build DIR`
+# For the scripts of bench/: a plugin of QEMU that counts instructions, and the load.
+$(BUILD)/bench/insns.so: bench/plugin/insns.c | $(QEMU_READY)
+	@mkdir -p $(@D)
+	$(tool.cc) $(tool.flags) -isystem $(QEMU_INCLUDE) -fPIC -shared $< -o $@
+$(BUILD)/bench/load: bench/support/load.c
+	@mkdir -p $(@D)
+	$(tool.cc) $(tool.flags) $< -o $@
+.PHONY: bench-tools
+bench-tools: $(BUILD)/bench/insns.so $(BUILD)/bench/load
+
+# An application as a process of this machine: make build/host/program/NAME APP=DIR, once `ingot build DIR`
 # has generated what stands in DIR/.ingot.
 program.modules := base abi core net store sql http page app boot host
 program.sources = $(wildcard $(APP)/*.c $(APP)/.ingot/*.c $(APP)/.ingot/*.S)
-$(BUILD)/host/app/$(notdir $(APP)): $(program.sources) $(sqlite.host.o) \
+$(BUILD)/host/program/$(notdir $(APP)): $(program.sources) $(sqlite.host.o) \
 		$(foreach m,$(program.modules),$(if $(call sources,$m),$(BUILD)/host/$m.o))
 	@mkdir -p $(@D)
 	$(host.cc) $(filter-out $(WARN),$(host.flags)) $(app.warn) $(foreach m,$(program.modules) platform,-I$m/include) \

@@ -75,7 +75,7 @@ boot() {
 
 boot_wait() {
 	i=0
-	while [ $i -lt 600 ]; do
+	while [ $i -lt 3000 ]; do
 		grep -q '^listening on ' "$log" && return 0
 		kill -0 "$guest" 2>/dev/null || return 1
 		sleep 0.05
@@ -97,7 +97,7 @@ stop() {
 cut() {
 	[ -n "$guest" ] || return 0
 	qemu=$(pgrep -P "$guest" -f qemu-system)
-	[ -z "$qemu" ] || kill -KILL $qemu
+	kill -KILL ${qemu:-$guest}
 	wait "$guest" 2>/dev/null
 	status=$?
 	guest=''
@@ -134,7 +134,7 @@ inside() { ip netns exec "$ns" "$@"; }
 boot_tap() {
 	url=http://$guest_address
 	log=$WORK/guest.$(basename "$1").log
-	inside ./ingot run "$1" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1" \
+	ip netns exec "$ns" ./ingot run "$1" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1" \
 		$(shift; echo "$@") >"$log" 2>&1 &
 	guest=$!
 	boot_wait

@@ -39,8 +39,8 @@ uint32_t pci_capability_next(const struct pci_function *f, uint8_t id, uint32_t 
 struct pci_bar pci_bar_read(const struct pci_function *f, uint32_t index);
 /* Lets the function decode memory and master the bus; its pin interrupt stays off. */
 void pci_enable(const struct pci_function *f);
-/* Turns MSI-X on with `count` vectors in the first entries, the rest masked. False when the function
- * has no MSI-X, too few entries, or a table that lies nowhere. */
+/* Turns MSI-X on with `count` vectors in the first entries, the rest masked. False when the
+ * function has no MSI-X, too few entries, or a table that lies nowhere. */
 bool pci_msix_enable(const struct pci_function *f, const uint8_t *vectors, uint32_t count);
 
 #endif

@@ -4,8 +4,8 @@
  *         -> virtio_ring_start for each queue -> virtio_ready (DRIVER_OK) -> in use
  *   from any of these -> virtio_fail: reset, FAILED; it stays out of use
  *
- * Specification: virtio 1.2, chapters 2, 3 and 4. Only modern devices; of transitional ones the modern
- * interface. */
+ * Specification: virtio 1.2, chapters 2, 3 and 4. Only modern devices; of transitional ones the
+ * modern interface. */
 #ifndef MACHINE_VIRTIO_H
 #define MACHINE_VIRTIO_H
 
@@ -47,7 +47,7 @@ struct virtio_transport {
 	/* Tells the device where the queue is and sets *bell; false when the device refuses. */
 	bool (*queue_start)(struct virtio_device *, uint16_t index, const struct virtio_queue *,
 		volatile void **bell);
-	/* Whether the configuration may have changed since the last call; acknowledges interrupts. */
+	/* Acknowledges interrupts; whether the configuration may have changed since. */
 	bool (*acknowledge)(struct virtio_device *);
 };
 

@@ -1,5 +1,6 @@
-/* virtio-blk against a device that is played here. virtio_block.c is included because machine/ is not
- * built for the host; what it calls of the machine and of virtio.c is in support/virtio_fake.h. */
+/* virtio-blk against a device that is played here. virtio_block.c is included because machine/ is
+ * not built for the host; what it calls of the machine and of virtio.c is in
+ * support/virtio_fake.h. */
 #include "virtio_block.c"
 
 #include "support/virtio_fake.h"

@@ -1,6 +1,6 @@
-/* virtio-rng (virtio 1.2, 5.4): a buffer goes to the device, which fills it with random bytes in its
- * own time. A read waits for that within a limit; when the limit passes, the buffer stays with the
- * device, and later reads take what it has brought without waiting. */
+/* virtio-rng (virtio 1.2, 5.4): a buffer goes to the device, which fills it with random bytes in
+ * its own time. A read waits for that within a limit; when the limit passes, the buffer stays with
+ * the device, and later reads take what it has brought without waiting. */
 #include "virtio.h"
 
 #define BUFFER_LEN 512u

@@ -1,18 +1,18 @@
 /* virtio-net (virtio 1.2, 5.1), one pair of queues.
  *
  * Invariants:
- * 1. A frame to send is one slot: a descriptor with our header and the frame's, which lie side by side
- *    in frame_tx, and one for each segment. Nothing is copied.
+ * 1. A frame to send is one slot: a descriptor with our header and the frame's, which lie side by
+ *    side in frame_tx, and one for each segment. Nothing is copied.
  * 2. A received frame lies where the device put it, behind the device's header in the first buffer.
- *    The buffers of one frame may arrive over several polls; they wait in `partial`.
- * 3. A poll that finds nothing arms the interrupt and looks once more, so that whoever then sleeps is
- *    woken. Sent frames raise interrupts only when many are under way or one was refused.
- * 4. A device that breaks the rules is reset; all frames go back to their owners, and those that are
- *    sent afterwards are dropped: `done` is called for each. */
+ *    Buffers are aligned to 2 at least. Those of one frame may arrive over several polls; they wait
+ *    in `partial`.
+ * 3. A poll that finds nothing arms the interrupt and looks once more, so that whoever then sleeps
+ *    is woken. Sent frames raise interrupts only when many are under way or one was refused.
+ * 4. A device that breaks the rules is reset; all frames go back to their owners, and those that
+ *    are sent afterwards are dropped: `done` is called for each. */
 #include "virtio.h"
 
 #include <base/assert.h>
-#include <base/bytes.h>
 
 #define F_CSUM VIRTIO_F(0)
 #define F_GUEST_CSUM VIRTIO_F(1)
@@ -30,10 +30,13 @@
 #define CONFIG_MAC 0u
 #define CONFIG_MTU 10u
 
-/* The device's header before each frame. */
+/* Before each frame, both ways. */
+struct header {
+	uint8_t flags, gso;
+	uint16_t header_len, gso_size, checksum_start, checksum_offset;
+	uint16_t buffers; /* received: the frame lies in that many */
+};
 #define HEADER_LEN 12u
-#define HEADER_FLAGS 0u
-#define HEADER_NUM_BUFFERS 10u
 #define FLAG_NEEDS_CSUM 1u
 #define FLAG_DATA_VALID 2u
 #define GSO_TCP4 1u
@@ -49,7 +52,9 @@
 #define MTU_MIN 1280u
 #define MTU_DEFAULT 1500u
 
-_Static_assert(FRAME_TX_HEADROOM >= HEADER_LEN, "the header lies in the headroom");
+_Static_assert(sizeof(struct header) == HEADER_LEN, "as on the wire");
+_Static_assert(FRAME_TX_HEADROOM >= HEADER_LEN && FRAME_TX_HEADROOM % 2 == 0,
+	"the header lies in the headroom, aligned");
 
 struct virtio_net {
 	struct net_device net; /* first: a device pointer is a pointer to this */
@@ -72,21 +77,24 @@ static struct virtio_net *net_of(struct net_device *d)
 
 /* --- Transmit --- */
 
+/* Field by field: where the build forbids the compiler to know memcpy, store_le16() is a call. */
 static void header_write(const struct virtio_net *n, struct frame_tx *f)
 {
-	uint64_t flags = f->checksum_start ? FLAG_NEEDS_CSUM : 0;
-	uint64_t gso = 0, gso_size = 0;
-	if (f->gso != FRAME_GSO_NONE) {
-		gso = f->gso == FRAME_GSO_TCP4 ? GSO_TCP4 : GSO_TCP6;
-		gso_size = f->gso_size;
-		if (virtio_has(&n->device, F_HOST_ECN) &&
-			f->header[FRAME_TX_HEADROOM + f->checksum_start + TCP_FLAGS] & TCP_CWR)
-			gso |= GSO_ECN;
-	}
-	uint8_t *h = f->header + FRAME_TX_HEADROOM - HEADER_LEN;
-	store_le64(h, flags | gso << 8 | (uint64_t)f->header_len << 16 | gso_size << 32 |
-		(uint64_t)f->checksum_start << 48);
-	store_le32(h + 8, f->checksum_offset);
+	struct header *h = (struct header *)(void *)(f->header + FRAME_TX_HEADROOM - HEADER_LEN);
+	h->flags = f->checksum_start ? FLAG_NEEDS_CSUM : 0;
+	h->gso = 0;
+	h->gso_size = 0;
+	h->header_len = f->header_len;
+	h->checksum_start = f->checksum_start;
+	h->checksum_offset = f->checksum_offset;
+	h->buffers = 0;
+	if (f->gso == FRAME_GSO_NONE)
+		return;
+	h->gso = f->gso == FRAME_GSO_TCP4 ? GSO_TCP4 : GSO_TCP6;
+	h->gso_size = f->gso_size;
+	if (virtio_has(&n->device, F_HOST_ECN) &&
+		f->header[FRAME_TX_HEADROOM + f->checksum_start + TCP_FLAGS] & TCP_CWR)
+		h->gso |= GSO_ECN;
 }
 
 static bool net_send(struct net_device *d, struct frame_tx *f)
@@ -163,10 +171,11 @@ static enum frame_checksum checksum_of(uint8_t flags)
 /* The first buffer of a frame, of which the device has written `written` bytes. */
 static void frame_begin(struct virtio_net *n, struct frame_rx *f, uint32_t written)
 {
+	const struct header *h = (const void *)f->buffer;
 	bool valid = written >= HEADER_LEN + FRAME_MTU_HEADER;
 	uint32_t buffers = 1;
 	if (valid && virtio_has(&n->device, F_MRG_RXBUF))
-		buffers = load_le16(f->buffer + HEADER_NUM_BUFFERS);
+		buffers = h->buffers;
 	if (UNLIKELY(!buffers || buffers > n->rx.q.slot_count)) {
 		n->rx.q.broken = true;
 		buffers = 1;
@@ -176,7 +185,7 @@ static void frame_begin(struct virtio_net *n, struct frame_rx *f, uint32_t writt
 	f->len = valid ? written - HEADER_LEN : 0;
 	f->frag = NULL;
 	f->checksum = valid && virtio_has(&n->device, F_GUEST_CSUM)
-		? checksum_of(f->buffer[HEADER_FLAGS]) : FRAME_CHECKSUM_NONE;
+		? checksum_of(h->flags) : FRAME_CHECKSUM_NONE;
 	n->partial.head = n->partial.tail = f;
 	n->partial.left = buffers - 1;
 	n->partial.drop = !valid;

@@ -65,7 +65,7 @@ static void device_fills(struct rig *r, uint16_t id, uint8_t flags, uint16_t buf
 {
 	uint8_t *p = (uint8_t *)(uintptr_t)r->driver->rx.q.desc[id].addr;
 	p[0] = flags;
-	store_le16(p + HEADER_NUM_BUFFERS, buffers);
+	store_le16(p + offsetof(struct header, buffers), buffers);
 	device_returns(&r->driver->rx.q, &r->rx_used, id, len);
 }
 
@@ -218,7 +218,8 @@ static void a_lying_device_is_given_up_and_nothing_is_lost(void **state)
 		uint16_t id, buffers;
 		uint32_t len;
 	} lie[] = {
-		{0, 0, 100}, {0, 65535, 100}, {0, 1, BUFFER_LEN + 1}, {BUFFERS, 1, 100}, {999, 1, 100}};
+		{0, 0, 100}, {0, 65535, 100}, {0, 1, BUFFER_LEN + 1}, {BUFFERS, 1, 100},
+		{999, 1, 100}};
 	for (size_t i = 0; i < ARRAY_LEN(lie); i++) {
 		struct rig *r = rig_start(USUAL);
 		assert_true(r->net->send(r->net, &r->tx[0]));

@@ -2,17 +2,17 @@
  *
  * A request takes one slot. A slot owns a table of descriptors for good, so nothing is allocated or
  * linked while requests flow: with indirect descriptors the table lies beside the ring and the
- * request costs one descriptor of the ring; without them the ring's own descriptor table is cut into
- * one run for each slot.
+ * request costs one descriptor of the ring; without them the ring's own descriptor table is cut
+ * into one run for each slot.
  *
  *   begin -> (virtio_desc_set ...) -> submit     the driver's, not yet seen by the device
  *   kick                                         published; true: ring the bell
  *   pop                                          the device is done, the slot is free again
  *
  * Rules:
- * 1. Nothing that the device wrote is believed: an index, an id or a length that cannot be makes the
- *    queue `broken`, and it stays so until it is initialised again. drain() then hands back what was
- *    in flight, once the device has been reset.
+ * 1. Nothing that the device wrote is believed: an index, an id or a length that cannot be makes
+ *    the queue `broken`, and it stays so until it is initialised again. drain() then hands back
+ *    what was in flight, once the device has been reset.
  * 2. What the device wrote is read once, into a local variable, then checked, then used.
  * 3. Interrupts are off except between arm() and the next pop() or disarm().
  *
@@ -22,7 +22,8 @@
  * sides could miss each other and sleep.
  *
  * Only memory is touched here, no register, so that unit tests and fuzzers can play the device; and
- * all of it is in this header, so that the compiler sees through the ring into the driver's loops. */
+ * all of it is in this header, so that the compiler sees through the ring into the driver's
+ * loops. */
 #ifndef MACHINE_VIRTIO_QUEUE_H
 #define MACHINE_VIRTIO_QUEUE_H
 
@@ -111,7 +112,8 @@ static inline uint16_t virtio_queue_begin_slot(const struct virtio_queue *q)
 	return q->free;
 }
 
-/* `flags`: 0 or VIRTIO_DESC_WRITE. Descriptors that the device reads come before those it writes. */
+/* `flags`: 0 or VIRTIO_DESC_WRITE. Descriptors that the device reads come before those it
+ * writes. */
 static inline void virtio_desc_set(
 	struct virtio_desc *d, uint64_t addr, uint32_t len, unsigned flags)
 {
@@ -182,8 +184,8 @@ static inline struct virtio_layout_ virtio_layout_of_(
 }
 
 /* A request of one segment needs no indirect table: `indirect` is then ignored.
- * The bytes that init needs, a multiple of 64, for a ring of `size` entries (a power of two, at most
- * VIRTIO_QUEUE_SIZE_MAX) and requests of at most `segments` descriptors (1 to size). */
+ * The bytes that init needs, a multiple of 64, for a ring of `size` entries (a power of two, at
+ * most VIRTIO_QUEUE_SIZE_MAX) and requests of at most `segments` descriptors (1 to size). */
 static inline size_t virtio_queue_memory_size(uint32_t size, uint32_t segments, bool indirect)
 {
 	return virtio_layout_of_(size, segments, indirect).end;
@@ -200,8 +202,8 @@ static inline void virtio_link_tables_(struct virtio_queue *q)
 	}
 }
 
-/* `memory`, aligned to 64, is the queue's and the device's until the device is reset; the device sees
- * it at `dma`. May be called again on the same memory after a reset. */
+/* `memory`, aligned to 64, is the queue's and the device's until the device is reset; the device
+ * sees it at `dma`. May be called again on the same memory after a reset. */
 static inline void virtio_queue_init(struct virtio_queue *q, void *memory, uint64_t dma,
 	uint32_t size, uint32_t segments, bool indirect, bool event_idx)
 {
@@ -248,8 +250,8 @@ static inline void virtio_point_at_table_(struct virtio_queue *q, uint16_t slot,
 	d->flags = VIRTIO_DESC_INDIRECT;
 }
 
-/* Takes the slot that begin gave, with its first `count` descriptors (1 to segments). The device may
- * report at most `writable` bytes written. `token`, not NULL, comes back from pop. */
+/* Takes the slot that begin gave, with its first `count` descriptors (1 to segments). The device
+ * may report at most `writable` bytes written. `token`, not NULL, comes back from pop. */
 static inline void virtio_queue_submit(
 	struct virtio_queue *q, uint32_t count, uint32_t writable, void *token)
 {
@@ -279,7 +281,8 @@ static inline bool virtio_queue_kick(struct virtio_queue *q)
 	virtio_barrier_();
 	if (!q->event_idx)
 		return !(virtio_load_(&q->used->flags) & VIRTIO_USED_NO_NOTIFY);
-	return virtio_event_passed(virtio_load_((uint16_t *)(void *)&q->used->ring[q->size]), new, old);
+	uint16_t event = virtio_load_((uint16_t *)(void *)&q->used->ring[q->size]);
+	return virtio_event_passed(event, new, old);
 }
 
 /* How many finished requests have not been popped; more than the device holds are impossible. */

@@ -18,8 +18,8 @@ static void rig_start(struct rig *r, uint32_t size, uint32_t segments, bool indi
 	size_t len = virtio_queue_memory_size(size, segments, indirect);
 	*r = (struct rig){.memory = aligned_alloc(64, len)};
 	assert_non_null(r->memory);
-	virtio_queue_init(&r->q, r->memory, (uint64_t)(uintptr_t)r->memory, size, segments, indirect,
-		event);
+	virtio_queue_init(&r->q, r->memory, (uint64_t)(uintptr_t)r->memory, size, segments,
+		indirect, event);
 }
 
 /* Starts both sides at an index as it is after that many requests. */

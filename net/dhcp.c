@@ -61,14 +61,14 @@ static void put_option_ip(uint8_t **p, uint8_t code, uint32_t ip)
 }
 
 /* The message fits: 240 bytes and at most 3 + 9 + 6 + 6 + 4 + 6 + 65 + 1 of options. */
-static size_t message_build(struct dhcp *d, uint8_t type)
+static size_t message_build(struct dhcp *d, uint8_t *m, uint8_t type)
 {
 	struct net *net = net_of(d);
 	static const uint8_t parameters[] = {OPT_MASK, OPT_ROUTER, OPT_DNS, OPT_LEASE, OPT_T1, OPT_T2};
 	static const uint8_t size_max[] = {DHCP_MESSAGE_MAX >> 8, DHCP_MESSAGE_MAX & 0xff};
-	uint8_t *m = d->message, *p = m + BOOTP_SIZE + 4, id[7] = {1};
+	uint8_t *p = m + BOOTP_SIZE + 4, id[7] = {1};
 	bool has_address = d->state == DHCP_RENEWING || d->state == DHCP_REBINDING;
-	memset(m, 0, sizeof d->message);
+	memset(m, 0, DHCP_MESSAGE_MAX);
 	m[0] = 1;
 	m[1] = 1;
 	m[2] = 6;
@@ -98,23 +98,23 @@ static size_t message_build(struct dhcp *d, uint8_t type)
 
 static void datagram_done(struct udp_datagram *u)
 {
-	CONTAINER_OF(u, struct dhcp, datagram)->sending = false;
+	*(bool *)u->cookie = false;
 }
 
 static void dhcp_send(struct dhcp *d, uint8_t type)
 {
 	struct net *net = net_of(d);
-	if (d->sending) /* the last one has not even left the device: the timer comes again */
+	struct dhcp_message *m = &d->message[d->message[0].sending];
+	if (m->sending) /* neither has even left the device: the timer comes again */
 		return;
-	size_t len = message_build(d, type);
+	size_t len = message_build(d, m->bytes, type);
 	bool unicast = d->state == DHCP_RENEWING;
 	struct net_endpoint to = {net_address_v4(unicast ? d->server : IP4_BROADCAST), SERVER_PORT};
-	d->datagram.segment[0] = slice_of(d->message, len);
-	d->datagram.count = 1;
-	d->datagram.done = datagram_done;
-	d->sending = true;
-	if (failed(udp_send(&d->socket, &to, &d->datagram)))
-		d->sending = false;
+	m->datagram = (struct udp_datagram){.segment = {slice_of(m->bytes, len)}, .count = 1,
+		.done = datagram_done, .cookie = &m->sending};
+	m->sending = true;
+	if (failed(udp_send(&d->socket, &to, &m->datagram)))
+		m->sending = false;
 	if (type == DISCOVER)
 		net->counters.dhcp_discovers++;
 	else

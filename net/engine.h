@@ -114,9 +114,12 @@ struct dhcp {
 	uint64_t started_ns, t1_ns, t2_ns, expiry_ns;
 	struct timer timer;
 	struct udp_socket socket;
-	struct udp_datagram datagram;
-	bool sending; /* datagram and message are at the device */
-	uint8_t message[DHCP_MESSAGE_MAX];
+	/* Two, since an answer may come before the device says that the question has left. */
+	struct dhcp_message {
+		struct udp_datagram datagram;
+		bool sending;
+		uint8_t bytes[DHCP_MESSAGE_MAX];
+	} message[2];
 };
 
 struct net {

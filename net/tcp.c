@@ -20,32 +20,51 @@
 
 /* --- Keys and numbers ------------------------------------------------------------------------ */
 
-uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
+static inline uint64_t rotate(uint64_t x, int bits)
 {
-	uint8_t bytes[12];
-	memcpy(bytes, &key->addresses, 8);
-	memcpy(bytes + 8, &key->ports, 4);
-	return (uint32_t)hash_sip13(net->hash_key, slice_of(bytes, sizeof bytes));
+	return x << bits | x >> (64 - bits);
 }
 
-static uint32_t key_secret(struct hash_key secret, const struct tcp_key *key)
+/* hash_sip13 over the 12 bytes of a key, unrolled: it is computed for every segment. */
+static uint32_t key_hash(struct hash_key secret, const struct tcp_key *key)
 {
-	uint8_t bytes[12];
-	memcpy(bytes, &key->addresses, 8);
-	memcpy(bytes + 8, &key->ports, 4);
-	return (uint32_t)hash_sip13(secret, slice_of(bytes, sizeof bytes));
+	uint64_t m[2] = {key->addresses, key->ports | UINT64_C(12) << 56};
+	uint64_t v0 = secret.k0 ^ UINT64_C(0x736f6d6570736575), v1 = secret.k1 ^ UINT64_C(0x646f72616e646f6d);
+	uint64_t v2 = secret.k0 ^ UINT64_C(0x6c7967656e657261), v3 = secret.k1 ^ UINT64_C(0x7465646279746573);
+	for (int i = 0; i < 5; i++) { /* two of input, three to finish */
+		uint64_t word = i < 2 ? m[i] : 0;
+		v3 ^= word;
+		v2 ^= i == 2 ? 0xff : 0;
+		v0 += v1;
+		v1 = rotate(v1, 13) ^ v0;
+		v0 = rotate(v0, 32);
+		v2 += v3;
+		v3 = rotate(v3, 16) ^ v2;
+		v0 += v3;
+		v3 = rotate(v3, 21) ^ v0;
+		v2 += v1;
+		v1 = rotate(v1, 17) ^ v2;
+		v2 = rotate(v2, 32);
+		v0 ^= word;
+	}
+	return (uint32_t)(v0 ^ v1 ^ v2 ^ v3);
+}
+
+uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
+{
+	return key_hash(net->hash_key, key);
 }
 
 /* RFC 6528: a clock of 4 us and a secret of the connection. */
 uint32_t tcp_initial_seq(const struct net *net, const struct tcp_key *key)
 {
-	return (uint32_t)(net->now_ns >> 12) + key_secret(net->isn_key, key);
+	return (uint32_t)(net->now_ns >> 12) + key_hash(net->isn_key, key);
 }
 
 /* The same for one pair of ends always, so that PAWS and RFC 6191 work from one connection to the next. */
 uint32_t tcp_ts_offset(const struct net *net, const struct tcp_key *key)
 {
-	return key_secret(net->ts_key, key);
+	return key_hash(net->ts_key, key);
 }
 
 static void key_draw(struct net *net, struct hash_key *key)

@@ -9,13 +9,14 @@
 #include <cmocka.h>
 #include "checksum.h"
 #include "support/world.h"
+#include "tcp_conn.h"
 
 #define SECOND UINT64_C(1000000000)
 #define MS UINT64_C(1000000)
-#define FIN 1
-#define SYN 2
-#define RST 4
-#define ACK 16
+#define FIN TCP_FIN
+#define SYN TCP_SYN
+#define RST TCP_RST
+#define ACK TCP_ACK
 
 /* What the engine has said last, and everything that it said since it was asked. */
 struct heard {
@@ -34,6 +35,8 @@ struct script {
 	uint32_t heard_count, arps, icmps;
 	uint8_t icmp_type;
 	bool silent; /* does not answer ARP */
+	uint32_t events; /* seen while time passed */
+	struct tcp_conn *conn;
 };
 
 static void arp_answer(struct world *w, const uint8_t *asked)
@@ -98,9 +101,20 @@ static void script_start(struct script *s, uint32_t connections, uint32_t syns, 
 	assert_false(failed(tcp_listen(s->net, 80, 0)));
 }
 
+static void collect(struct world *w)
+{
+	struct script *s = w->cookie;
+	uint32_t events;
+	struct tcp_conn *c;
+	while ((c = net_event_next(s->net, &events))) {
+		s->conn = c;
+		s->events |= events;
+	}
+}
+
 static void script_stop(struct script *s)
 {
-	world_run(&s->w, s->w.now_ns + SECOND, NULL);
+	world_run(&s->w, s->w.now_ns + SECOND, collect);
 	assert_int_equal(net_usage(s->net).tx_frames, 0);
 	world_deinit(&s->w);
 }
@@ -108,7 +122,7 @@ static void script_stop(struct script *s)
 static void run(struct script *s, uint64_t ns)
 {
 	s->heard_count = 0;
-	world_run(&s->w, s->w.now_ns + ns, NULL);
+	world_run(&s->w, s->w.now_ns + ns, collect);
 }
 
 static const struct heard *last(const struct script *s)
@@ -166,17 +180,18 @@ static struct tcp_conn *handshake(struct script *s)
 	struct tcp_conn *c = net_event_next(s->net, &events);
 	assert_non_null(c);
 	assert_int_equal(events, TCP_ACCEPTED);
+	s->events = 0;
 	return c;
 }
 
 static uint32_t events_of(struct script *s, struct tcp_conn *c)
 {
-	uint32_t events = 0, all = 0;
-	struct tcp_conn *got;
-	while ((got = net_event_next(s->net, &events))) {
-		assert_ptr_equal(got, c);
-		all |= events;
-	}
+	uint32_t all;
+	collect(&s->w);
+	if (s->events)
+		assert_ptr_equal(s->conn, c);
+	all = s->events;
+	s->events = 0;
 	return all;
 }
 
@@ -617,6 +632,22 @@ static void an_idle_connection_fits_in_a_kibibyte(void **state)
 	print_message("# an idle connection takes %u bytes\n", (unsigned)net_connection_size());
 }
 
+static void the_demultiplexing_hash_is_siphash_of_the_ends(void **state)
+{
+	(void)state;
+	struct script s;
+	script_start(&s, 4, 4, 4);
+	for (uint32_t i = 0; i < 100; i++) {
+		struct tcp_key key = {world_random(&s.w), (uint32_t)world_random(&s.w)};
+		uint8_t bytes[12];
+		store_le64(bytes, key.addresses);
+		store_le32(bytes + 8, key.ports);
+		assert_int_equal(tcp_hash(s.net, &key),
+			(uint32_t)hash_sip13(s.net->hash_key, slice_of(bytes, 12)));
+	}
+	script_stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -636,6 +667,7 @@ int main(void)
 		cmocka_unit_test(a_closed_window_is_probed_until_it_opens),
 		cmocka_unit_test(a_silent_peer_is_probed_and_then_dropped),
 		cmocka_unit_test(connecting_to_nobody_ends_by_itself),
+		cmocka_unit_test(the_demultiplexing_hash_is_siphash_of_the_ends),
 		cmocka_unit_test(a_closed_port_answers_with_a_reset),
 		cmocka_unit_test(an_idle_connection_fits_in_a_kibibyte),
 		cmocka_unit_test(a_hundred_thousand_connections_come_and_go),

@@ -530,6 +530,33 @@ WORLD_TEST(the_extensions_are_there)
 	sql_release(conn);
 }
 
+static void use_every_connection(struct world *w)
+{
+	struct sql_conn *conn[8];
+	for (int i = 0; i < 8; i++) {
+		char name[16];
+		conn[i] = acquire(w);
+		snprintf(name, sizeof name, "%d", i);
+		insert(conn[i], name);
+	}
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(number(conn[i], "SELECT count(*) FROM entry"), 8);
+		sql_release(conn[i]);
+	}
+}
+
+static void eight_connections_run_in_the_least_memory(void **state)
+{
+	(void)state;
+	struct world *w = new_world();
+	w->sql_config.memory_len = SQL_MEMORY_MIN;
+	w->sql_config.connections = 8;
+	world_run(w, open_world);
+	world_run(w, use_every_connection);
+	world_run(w, close_world);
+	world_free(w);
+}
+
 static void version_is_2(struct world *w)
 {
 	struct sql_conn *conn = acquire(w);
@@ -614,6 +641,7 @@ int main(void)
 		cmocka_unit_test(a_transaction_too_large_for_memory_fails_whole),
 		cmocka_unit_test(space_is_given_back_by_vacuum),
 		cmocka_unit_test(the_extensions_are_there),
+		cmocka_unit_test(eight_connections_run_in_the_least_memory),
 		cmocka_unit_test(migrations_run_once),
 		cmocka_unit_test(bad_migrations_and_newer_volumes_are_refused),
 	};

@@ -8,10 +8,11 @@ struct check {
 };
 
 /* One page; what is in the cache was verified when it was read, so the device's copy is read as well. */
-static err check_page(struct check *c, uint32_t page_no)
+static err check_page(struct check *c, uint32_t page_no, bool *hole)
 {
 	struct map_result r;
 	err e = map_resolve(c->s, &c->snapshot, page_no, c->snapshot.generation, &r);
+	*hole = !failed(e) && !r.frame && !r.entry.block;
 	if (!failed(e) && (r.frame || !r.entry.block))
 		return OK;
 	if (!failed(e)) {
@@ -40,8 +41,11 @@ static err check_object(struct store *s, struct store_object *o, uint64_t *damag
 	struct check c = {.s = s};
 	err e = OK;
 	store_snapshot_begin(o, &c.snapshot);
-	for (uint32_t p = 0; p < c.snapshot.pages && !failed(e); p++)
-		e = check_page(&c, p);
+	for (uint64_t p = 0; p < c.snapshot.pages && !failed(e);) {
+		bool hole;
+		e = check_page(&c, (uint32_t)p, &hole);
+		p = hole ? map_skip_hole(s, &c.snapshot, (uint32_t)p) : p + 1;
+	}
 	store_snapshot_end(&c.snapshot);
 	*damaged += c.damaged;
 	return e;

@@ -50,11 +50,12 @@ static err node_get(struct store *s, const struct volume_entry *e, uint64_t seed
 }
 
 static err map_walk(struct store *s, const struct store_snapshot *snap, uint32_t page_no,
-	struct volume_entry *out)
+	struct volume_entry *out, uint32_t *hole_level)
 {
 	struct volume_entry e = {snap->root_block, snap->root_generation, snap->root_checksum};
 	if ((uint64_t)page_no >> (8 * snap->levels))
 		e.block = 0;
+	*hole_level = snap->levels;
 	for (uint32_t level = snap->levels; level && e.block; level--) {
 		struct frame *node;
 		if (!map_entry_is_sane(s, &e))
@@ -65,6 +66,7 @@ static err map_walk(struct store *s, const struct store_snapshot *snap, uint32_t
 		const struct volume_entry *entries = (const void *)node->page.data;
 		e = entries[page_no >> (8 * (level - 1)) & (VOLUME_MAP_FANOUT - 1)];
 		frame_put(node);
+		*hole_level = level - 1;
 	}
 	if (e.block && !map_entry_is_sane(s, &e))
 		return ERR(CORRUPT);
@@ -86,5 +88,26 @@ err map_resolve(struct store *s, const struct store_snapshot *snap, uint32_t pag
 	if (page_no >= snap->base_pages)
 		return OK;
 	out->from = snap->base_generation;
-	return map_walk(s, snap, page_no, &out->entry);
+	uint32_t hole_level;
+	return map_walk(s, snap, page_no, &out->entry, &hole_level);
+}
+
+uint64_t map_skip_hole(struct store *s, const struct store_snapshot *snap, uint32_t page_no)
+{
+	struct volume_entry e;
+	uint32_t level = 0;
+	uint64_t next = snap->pages;
+	if (page_no < snap->base_pages) {
+		err result = map_walk(s, snap, page_no, &e, &level);
+		if (failed(result) || !level)
+			return (uint64_t)page_no + 1;
+		/* Beyond the map's reach nothing lies; else the missing node's part is empty. */
+		if (!((uint64_t)page_no >> (8 * snap->levels)))
+			next = (((uint64_t)page_no >> (8 * level)) + 1) << (8 * level);
+	}
+	for (uint32_t i = 0; i < 1u << (64 - s->deltas.shift); i++)
+		for (const struct delta *d = s->deltas.bucket[i]; d; d = d->next)
+			if (d->object == snap->object_id && d->page_no > page_no && d->page_no < next)
+				next = d->page_no;
+	return next;
 }

@@ -210,6 +210,8 @@ struct map_result {
 };
 err map_resolve(struct store *s, const struct store_snapshot *snap, uint32_t page_no,
 	uint64_t generation, struct map_result *out);
+/* The first page after page_no that may lie somewhere, when page_no is a hole. Parks. */
+uint64_t map_skip_hole(struct store *s, const struct store_snapshot *snap, uint32_t page_no);
 bool map_entry_is_sane(const struct store *s, const struct volume_entry *e);
 uint32_t map_levels(uint32_t pages);
 /* How many nodes a map of so many pages has at most. */

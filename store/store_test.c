@@ -138,6 +138,39 @@ static void a_snapshot_sees_its_generation_whatever_is_written_and_checkpointed(
 	rig_free(&r);
 }
 
+static void old_reader(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = main_object(r);
+	struct store_snapshot old;
+	for (uint32_t i = 0; i < 400; i++) { /* so that allocation is soon back at the start */
+		(void)commit_one(o, i % 40, i % 40 + 1);
+		if (i % 40 == 39)
+			must(store_checkpoint(r->store));
+	}
+	store_snapshot_begin(o, &old);
+	for (uint32_t round = 0; round < 6; round++) {
+		for (uint32_t i = 0; i < 80; i++)
+			(void)commit_one(o, i % 40 + 40 * (round % 2), 1000 + i);
+		must(store_checkpoint(r->store));
+	}
+	for (uint32_t i = 0; i < 40; i++)
+		assert_int_equal(read_id(&old, i), i + 1);
+	store_snapshot_end(&old);
+	must(store_check(r->store, NULL));
+}
+
+static void what_an_old_snapshot_needs_is_not_reused(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r, 720 * 4096, 4096, 16, 8);
+	must(rig_open(&r));
+	rig_run(&r, old_reader, &r);
+	must(rig_close(&r));
+	rig_free(&r);
+}
+
 static void spilling(void *argument)
 {
 	struct rig *r = argument;
@@ -762,6 +795,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_committed_is_there_after_closing_and_after_a_crash),
 		cmocka_unit_test(a_snapshot_sees_its_generation_whatever_is_written_and_checkpointed),
+		cmocka_unit_test(what_an_old_snapshot_needs_is_not_reused),
 		cmocka_unit_test(a_transaction_larger_than_the_cache_spills_and_stays_atomic),
 		cmocka_unit_test(truncation_hides_and_frees_pages_and_growing_shows_zeros),
 		cmocka_unit_test(constant_data_never_fills_the_volume),

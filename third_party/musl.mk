@@ -3,6 +3,8 @@
 #   $(MUSL_READY)   stands when the public headers are in $(MUSL_INCLUDE)
 #   $(MUSL_LIB)     libc.a, built by musl's own Makefile with our flags
 #
+# Debian's patches are not applied. What they mend is either not here (iconv: left out below; static PIE;
+# renameat2) or cannot happen: CVE-2026-40200 needs a qsort of more than 10^13 elements where size_t has 64 bits.
 # "Unpatched" is literal: instead of a patch, libc/musl/syscall_arch.h stands before musl's own and turns
 # each system call into the call of a function.
 
@@ -29,8 +31,7 @@ MUSL_WITHOUT += locale/iconv locale/iconv_close
 # We start the machine, not a process:
 MUSL_WITHOUT += env/__libc_start_main
 
-# -isystem's counterpart inside musl: our header first. -fno-builtin-* would cost nothing here, but the
-# loops of mem* must not be turned into calls of themselves.
+# Our header stands first on the include path. The loops of mem* must not be turned into calls of themselves.
 define musl.config
 ARCH = x86_64
 srcdir = $(abspath $(MUSL_SRC))

@@ -53,7 +53,7 @@ $(SQLITE_READY): $(SQLITE_SRC)/VERSION third_party/SOURCES
 	@mkdir $(SQLITE_DIR) && cp $(SQLITE_DIR).work/sqlite3.c $(SQLITE_DIR).work/sqlite3ext.h $(SQLITE_DIR)
 	@cp $(SQLITE_DIR).work/sqlite3.h $(SQLITE_DIR)/sqlite3.h && rm -rf $(SQLITE_DIR).work
 
-# None of our warnings: it is not our code. Hidden nowhere: its API stays visible to sql/.
+# None of our warnings: it is not our code. -Os: an image with SQL and nothing else is 0.77 MB, with -O2 1.15 MB.
 sqlite.cflags := -std=gnu11 -g1 -w -fno-strict-aliasing -ffunction-sections -fdata-sections $(sqlite.options)
 $(sqlite.guest.o): $(SQLITE_READY) third_party/sqlite.mk | $(MUSL_READY)
 	$(guest.cc) $(sqlite.cflags) -Os $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \

@@ -1,5 +1,5 @@
-/* What a virtio driver calls of the machine and of virtio.c, for unit tests of one driver: queues of 64
- * entries, a configuration that the test fills in, and a count of failures. */
+/* What a virtio driver calls of the machine and of virtio.c, for unit tests of one driver: queues
+ * of 64 entries, a configuration that the test fills in, and a count of failures. */
 #ifndef MACHINE_SUPPORT_VIRTIO_FAKE_H
 #define MACHINE_SUPPORT_VIRTIO_FAKE_H
 

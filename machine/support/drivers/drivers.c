@@ -1,7 +1,7 @@
 /* A test guest that uses each device there is, as e2e/drivers.sh reads its output:
- *   disks     writes a pattern over many requests in flight, flushes, reads back and compares; a word
- *             on the command line: "verify" (only read what an earlier run wrote), "failing" (the
- *             disk is set up to fail), "readonly"
+ *   disks     writes a pattern over many requests in flight, flushes, reads back and compares; a
+ *             word on the command line: "verify" (only read what an earlier run wrote), "failing"
+ *             (the disk is set up to fail), "readonly"
  *   network   asks for the gateway's address (ARP), then pings it by many frames of several
  *             segments, whose checksums the device fills in if it can; then a segment of nearly
  *             64 KiB, if it can cut that up
@@ -315,8 +315,9 @@ static void send_ping(struct guest *g, uint32_t i, const uint8_t *data)
 		net_round(g, g->p->now_ns(g->p) + WAIT_NS);
 }
 
-/* One TCP segment of nearly 64 KiB for a connection that does not exist. The other side answers with a
- * reset that acknowledges all of it, if the frame has arrived whole and its checksum was right. */
+/* One TCP segment of nearly 64 KiB for a connection that does not exist. The other side answers
+ * with a reset that acknowledges all of it, if the frame has arrived whole and its checksum was
+ * right. */
 static void send_tso(struct guest *g, const uint8_t *data)
 {
 	struct frame_tx *f = &g->tx[0];

@@ -1,0 +1,294 @@
+/* Load for measurements: an exact number of requests over a number of connections, each of which sends
+ * its next request when the last one is answered. Unlike a load that runs for some time, it makes
+ * counters of the guest comparable: what they have grown by, divided by the number of requests.
+ *
+ *   load [-c CONNECTIONS] [-n REQUESTS] [-C] [-H HEADER]... [-d BODY] http://ADDRESS[:PORT]/PATH
+ *
+ * -C: a connection for each request. -d: POST a form. Prints "NAME VALUE" lines; an answer other than
+ * 2xx or 3xx, one without a length, and a lost connection are errors, and end in a status of 1.
+ *
+ *   a connection: connecting -> sending -> head -> body -(-C)-> closing -> connecting
+ *                                  ^----------------'                                       */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	CONNECTIONS_MAX = 4096,
+	HEAD_MAX = 8192,
+	STALL_MS = 10000, /* with no event at all, the guest is taken for dead */
+};
+
+enum state { SENDING, HEAD, BODY, CLOSING };
+
+struct connection {
+	int fd;
+	enum state state;
+	size_t sent, head_len;
+	uint64_t body_left, started_ns;
+	char head[HEAD_MAX + 1];
+};
+
+static struct load {
+	struct sockaddr_in to;
+	char request[16384];
+	size_t request_len;
+	bool close;
+	size_t connections, requests, begun, ended, errors, measured;
+	uint64_t body_bytes;
+	uint32_t *latencies_us; /* one for each request */
+	int epoll;
+} load;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static _Noreturn void die(const char *what, const char *why)
+{
+	fprintf(stderr, "load: %s: %s\n", what, why);
+	exit(2);
+}
+
+static void connection_open(struct connection *c)
+{
+	int on = 1;
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (c->fd < 0)
+		die("socket", strerror(errno));
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (connect(c->fd, (struct sockaddr *)&load.to, sizeof load.to) != 0 && errno != EINPROGRESS)
+		die("connect", strerror(errno));
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
+	if (epoll_ctl(load.epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
+		die("epoll_ctl", strerror(errno));
+}
+
+/* The next request, when there is one left. */
+static bool request_begin(struct connection *c)
+{
+	if (load.begun == load.requests)
+		return false;
+	load.begun++;
+	c->state = SENDING;
+	c->sent = c->head_len = 0;
+	c->started_ns = now_ns();
+	if (c->fd < 0)
+		connection_open(c);
+	return true;
+}
+
+static void request_end(struct connection *c, bool well)
+{
+	load.ended++;
+	if (well)
+		load.latencies_us[load.measured++] = (uint32_t)((now_ns() - c->started_ns) / 1000);
+	else
+		load.errors++;
+}
+
+/* The connection is gone: an error when a request was on its way. */
+static void connection_lost(struct connection *c)
+{
+	close(c->fd);
+	c->fd = -1;
+	if (c->state != CLOSING)
+		request_end(c, false);
+	request_begin(c);
+}
+
+static void response_end(struct connection *c)
+{
+	request_end(c, c->head[9] == '2' || c->head[9] == '3');
+	if (load.close)
+		c->state = CLOSING;
+	else if (!request_begin(c))
+		c->state = CLOSING;
+}
+
+/* LEN more bytes are in c->head: the head's, and maybe of the body. False: not HTTP as we know it. */
+static bool head_take(struct connection *c, size_t len)
+{
+	c->head_len += len;
+	c->head[c->head_len] = '\0';
+	char *end = strstr(c->head, "\r\n\r\n");
+	if (!end)
+		return c->head_len < HEAD_MAX;
+	uint64_t body = c->head_len - (size_t)(end + 4 - c->head);
+	char *length = strcasestr(c->head, "\r\ncontent-length:");
+	bool bare = strncmp(c->head + 9, "204", 3) == 0 || strncmp(c->head + 9, "304", 3) == 0;
+	uint64_t total = length && length < end ? strtoull(length + 17, NULL, 10) : 0;
+	if (strncmp(c->head, "HTTP/1.1 ", 9) != 0 || (!length && !bare) || body > total)
+		return false;
+	load.body_bytes += total;
+	c->body_left = total - body;
+	c->state = BODY;
+	if (c->body_left == 0)
+		response_end(c);
+	return true;
+}
+
+static bool body_take(struct connection *c, size_t len)
+{
+	if (len > c->body_left)
+		return false;
+	c->body_left -= len;
+	if (c->body_left == 0)
+		response_end(c);
+	return true;
+}
+
+/* Reads once; false when there is no more for now, or no connection any more. */
+static bool connection_read(struct connection *c)
+{
+	static char body[256 << 10];
+	bool head = c->state == HEAD;
+	ssize_t n = head ? recv(c->fd, c->head + c->head_len, HEAD_MAX - c->head_len, 0)
+			 : recv(c->fd, body, sizeof body, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	bool well = n > 0 && c->state != CLOSING
+		&& (head ? head_take(c, (size_t)n) : body_take(c, (size_t)n));
+	if (!well)
+		connection_lost(c);
+	return well;
+}
+
+/* False when not all of the request could be sent. */
+static bool connection_send(struct connection *c)
+{
+	ssize_t n = send(c->fd, load.request + c->sent, load.request_len - c->sent, MSG_NOSIGNAL);
+	if (n < 0 && errno != EAGAIN && errno != ENOTCONN)
+		connection_lost(c);
+	if (n < 0)
+		return false;
+	c->sent += (size_t)n;
+	if (c->sent < load.request_len)
+		return false;
+	c->state = HEAD;
+	return true;
+}
+
+static void connection_progress(struct connection *c, uint32_t events)
+{
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		connection_lost(c);
+		return;
+	}
+	while (c->fd >= 0 && (c->state == SENDING ? connection_send(c) : connection_read(c)))
+		continue;
+}
+
+static void run(void)
+{
+	struct connection *all = calloc(load.connections, sizeof *all);
+	if (!all)
+		die("memory", strerror(errno));
+	for (size_t i = 0; i < load.connections; i++) {
+		all[i].fd = -1;
+		request_begin(&all[i]);
+	}
+	while (load.ended < load.requests) {
+		struct epoll_event events[64];
+		int n = epoll_wait(load.epoll, events, 64, STALL_MS);
+		if (n == 0)
+			die("no answer", "nothing has arrived for ten seconds");
+		for (int i = 0; i < n; i++)
+			connection_progress(events[i].data.ptr, events[i].events);
+	}
+	free(all);
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	return (x > y) - (x < y);
+}
+
+static void report(uint64_t ns)
+{
+	size_t n = load.measured;
+	const uint32_t *us = load.latencies_us;
+	qsort(load.latencies_us, n, sizeof *us, compare);
+	printf("requests %zu\nerrors %zu\nbody_bytes %lu\nseconds %.3f\nper_second %.0f\n", load.ended,
+		load.errors, load.body_bytes, (double)ns / 1e9, (double)load.ended * 1e9 / (double)ns);
+	if (n)
+		printf("p50_us %u\np99_us %u\np999_us %u\nmax_us %u\n", us[n / 2], us[n - 1 - n / 100],
+			us[n - 1 - n / 1000], us[n - 1]);
+}
+
+/* http://ADDRESS[:PORT]/PATH; returns the path. */
+static const char *url_take(char *url)
+{
+	char *host = url + 7, *path = strncmp(url, "http://", 7) == 0 ? strchr(host, '/') : NULL;
+	if (!path)
+		die(url, "is not like http://10.0.0.2:80/path");
+	char text[64];
+	snprintf(text, sizeof text, "%.*s", (int)(path - host), host);
+	char *port = strchr(text, ':');
+	if (port)
+		*port++ = '\0';
+	load.to = (struct sockaddr_in){.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)(port ? atoi(port) : 80))};
+	if (inet_pton(AF_INET, text, &load.to.sin_addr) != 1)
+		die(text, "is not an IPv4 address");
+	return path;
+}
+
+static void request_compose(char *url, const char *headers, const char *body)
+{
+	const char *path = url_take(url);
+	char length[128] = "";
+	if (body)
+		snprintf(length, sizeof length, "Content-Type: application/x-www-form-urlencoded\r\n"
+			"Content-Length: %zu\r\n", strlen(body));
+	int n = snprintf(load.request, sizeof load.request, "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n%s",
+		body ? "POST" : "GET", path, inet_ntoa(load.to.sin_addr), headers,
+		load.close ? "Connection: close\r\n" : "", length, body ? body : "");
+	if (n < 0 || (size_t)n >= sizeof load.request)
+		die("the request", "is too long");
+	load.request_len = (size_t)n;
+}
+
+int main(int argc, char **argv)
+{
+	char headers[4096] = "";
+	const char *body = NULL;
+	load.connections = load.requests = 1;
+	for (int c; (c = getopt(argc, argv, "c:n:CH:d:")) != -1;) {
+		size_t used = strlen(headers);
+		switch (c) {
+		case 'c': load.connections = strtoul(optarg, NULL, 10); break;
+		case 'n': load.requests = strtoul(optarg, NULL, 10); break;
+		case 'C': load.close = true; break;
+		case 'H': snprintf(headers + used, sizeof headers - used, "%s\r\n", optarg); break;
+		case 'd': body = optarg; break;
+		default: die("usage", "load [-c N] [-n N] [-C] [-H HEADER]... [-d BODY] URL");
+		}
+	}
+	if (optind != argc - 1 || !load.connections || load.connections > CONNECTIONS_MAX || !load.requests)
+		die("usage", "load [-c N] [-n N] [-C] [-H HEADER]... [-d BODY] URL");
+	request_compose(argv[optind], headers, body);
+	load.latencies_us = calloc(load.requests, sizeof *load.latencies_us);
+	load.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (!load.latencies_us || load.epoll < 0)
+		die("memory", strerror(errno));
+	uint64_t start = now_ns();
+	run();
+	report(now_ns() - start);
+	return load.errors != 0;
+}
