@@ -68,7 +68,7 @@ COMMON := -std=c17 $(WARN) -g -fvisibility=hidden -fno-strict-aliasing -fno-comm
 # No red zone: interrupts arrive on the running stack. The canary is a global that boot code draws.
 guest.arch := -m64 -march=x86-64 -mno-red-zone -fno-pic -fno-pie -mcmodel=small \
 	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
-	-fstack-protector-strong -mstack-protector-guard=global -ffreestanding -fno-builtin-printf
+	-fstack-protector-strong -mstack-protector-guard=global
 MUSL_INCLUDE := $(BUILD)/third_party/musl/include
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \
@@ -141,7 +141,7 @@ $(BUILD)/host/test/$1/%_test: $1/%_test.c $(wildcard $1/support/*.c) \
 		$(BUILD)/host/host/assert.o $(needs.$1.host)
 	@mkdir -p $$(@D)
 	$$(host.cc) $$(host.flags) $$(call includes,$1) -I$1 $$(foreach m,$(testuses.$1),-I$$m/include) \
-		$$(extra.$1) -MMD -MP -MF $$@.d $$(sort $$(filter %.c %.o,$$^)) -o $$@ \
+		$$(extra.$1) -MMD -MP -MF $$@.d $$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^)) -o $$@ \
 		-lcmocka $(testlibs.$1) -lm -lpthread
 .PHONY: test-$1 fuzz-$1
 unit-programs.$1 := $$(patsubst %.c,$(BUILD)/host/test/%,$(call tests,$1))
@@ -153,7 +153,7 @@ $(BUILD)/fuzz/run/$1/%_fuzz: $1/%_fuzz.c \
 		host/assert.c $(needs.$1.fuzz)
 	@mkdir -p $$(@D)
 	$$(fuzz.cc) $$(fuzz.flags) -fsanitize=fuzzer $$(call includes,$1) -I$1 -Ihost/include \
-		$$(foreach m,$(testuses.$1),-I$$m/include) $$(extra.$1) $$(sort $$(filter %.c %.o,$$^)) -o $$@
+		$$(foreach m,$(testuses.$1),-I$$m/include) $$(extra.$1) $$(sort $$(filter $1/%_fuzz.c host/assert.c %.o,$$^)) -o $$@
 fuzz-programs.$1 := $$(patsubst %.c,$(BUILD)/fuzz/run/%,$(call fuzzers,$1))
 # FUZZ_RUNS inputs for each, from the committed corpus (MODULE/corpus/NAME) on.
 fuzz-$1: $$(fuzz-programs.$1)
@@ -186,6 +186,10 @@ $(BUILD)/bench/load: bench/support/load.c
 	$(tool.cc) $(tool.flags) $< -o $@
 .PHONY: bench-tools
 bench-tools: $(BUILD)/bench/insns.so $(BUILD)/bench/load
+
+$(BUILD)/e2e/%: e2e/support/%.c Makefile
+	@mkdir -p $(@D)
+	$(tool.cc) $(tool.flags) $< -o $@
 
 # An application as a process of this machine: make build/host/program/NAME APP=DIR, once `ingot build DIR`
 # has generated what stands in DIR/.ingot.

@@ -21,6 +21,8 @@
 #include <base/assert.h>
 #include <http/conditional.h>
 
+#define SLOW_NS UINT64_C(1000000000) /* without progress: may be shed when memory is short */
+
 static uint64_t now_of(const struct connection *c)
 {
 	return c->server->config.loop->now_ns;
@@ -29,9 +31,47 @@ static uint64_t now_of(const struct connection *c)
 /* --- Life ------------------------------------------------------------------------------------- */
 
 static void connection_deadline(struct timer *t);
+static void connection_end(struct connection *c);
+
+/* Room for new work is made at the cost of those who have not got on for longest: a client that dribbles
+ * its request or does not read its answers must not shut out the others. Idle connections hold no
+ * blocks, and go only when there is no room for a new connection. NULL: nobody is slow. */
+static struct connection *connection_slowest(struct server *s, bool with_blocks)
+{
+	uint64_t now = s->config.loop->now_ns;
+	struct connection *slowest = NULL;
+	LIST_FOR_EACH(e, &s->open) {
+		struct connection *c = LIST_ENTRY(e, struct connection, open_link);
+		if (c->gone || c->in_use || c->http.since + SLOW_NS > now || (with_blocks && !c->arena.block_count))
+			continue;
+		if (!slowest || c->http.since < slowest->http.since)
+			slowest = c;
+	}
+	return slowest;
+}
+
+static bool connection_shed(struct server *s, bool with_blocks)
+{
+	struct connection *c = connection_slowest(s, with_blocks);
+	if (!c)
+		return false;
+	s->stats.shed++;
+	connection_end(c);
+	return true;
+}
+
+/* Before a request is begun: what it needs should be there. */
+static void blocks_reserve(struct server *s)
+{
+	uint32_t most = s->blocks.capacity - s->blocks.capacity / 8;
+	while (s->blocks.used >= most && connection_shed(s, true))
+		;
+}
 
 void connection_open(struct server *s, struct tcp_conn *tcp)
 {
+	if (s->connections.used == s->connections.capacity)
+		connection_shed(s, false);
 	struct connection *c = s->draining ? NULL : pool_get(&s->connections);
 	if (!c)
 		return; /* without a cookie: the caller releases it */
@@ -242,6 +282,7 @@ static bool request_route(struct connection *c)
 	const struct http_request *http = &c->http.request;
 	const struct page_asset *asset = asset_find(c);
 	s->stats.requests++;
+	blocks_reserve(s);
 	request_init(req, c);
 	if (asset && (http->method == HTTP_GET || http->method == HTTP_HEAD)) {
 		asset_reply(req, asset);
@@ -377,6 +418,7 @@ static bool head_gather(struct connection *c)
 {
 	if (c->head_buffer || !http_conn_needs_buffer(&c->http))
 		return false;
+	blocks_reserve(c->server);
 	c->head_buffer = arena_alloc(&c->arena, HEAD_BYTES_MAX);
 	if (!c->head_buffer) {
 		c->server->stats.shed++;

@@ -55,7 +55,7 @@ boot_with() {
 	rm -f "$WORK/lines"
 	mkfifo "$WORK/lines"
 	stamp <"$WORK/lines" >"$log" &
-	inside build/ingot run "$dir" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1" \
+	ip netns exec "$ns" build/ingot run "$dir" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1" \
 		--qemu "$words" "$@" >"$WORK/lines" 2>&1 &
 	guest=$!
 	i=0

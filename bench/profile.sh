@@ -48,7 +48,7 @@ snapshot() {
 
 tools
 network || { echo "profile.sh: $network_why" >&2; exit 1; }
-build/ingot build "$dir" >"$WORK/build.log" 2>&1 || { cat "$WORK/build.log"; exit 1; }
+./ingot build "$dir" >"$WORK/build.log" 2>&1 || { cat "$WORK/build.log"; exit 1; }
 PLUGIN_OPTIONS=",profile=$WORK/profile"
 rm -f "$WORK/profile.volume"
 set -- "$@"

@@ -8,58 +8,21 @@
 cd "$(dirname "$0")/.." || exit 2
 . e2e/lib.sh
 
-# build DIR: sets $program.
-build() {
-	program=build/host/program/$(basename "$1")
-	./ingot build "$1" >"$WORK/build.log" 2>&1 &&
-		flock build/lock make -s -j2 "$program" APP="${1%/}" >>"$WORK/build.log" 2>&1 && return 0
-	tail -n 15 "$WORK/build.log" | sed 's/^/#   /'
-	bad "$1 builds as a process"
-	exit 1
-}
-
 # Its end of the TAP interface is where a person's browser can go: no namespace.
 keep() {
 	[ "$(id -u)" = 0 ] || { echo "a TAP interface takes root: sudo $0 --keep" >&2; exit 1; }
-	build "$1"
+	build_program "$1"
 	ip tuntap add dev ingot0 mode tap 2>/dev/null
 	ip addr replace 10.77.1.1/24 dev ingot0 && ip link set ingot0 up || exit 1
 	echo "http://10.77.1.2  (data in $WORK/keep.volume; the process is $program)"
 	exec "$program" --tap ingot0 --data "$WORK/keep.volume" --cmdline ip=10.77.1.2/24,10.77.1.1
 }
 
-# start [OPTION...]: as boot, the process being $guest.
-start() {
-	url=http://$guest_address
-	log=$WORK/$(basename "$program").log
-	ip netns exec "$ns" "$program" --tap tap0 --cmdline "ip=$guest_address/24,10.77.0.1" "$@" >"$log" 2>&1 &
-	guest=$!
-	i=0
-	until grep -q 'http: listening on' "$log"; do
-		i=$((i + 1))
-		if [ $i -gt 400 ] || ! kill -0 "$guest" 2>/dev/null; then
-			tail -n 15 "$log" | sed 's/^/#   /'
-			bad "$(basename "$program") starts"
-			exit 1
-		fi
-		sleep 0.05
-	done
-}
-kill_hard() {
-	kill -KILL "$guest"
-	wait "$guest" 2>/dev/null
-	guest=''
-}
 # ended NAME: by SIGTERM, with status 0, and the sanitizers had nothing to say.
 ended() {
 	stop
 	expect "$1 ends in order" 0 echo $status
-	if grep -q 'Sanitizer\|runtime error\|assertion failed' "$log"; then
-		grep -A 12 'Sanitizer\|runtime error\|assertion failed' "$log" | head -n 25 | sed 's/^/#   /'
-		bad "$1 gives the sanitizers nothing to say"
-	else
-		ok "$1 gives the sanitizers nothing to say"
-	fi
+	expect "$1 gives the sanitizers nothing to say" "" complaints "$log"
 }
 # flawless WRK-OPTION...: wrk has no line "Socket errors", none "Non-2xx", and 10,000 answers.
 flawless() {
@@ -72,16 +35,16 @@ entry_count() { inside node e2e/entries.mjs "$url" | wc -l; }
 [ "${1-}" != --keep ] || keep "${2-examples/guestbook}"
 network || { skip "the examples as processes of this machine" "$network_why"; exit 0; }
 
-build examples/hello
-start
+build_program examples/hello
+boot_program
 expect "hello answers" "Hello, world!" inside curl -fsS -m 5 "$url/hello"
 check "a static file is the file" sh -c "ip netns exec $ns curl -fsS -m 5 $url/static.html | cmp - examples/hello/static/static.html"
 check "10,000 requests and more for a static file, on 64 connections, without an error" flawless -d 5s "$url/static.html"
 ended hello
 
-build examples/guestbook
+build_program examples/guestbook
 rm -f "$WORK/guestbook.volume"
-start --data "$WORK/guestbook.volume"
+boot_program --data "$WORK/guestbook.volume"
 expect "an entry is signed" 303 sign "$url" "Ada <b>Lovelace</b>" "A note, \"quoted\" & so on"
 check "it is on the page, escaped" sh -c "ip netns exec $ns curl -fsS -m 5 $url/ | grep -q 'Ada &lt;b&gt;Lovelace&lt;/b&gt;'"
 check "10,000 requests and more for a page from SQL, on 64 connections, without an error" flawless -d 5s "$url/"
@@ -92,7 +55,7 @@ expect "a body over 64 KiB is refused" 413 inside curl -sS -m 10 -o /dev/null -w
 	--data-binary "message=$(cat "$WORK/long")$(cat "$WORK/long" | head -c 1000)" "$url/sign"
 ended guestbook
 
-start --data "$WORK/guestbook.volume"
+boot_program --data "$WORK/guestbook.volume"
 expect "the entry is there after SIGTERM and a new start" 1 entry_count
 list=$WORK/acknowledged
 : >"$list"
@@ -104,10 +67,10 @@ for round in 1 2 3 4 5; do
 		sleep 0.02
 		i=$((i + 1))
 	done
-	kill_hard
+	cut
 	kill -KILL $load # nobody is there to tell it that its connections are gone
 	wait $load 2>/dev/null
-	start --data "$WORK/guestbook.volume"
+	boot_program --data "$WORK/guestbook.volume"
 done
 inside node e2e/entries.mjs "$url" | sort >"$WORK/present"
 sort "$list" >"$WORK/acknowledged.sorted"

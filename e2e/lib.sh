@@ -67,6 +67,7 @@ boot() {
 	free_port
 	url=http://127.0.0.1:$port
 	log=$WORK/guest.$port.log
+	: >"$log" # else the last one's words would be taken for this one's
 	: >"$log"
 	./ingot run "$1" --accel tcg --port "$port" $(shift; echo "$@") >"$log" 2>&1 &
 	guest=$!
@@ -134,11 +135,43 @@ inside() { ip netns exec "$ns" "$@"; }
 boot_tap() {
 	url=http://$guest_address
 	log=$WORK/guest.$(basename "$1").log
+	: >"$log" # else the last one's words would be taken for this one's
 	ip netns exec "$ns" ./ingot run "$1" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1" \
 		$(shift; echo "$@") >"$log" 2>&1 &
 	guest=$!
 	boot_wait
 }
+
+# The same application as a process under the sanitizers, on that network.
+# build_program DIR: sets $program. Ends the script when it cannot.
+build_program() {
+	program=build/host/program/$(basename "$1")
+	./ingot build "$1" >"$WORK/build.log" 2>&1 &&
+		flock build/lock make -s -j2 "$program" APP="${1%/}" >>"$WORK/build.log" 2>&1 && return 0
+	tail -n 15 "$WORK/build.log" | sed 's/^/#   /'
+	bad "$1 builds as a process"
+	exit 1
+}
+# boot_program [OPTION...]: as boot_tap; $guest is the process itself.
+boot_program() {
+	url=http://$guest_address
+	log=$WORK/$(basename "$program").log
+	: >"$log" # else the last one's words would be taken for this one's
+	ip netns exec "$ns" "$program" --tap tap0 --cmdline "ip=$guest_address/24,10.77.0.1" "$@" >"$log" 2>&1 &
+	guest=$!
+	i=0
+	until grep -q 'http: listening on' "$log"; do
+		i=$((i + 1))
+		if [ $i -gt 400 ] || ! kill -0 "$guest" 2>/dev/null; then
+			tail -n 15 "$log" | sed 's/^/#   /'
+			bad "$(basename "$program") starts as a process"
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+# complaints LOG: what must not be in it.
+complaints() { grep -A 12 -i 'Sanitizer\|runtime error\|assertion failed\|panic' "$1" | head -n 25; }
 
 cleanup() {
 	[ -z "$guest" ] || cut

@@ -108,6 +108,23 @@ static const struct virtio_transport mmio_transport = {
 	.acknowledge = mmio_acknowledge,
 };
 
+/* Whether anybody sleeps until this kind of device interrupts. The others get no line: a device
+ * raises it at its first completion whatever the ring asks for, and as their rings are not polled in
+ * each round, nobody would acknowledge it, and a line that stays up ends every sleep. */
+static bool is_waited_for(enum virtio_id id)
+{
+	return id == VIRTIO_ID_NET || id == VIRTIO_ID_BLOCK;
+}
+
+static bool line_connect(struct machine *m, const struct virtio_mmio_window *w, struct virtio_device *d)
+{
+	d->vector = machine_vector_allocate(m);
+	if (d->vector && machine_irq_route(m, w->gsi, d->vector, w->level))
+		return true;
+	machine_log(m, "virtio-mmio at %lx: no way to deliver interrupt %u", w->phys, w->gsi);
+	return false;
+}
+
 static void try_window(struct machine *m, const struct virtio_mmio_window *w, enum virtio_id id,
 	virtio_attach *attach)
 {
@@ -131,13 +148,8 @@ static void try_window(struct machine *m, const struct virtio_mmio_window *w, en
 			w->phys);
 		return;
 	}
-	d.vector = machine_vector_allocate(m);
-	if (!d.vector || !machine_irq_route(m, w->gsi, d.vector, w->level)) {
-		machine_log(m, "virtio-mmio at %lx: no way to deliver interrupt %u", w->phys,
-			w->gsi);
-		return;
-	}
-	attach(m, &d);
+	if (!is_waited_for(id) || line_connect(m, w, &d))
+		attach(m, &d);
 }
 
 void virtio_mmio_find(struct machine *m, enum virtio_id id, virtio_attach *attach)

@@ -71,7 +71,7 @@ static void neighbor_fail(struct net *net, struct neighbor *n)
 	n->generation++;
 	timer_cancel(&net->timers, &n->timer);
 	while ((e = list_pop_front(&n->queue)))
-		frame_put(net, CONTAINER_OF(e, struct net_frame, tx.link));
+		net_frame_put(net, CONTAINER_OF(e, struct net_frame, tx.link));
 	n->queued = 0;
 	while ((e = list_pop_front(&n->waiting)))
 		tcp_conn_unreachable(CONTAINER_OF(e, struct tcp_conn, tx_link));
@@ -169,7 +169,7 @@ void neighbor_send(struct net *net, struct neighbor *n, struct net_frame *f)
 		list_push_back(&n->queue, &f->tx.link);
 	} else {
 		net->counters.arp_queue_drops++;
-		frame_put(net, f);
+		net_frame_put(net, f);
 	}
 }
 

@@ -172,7 +172,7 @@ struct net {
 /* net.c */
 /* NULL when all are at the device. */
 struct net_frame *frame_get(struct net *net);
-void frame_put(struct net *net, struct net_frame *f);
+void net_frame_put(struct net *net, struct net_frame *f);
 bool rate_limit_pass(struct rate_limit *r, uint64_t now_ns, uint64_t interval_ns, uint32_t burst);
 
 /* arp.c */

@@ -168,7 +168,7 @@ void ip4_send(struct net *net, struct net_frame *f, uint32_t source, uint32_t de
 	struct neighbor *n = ip4_route(net, destination, &hop) ? neighbor_lookup(net, hop) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
-		frame_put(net, f);
+		net_frame_put(net, f);
 		return;
 	}
 	neighbor_send(net, n, f);

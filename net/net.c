@@ -223,7 +223,7 @@ void net_input(struct net *net, struct frame_rx *frame, uint64_t now_ns)
 
 static void frame_done(void *owner, struct frame_tx *tx)
 {
-	frame_put(owner, (struct net_frame *)(void *)tx);
+	net_frame_put(owner, (struct net_frame *)(void *)tx);
 }
 
 struct net_frame *frame_get(struct net *net)
@@ -250,7 +250,7 @@ struct net_frame *frame_get(struct net *net)
 	return f;
 }
 
-void frame_put(struct net *net, struct net_frame *f)
+void net_frame_put(struct net *net, struct net_frame *f)
 {
 	struct tcp_send *sends = f->sends;
 	uint32_t send_count = f->send_count;

@@ -1,10 +1,10 @@
 /* Sends frames that nobody should send, from a raw socket:
  *
- *	frames garbage INTERFACE GUEST-MAC GUEST-ADDRESS COUNT SEED
- *	frames syn     INTERFACE GUEST-MAC GUEST-ADDRESS COUNT SEED
+ *	frames KIND INTERFACE GUEST-MAC GUEST-ADDRESS COUNT SEED
  *
- * `garbage`: mutated, truncated and contradictory Ethernet, ARP, IPv4, IPv6, ICMP, UDP and TCP. `syn`:
- * connection requests for port 80 from addresses that do not exist. The same seed, the same frames. */
+ * KIND: garbage (mutated, truncated and contradictory Ethernet, ARP, IPv4, IPv6, ICMP, UDP and TCP), or
+ * one of the kinds below alone; syn (connection requests for port 80 from addresses that do not exist).
+ * The same seed, the same frames. */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -276,13 +276,6 @@ static size_t mutated(uint8_t *f)
 	return n;
 }
 
-static size_t garbage(uint8_t *f)
-{
-	static size_t (*const kinds[])(uint8_t *) = {any_ethertype, odd_flags, odd_options, odd_offset,
-		odd_lengths, fragment, arp, icmp, udp, ipv6, mutated};
-	return kinds[below(sizeof kinds / sizeof kinds[0])](f);
-}
-
 static size_t syn(uint8_t *f)
 {
 	size_t n = tcp_segment(f, 0xc6120000u | below(1 << 17), 0x02, 4, 0);
@@ -292,6 +285,29 @@ static size_t syn(uint8_t *f)
 	memcpy(t + TCP, (uint8_t[]){2, 4, 5, 180}, 4);
 	transport_checksum(f + ETH, n - ETH - IP, 16);
 	return n;
+}
+
+static const struct kind {
+	const char *name;
+	size_t (*make)(uint8_t *frame); /* returns its length */
+} kinds[] = {
+	{"ethertype", any_ethertype}, {"flags", odd_flags}, {"options", odd_options}, {"offset", odd_offset},
+	{"lengths", odd_lengths}, {"fragment", fragment}, {"arp", arp}, {"icmp", icmp}, {"udp", udp},
+	{"ipv6", ipv6}, {"mutated", mutated}, {"syn", syn}, /* last: not part of the garbage */
+};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+/* NULL: a mixture. */
+static const struct kind *kind_find(const char *name)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	if (strcmp(name, "garbage") != 0) {
+		fprintf(stderr, "there is no kind %s\n", name);
+		exit(2);
+	}
+	return NULL;
 }
 
 static int raw_socket(const char *interface)
@@ -309,10 +325,10 @@ int main(int argc, char **argv)
 {
 	unsigned m[6];
 	if (argc != 7 || sscanf(argv[3], "%x:%x:%x:%x:%x:%x", m, m + 1, m + 2, m + 3, m + 4, m + 5) != 6) {
-		fprintf(stderr, "frames garbage|syn INTERFACE GUEST-MAC GUEST-ADDRESS COUNT SEED\n");
+		fprintf(stderr, "frames KIND INTERFACE GUEST-MAC GUEST-ADDRESS COUNT SEED\n");
 		return 2;
 	}
-	size_t (*make)(uint8_t *) = strcmp(argv[1], "syn") == 0 ? syn : garbage;
+	const struct kind *only = kind_find(argv[1]);
 	int s = raw_socket(argv[2]);
 	for (int i = 0; i < 6; i++)
 		guest_mac[i] = (uint8_t)m[i];
@@ -321,7 +337,8 @@ int main(int argc, char **argv)
 	long sent = 0;
 	for (long i = 0, count = atol(argv[5]); i < count; i++) {
 		uint8_t frame[FRAME_MAX + 128] = {0};
-		size_t n = make(frame);
+		const struct kind *kind = only ? only : &kinds[below(KINDS - 1)];
+		size_t n = kind->make(frame);
 		/* ENOBUFS: the guest's queue is full, and a wire would lose it, too. */
 		sent += send(s, frame, n > FRAME_MAX ? FRAME_MAX : n, 0) > 0;
 		if (i % BURST == BURST - 1)

@@ -18,7 +18,7 @@ struct writer {
 
 static inline struct reader reader_of(struct slice s)
 {
-	return (struct reader){s.ptr, s.ptr + s.len, false};
+	return (struct reader){s.ptr, s.len ? s.ptr + s.len : s.ptr, false};
 }
 
 static inline size_t reader_left(const struct reader *r)
