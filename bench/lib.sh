@@ -52,7 +52,7 @@ boot_with() {
 	shift 2
 	url=http://$guest_address
 	log=$WORK/$(basename "$dir").log
-	rm -f "$WORK/lines"
+	rm -f "$WORK/lines" "$log"
 	mkfifo "$WORK/lines"
 	stamp <"$WORK/lines" >"$log" &
 	ip netns exec "$ns" build/ingot run "$dir" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1" \
@@ -60,7 +60,7 @@ boot_with() {
 	guest=$!
 	i=0
 	while [ $i -lt 1200 ]; do
-		grep -q ' listening on ' "$log" && return 0
+		grep -q ' listening on ' "$log" 2>/dev/null && return 0
 		kill -0 "$guest" 2>/dev/null || return 1
 		sleep 0.02
 		i=$((i + 1))

@@ -26,10 +26,10 @@ BUDGETS=bench/budgets
 : >"$results"
 : >"$WORK/errors"
 
-# row NAME VALUE WHAT: in the table's order; WHAT says the unit and what it is.
+# row NAME VALUE WHAT: WHAT says what it is, and the unit.
 row() {
-	echo "$*" >>"$results"
-	[ $mode != table ] || printf '%-32s %12s  %s\n' "$1" "$2" "$(echo "$*" | cut -d ' ' -f 3-)"
+	echo "$1 $2" >>"$results"
+	[ $mode != table ] || printf '%-28s %10s  %s\n' "$1" "$2" "$3"
 }
 
 start() { # start DIR [OPTION...]: boots with counters, or ends everything
@@ -58,9 +58,9 @@ boot_rows() {
 			"$(((listening - $(counter entry_ns)) / 1000000))" >>"$WORK/boots"
 		cut
 	done
-	row "boot.$name" "$(cut -d ' ' -f 1 "$WORK/boots" | median)" \
+	row "boot.$name" "$(awk '{ print $1 }' "$WORK/boots" | median)" \
 		"instructions from the image's first until it listens (without the firmware's)"
-	[ $mode != table ] || echo " #   that took $(cut -d ' ' -f 2 "$WORK/boots" | median) ms of wall clock, with the plugin"
+	[ $mode != table ] || echo " #   that took $(awk '{ print $2 }' "$WORK/boots" | median) ms of wall clock, with the plugin"
 }
 
 speed() { # speed NAME PATH: for information, it depends on the machine

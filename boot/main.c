@@ -141,7 +141,8 @@ static size_t stack_size(void)
 
 static void plan_fibers(struct program *p, size_t mib)
 {
-	uint32_t count = clamp(mib / 2, 4, 64);
+	/* The store keeps two for itself. */
+	uint32_t count = clamp(mib / 2, 4, 64) + (app_manifest.database ? 2 : 0);
 	p->parts[PART_FIBERS] = (struct budget_item){.name = "fibers",
 		.item_size = loop_memory_size(count, stack_size()), .alignment = 4096, .count_min = 1,
 		.count_max = 1};

@@ -6,10 +6,14 @@
  * newer. */
 #include "cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct toolchain {
 	const char *cc, *flags, *parts, *link;
@@ -234,15 +238,29 @@ static void image_report(const struct app_folder *app, const char *image)
 		printf("  %-28s %12s\n", parts.part[i].name, size_text(parts.part[i].bytes));
 }
 
+/* Two builds of one folder at a time would trip over each other's files. The lock is held until the descriptor is
+ * closed. */
+static int folder_lock(const struct app_folder *app)
+{
+	make_directories(app->out);
+	char *path = format("%s/lock", app->out);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0 || flock(fd, LOCK_EX) != 0)
+		die("cannot lock %s: %s", path, strerror(errno));
+	return fd;
+}
+
 const char *app_build(const struct app_folder *app, const char *output, bool report)
 {
 	struct toolchain t = toolchain_read();
 	const char *image = output ? output : format("%s/%s.elf", app->out, app->name);
+	int lock = folder_lock(app);
 	struct strings objects = compile_all(&t, app);
 	if (must_link(&t, &objects, image))
 		link_image(&t, app, &objects, image);
 	if (report)
 		image_report(app, image);
+	close(lock);
 	return image;
 }
 

@@ -107,21 +107,41 @@ static void neighbor_learned(struct net *net, struct neighbor *n, const uint8_t 
 		list_push_back(&net->tx_ready, e);
 }
 
+/* What an entry is worth to whom another one would replace; NEIGHBOR_KEPT is not replaced at all. Who
+ * answers stays: questions about addresses that nobody has, however many, must not push it out. */
+enum { NEIGHBOR_KEPT = 4 };
+
+static unsigned neighbor_worth(const struct net *net, const struct neighbor *n)
+{
+	switch (n->state) {
+	case NEIGHBOR_FREE: return 0;
+	case NEIGHBOR_INCOMPLETE: return n->tries > 1 && list_is_empty(&n->waiting) ? 1 : NEIGHBOR_KEPT;
+	case NEIGHBOR_STALE: return 2;
+	case NEIGHBOR_PROBING:
+	case NEIGHBOR_REACHABLE: return net->now_ns - n->used_ns > REACHABLE_NS ? 2 : 3;
+	}
+	UNREACHABLE();
+}
+
 /* The slot of `ip`, or the one to use for it; NULL when there is none. */
 static struct neighbor *neighbor_find(struct net *net, uint32_t ip)
 {
 	uint32_t at = (uint32_t)((ip ^ net->hash_key.k0) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 	struct neighbor *best = NULL;
+	unsigned best_worth = NEIGHBOR_KEPT;
+	bool unanswered = false;
 	for (uint32_t i = 0; i < PROBE_SLOTS && i < net->neighbors_max; i++) {
 		struct neighbor *n = &net->neighbors[(at + i) % net->neighbors_max];
+		unsigned worth = neighbor_worth(net, n);
 		if (n->state != NEIGHBOR_FREE && n->ip == ip)
 			return n;
-		if (n->state == NEIGHBOR_INCOMPLETE || (best && best->state == NEIGHBOR_FREE))
-			continue;
-		if (!best || n->state == NEIGHBOR_FREE || n->used_ns < best->used_ns)
+		unanswered |= n->state == NEIGHBOR_INCOMPLETE;
+		if (worth < best_worth || (best && worth == best_worth && n->used_ns < best->used_ns)) {
 			best = n;
+			best_worth = worth;
+		}
 	}
-	return best;
+	return best_worth == 3 && unanswered ? NULL : best;
 }
 
 static void neighbor_start(struct net *net, struct neighbor *n, uint32_t ip)
@@ -140,6 +160,8 @@ struct neighbor *neighbor_lookup(struct net *net, uint32_t ip)
 	if (!n)
 		return NULL;
 	if (n->state == NEIGHBOR_FREE || n->ip != ip) {
+		if (n->state == NEIGHBOR_INCOMPLETE)
+			neighbor_fail(net, n);
 		neighbor_start(net, n, ip);
 		ask(net, n);
 	}

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STACK = 512 << 10, MEMORY = 64 << 20, SQL_MEMORY = 16 << 20, CACHE_PAGES = 2048 };
+enum { STACK = 512 << 10, FIBERS = 4, MEMORY = 64 << 20, SQL_MEMORY = 16 << 20, CACHE_PAGES = 2048 };
 
 struct check {
 	struct host *host;
@@ -107,11 +107,11 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	struct platform *p = host_platform(c.host);
-	size_t fibers = loop_memory_size(2, STACK);
+	size_t fibers = loop_memory_size(FIBERS, STACK);
 	random_init(&c.random);
 	random_mix(&c.random, slice_of(seed, p->entropy(p, seed, sizeof seed)));
 	log_init(&c.log, p, LOG_WARN);
-	loop_init(&c.loop, p, p->memory, 2, STACK);
+	loop_init(&c.loop, p, p->memory, FIBERS, STACK);
 	c.memory = p->memory + fibers;
 	must("fiber", fiber_spawn(&c.loop, check, &c));
 	loop_run(&c.loop);
