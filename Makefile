@@ -85,7 +85,7 @@ tool.flags := $(COMMON) -O2 -D_GNU_SOURCE
 # --- Third-party sources: each file adds rules and names what it makes -------------------------
 # musl.mk: $(MUSL_READY) (headers), $(MUSL_LIB); sqlite.mk: $(SQLITE_READY) and sqlite.CONFIG.o
 # qemu.mk: $(QEMU_READY), $(QEMU_INCLUDE) (for bench/plugin/)
--include third_party/musl.mk third_party/sqlite.mk third_party/qemu.mk
+-include $(wildcard third_party/*.mk)
 
 # --- Rules ------------------------------------------------------------------------------------
 closure = $(sort $1 $(foreach m,$(uses.$1),$(call closure,$m)))

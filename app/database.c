@@ -175,6 +175,8 @@ static bool database_finish(struct request *req)
 	if (generation <= store_durable_generation(db->store))
 		return false;
 	d->waiter = (struct store_waiter){.generation = generation, .done = waiter_done};
+	loop_trace(db->loop, "response held: generation, durable", generation,
+		store_durable_generation(db->store));
 	store_waiter_add(db->store, &d->waiter);
 	return true;
 }

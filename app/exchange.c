@@ -21,7 +21,7 @@
 #include <base/assert.h>
 #include <http/conditional.h>
 
-#define SLOW_NS UINT64_C(1000000000) /* without progress: may be shed when memory is short */
+#define SLOW_NS UINT64_C(500000000) /* without progress: may be shed when memory is short */
 
 static uint64_t now_of(const struct connection *c)
 {
@@ -63,7 +63,7 @@ static bool connection_shed(struct server *s, bool with_blocks)
 /* Before a request is begun: what it needs should be there. */
 static void blocks_reserve(struct server *s)
 {
-	uint32_t most = s->blocks.capacity - s->blocks.capacity / 8;
+	uint32_t most = s->blocks.capacity - s->blocks.capacity / 4;
 	while (s->blocks.used >= most && connection_shed(s, true))
 		;
 }
@@ -179,6 +179,8 @@ static void connection_respond(struct connection *c)
 		return;
 	}
 	c->responding = true;
+	loop_trace(c->server->config.loop, "response: connection, status",
+		pool_index(&c->server->connections, c), c->request.status);
 	stats->responses++;
 	stats->errors += c->request.status >= 500;
 	stats->bytes_copied += c->request.bytes_copied;
@@ -282,6 +284,8 @@ static bool request_route(struct connection *c)
 	const struct http_request *http = &c->http.request;
 	const struct page_asset *asset = asset_find(c);
 	s->stats.requests++;
+	loop_trace(s->config.loop, "request: connection, method", pool_index(&s->connections, c),
+		http->method);
 	blocks_reserve(s);
 	request_init(req, c);
 	if (asset && (http->method == HTTP_GET || http->method == HTTP_HEAD)) {

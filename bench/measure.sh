@@ -185,19 +185,19 @@ build() { # build NAME: in $APPS
 }
 
 # --- Against the budgets ---
-# A line of bench/budgets: NAME VALUE TOLERANCE%. What is lower than the budget by more than the
-# tolerance is reported too: the budget should follow.
+# A line of bench/budgets: NAME VALUE TOLERANCE, in per cent, or `max`: a ceiling for what varies from run
+# to run. What is lower than the budget by more than the tolerance is said too: the budget should follow.
 check_budgets() {
 	awk '
 		FNR == 1 { file++ }
 		/^#/ || NF == 0 { next }
-		file == 1 { budget[$1] = $2; tolerance[$1] = $3 + 0; next }
+		file == 1 { budget[$1] = $2; tolerance[$1] = $3; next }
 		!($1 in budget) { printf "not ok - %s %s (has no budget; run bench/measure.sh --update)\n", $1, $2; next }
 		{
 			slack = budget[$1] * tolerance[$1] / 100
-			over = $2 > budget[$1] + slack
-			less = $2 < budget[$1] - slack ? "; better: lower the budget" : ""
-			printf "%s - %s %s (budget %s, +%s %%%s)\n", over ? "not ok" : "ok", $1, $2, budget[$1], tolerance[$1], less
+			words = tolerance[$1] == "max" ? "at most " budget[$1] : "budget " budget[$1] " +" tolerance[$1] " %"
+			if (tolerance[$1] != "max" && $2 < budget[$1] - slack) words = words "; better: lower it"
+			printf "%s - %s %s (%s)\n", ($2 > budget[$1] + slack ? "not ok" : "ok"), $1, $2, words
 			seen[$1] = 1
 		}
 		END {
@@ -207,15 +207,21 @@ check_budgets() {
 		}' $BUDGETS "$results"
 }
 
-# Values change, comments and tolerances stay; what is new comes at the end.
+# Values change; ceilings, comments and tolerances stay; what is new comes at the end.
 update_budgets() {
 	awk '
 		FNR == 1 { file++ }
 		file == 1 { value[$1] = $2; order[++count] = $1; next }
 		/^#/ || NF == 0 { print; next }
-		{ printf "%-28s %10s %4s\n", $1, $1 in value ? value[$1] : $2, $3; seen[$1] = 1 }
-		END { for (i = 1; i <= count; i++) if (!(order[i] in seen)) printf "%-28s %10s %4s\n", order[i], value[order[i]], 2 }
-	' "$results" $BUDGETS >"$WORK/budgets" && cp "$WORK/budgets" $BUDGETS
+		{
+			seen[$1] = 1
+			printf "%-28s %10s %4s\n", $1, ($1 in value && $3 != "max" ? value[$1] : $2), $3
+		}
+		END {
+			for (i = 1; i <= count; i++)
+				if (!(order[i] in seen))
+					printf "%-28s %10s %4s\n", order[i], value[order[i]], 2
+		}' "$results" $BUDGETS >"$WORK/budgets" && cp "$WORK/budgets" $BUDGETS
 }
 
 # --- What is measured ---

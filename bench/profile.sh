@@ -6,22 +6,23 @@
 #	bench/profile.sh examples/guestbook --top 40 -- -n 500 -c 64 /
 #	bench/profile.sh examples/hello --idle 2      # nothing but the passing of 2 seconds
 #
-# Options: --top N (25 rows), --per N (divide by N instead of by the requests), --callgraph-less forms of
-# the same data: --blocks (basic blocks instead of functions, with their addresses). A path stands for the
-# guest's address. The table: instructions per request, share, function.
+# Options: --top N (25 rows), --per N (divide by N instead of by the requests), --blocks (basic blocks, with
+# their addresses, instead of functions), --parts (modules and libraries instead of functions).
+# A path stands for the guest's address. The table: instructions per request, share, function.
 cd "$(dirname "$0")/.." || exit 2
 . e2e/lib.sh
 . bench/lib.sh
 
 [ $# -ge 1 ] || { sed -n '2,/^cd/ { /^#/ s/^#//p }' "$0"; exit 2; }
-dir=$1 top=25 per='' idle='' blocks=0
+dir=$1 top=25 per='' idle='' by=function
 shift
 while [ $# -gt 0 ]; do
 	case $1 in
 	--top) top=$2; shift ;;
 	--per) per=$2; shift ;;
 	--idle) idle=$2; shift ;;
-	--blocks) blocks=1 ;;
+	--blocks) by=block ;;
+	--parts) by=part ;;
 	--) shift; break ;;
 	*) echo "profile.sh: there is no option '$1'" >&2; exit 2 ;;
 	esac
@@ -71,8 +72,18 @@ fi
 snapshot "$WORK/profile.after"
 cut
 
-nm -n --defined-only "$(image_of "$dir").debug" | grep -i ' [tw] ' >"$WORK/profile.symbols"
-awk -v per="$per" -v blocks=$blocks '
+# The names of what is where: of functions, or of the objects that the linker put together.
+if [ $by = part ]; then
+	awk '/^\.text/ { text = 1 } /^\.rodata/ { text = 0 }
+		text && NF >= 3 && $(NF - 2) ~ /^0x/ && $NF ~ /\.[oa]\)?/ && $NF !~ /^0x/ {
+			n = split($NF, path, "/")
+			sub(/\(.*/, "", path[n])
+			print substr($(NF - 2), 3), "t", path[n]
+		}' "$(image_of "$dir").map" | sort >"$WORK/profile.symbols"
+else
+	nm -n --defined-only "$(image_of "$dir").debug" | grep -i ' [tw] ' >"$WORK/profile.symbols"
+fi
+awk -v per="$per" -v by=$by '
 	# Without strtonum, which not every awk has.
 	function hex(text,  i, n) {
 		for (i = 1; i <= length(text); i++)
@@ -96,7 +107,7 @@ awk -v per="$per" -v blocks=$blocks '
 		count = (hex($3) - hex(before[$1, $2])) * hex($2) / per
 		total += count
 		name = function_at(hex($1))
-		if (blocks) name = sprintf("%s %d x %.3f %s", substr($1, 9), hex($2), count / hex($2), name)
+		if (by == "block") name = sprintf("%s %d x %.3f %s", substr($1, 9), hex($2), count / hex($2), name)
 		sum[name] += count
 	}
 	END {

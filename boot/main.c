@@ -25,6 +25,7 @@ enum {
 	DRAIN_NS_PER_S = 1000000000,
 	DRAIN_LIMIT_S = 10,
 	DATABASE_UNIT = 64 << 10,
+	TRACE_EVENTS = 64, /* kept, and shown by a panic */
 };
 
 enum memory_part {
@@ -42,6 +43,8 @@ static struct program {
 	struct loop loop;
 	struct log log;
 	struct random random;
+	struct trace trace;
+	struct trace_event events[TRACE_EVENTS];
 	struct options options;
 	struct budget_item parts[PART_COUNT];
 	struct pool buffers;
@@ -306,6 +309,22 @@ static void drain_limit_reached(struct timer *t)
 	(void)t;
 }
 
+/* --- Panics ----------------------------------------------------------------------------------- */
+
+static void event_line(void *cookie, struct slice line)
+{
+	struct platform *p = cookie;
+	p->console_write(p, line);
+}
+
+static void panic_hook(struct platform *p)
+{
+	if (program.trace.count == 0)
+		return;
+	p->console_write(p, SLICE("last events:\n"));
+	trace_write(&program.trace, TRACE_EVENTS / 4, event_line, p);
+}
+
 /* --- The boot --------------------------------------------------------------------------------- */
 
 void platform_main(struct platform *platform)
@@ -318,6 +337,9 @@ void platform_main(struct platform *platform)
 	random_start(p);
 	memory_divide(p);
 	loop_init(&p->loop, platform, p->parts[PART_FIBERS].memory, p->fiber_count, stack_size());
+	trace_init(&p->trace, p->events, TRACE_EVENTS);
+	p->loop.trace = &p->trace;
+	platform->panic_hook = panic_hook;
 	c_library_start(p);
 	network_up(p);
 	p->power.poll = power_poll;

@@ -64,6 +64,8 @@ static bool network_poll(struct loop_client *client)
 	uint32_t count = n->device->poll(n->device, &frames, FRAMES_IN_A_ROUND);
 	for (struct list *e; (e = list_pop_front(&frames));)
 		net_input(n->net, LIST_ENTRY(e, struct frame_rx, link), n->loop->now_ns);
+	if (count)
+		loop_trace(n->loop, "frames in", count, 0);
 	net_advance(n->net, n->loop->now_ns);
 	address_report(n);
 	return count > 0;

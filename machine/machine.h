@@ -243,6 +243,8 @@ bool symbols_find(uint64_t address, const char **name, uint64_t *offset);
  * or trusts what it reports about. */
 _Noreturn void machine_panic(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* For a panic that comes from an exception: begin, lines, backtrace, end. */
+/* Whose panic_hook a panic calls; before this, none. */
+void panic_start(struct platform *program);
 void panic_begin(void);
 void panic_line(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void panic_backtrace(uint64_t rip, uint64_t frame_pointer, uint64_t stack_pointer);

@@ -79,6 +79,7 @@ void machine_start(const struct hvm_start_info *info)
 	traps_start();
 	paging_start(m);
 	platform_fill(&m->platform);
+	panic_start(&m->platform);
 	memory_start(m, info);
 	acpi_start(m);
 	command_line_scan(m);

@@ -18,6 +18,12 @@
 uintptr_t __stack_chk_guard; /* drawn by boot.S */
 
 static unsigned depth; /* panics begun: per-CPU state */
+static struct platform *program; /* whose panic_hook is called */
+
+void panic_start(struct platform *p)
+{
+	program = p;
+}
 
 static void line_write(const char *fmt, va_list args)
 {
@@ -102,6 +108,8 @@ static void build_id_line(void)
 
 void panic_end(void)
 {
+	if (program && program->panic_hook)
+		program->panic_hook(program);
 	build_id_line();
 	power_fail();
 }

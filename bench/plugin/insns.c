@@ -25,7 +25,7 @@ struct counters {
 	uint64_t entry_instructions; /* the firmware's, until then */
 	uint64_t io_reads;           /* of device registers in memory, with io=on, as what follows */
 	uint64_t io_writes;
-	uint64_t notifications; /* of a virtio device */
+	uint64_t notifications; /* of virtio devices: writes to QueueNotify of microvm's */
 };
 
 struct block {
@@ -34,12 +34,12 @@ struct block {
 	uint64_t executions;
 };
 
-enum {
-	BLOCKS = 1 << 18,
-	/* Where notifications are written, in the registers of virtio-mmio and of virtio-pci. */
-	VIRTIO_MMIO_NOTIFY = 0x50,
-	VIRTIO_MMIO_REGISTERS = 0x200,
-};
+enum { BLOCKS_SHIFT = 18, BLOCKS = 1 << BLOCKS_SHIFT };
+
+#define VIRTIO_MMIO_FIRST 0xfeb00000u
+#define VIRTIO_MMIO_LEN 0x200u
+#define VIRTIO_MMIO_END (VIRTIO_MMIO_FIRST + 24 * VIRTIO_MMIO_LEN)
+#define VIRTIO_MMIO_NOTIFY 0x50u
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
@@ -60,7 +60,7 @@ static uint64_t wall_ns(void)
 /* The place of a block: a block that is translated again continues to count where it did. */
 static struct block *block_find(uint64_t address, uint64_t instructions)
 {
-	uint64_t at = (address * 0x9e3779b97f4a7c15) >> 46;
+	uint64_t at = (address * 0x9e3779b97f4a7c15) >> (64 - BLOCKS_SHIFT);
 	for (size_t tried = 0; tried < BLOCKS; tried++) {
 		struct block *b = &plugin.profile[(at + tried) % BLOCKS];
 		if (b->instructions == 0)
@@ -71,13 +71,11 @@ static struct block *block_find(uint64_t address, uint64_t instructions)
 	return NULL;
 }
 
-static bool is_notification(const struct qemu_plugin_hwaddr *at)
+/* Those of microvm: its windows lie side by side at a fixed place. */
+static bool is_notification(uint64_t at)
 {
-	const char *device = qemu_plugin_hwaddr_device_name(at);
-	uint64_t offset = qemu_plugin_hwaddr_phys_addr(at);
-	if (strcmp(device, "virtio-mmio") == 0)
-		return offset % VIRTIO_MMIO_REGISTERS == VIRTIO_MMIO_NOTIFY;
-	return strncmp(device, "virtio-pci-notify", 17) == 0;
+	return at >= VIRTIO_MMIO_FIRST && at < VIRTIO_MMIO_END
+		&& (at - VIRTIO_MMIO_FIRST) % VIRTIO_MMIO_LEN == VIRTIO_MMIO_NOTIFY;
 }
 
 static void accessed(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
@@ -91,7 +89,7 @@ static void accessed(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address
 		return;
 	}
 	plugin.counters->io_writes++;
-	if (is_notification(at))
+	if (is_notification(qemu_plugin_hwaddr_phys_addr(at)))
 		plugin.counters->notifications++;
 }
 

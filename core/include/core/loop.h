@@ -7,6 +7,7 @@
 #include <base/pool.h>
 #include <base/timer.h>
 #include <core/fiber.h>
+#include <core/trace.h>
 #include <platform/platform.h>
 
 /* Called each round: `poll` first (true: it found work, so do not sleep), `flush` last. Either may be
@@ -27,9 +28,17 @@ struct loop {
 	struct pool fibers; /* stacks with the struct fiber at their top */
 	size_t stack_size;
 	void *switch_context; /* where the loop itself continues */
+	struct trace *trace;  /* set by the owner after loop_init; NULL: no events are kept */
 	bool stopping;
 	uint64_t rounds, sleeps, fiber_switches; /* counters */
 };
+
+/* Keeps an event for whoever looks into a panic; `what` is a static string. */
+static inline void loop_trace(struct loop *loop, const char *what, uint64_t a, uint64_t b)
+{
+	if (loop->trace)
+		trace_add(loop->trace, loop->now_ns, what, a, b);
+}
 
 API_BEGIN
 

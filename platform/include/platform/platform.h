@@ -50,6 +50,9 @@ struct platform {
 	/* Makes `at` the thread pointer, by which our C library finds its errno. NULL where the C library
 	 * is the host's. */
 	void (*set_thread_pointer)(void *at);
+	/* Set by the program, NULL at first: prints by console_write what may help to understand a
+	 * panic. Called in the middle of one, so it must trust nothing and take no memory. */
+	void (*panic_hook)(struct platform *);
 	struct slice command_line; /* may be empty */
 	const char *kind;          /* "machine", "host", "sim" */
 };
