@@ -37,6 +37,13 @@ static void buffers_give(struct network *n)
 	}
 }
 
+static void listening_report(const struct network *n, uint32_t address)
+{
+	if (n->port && address)
+		log_write(n->log, LOG_INFO, "http", "listening on %u.%u.%u.%u:%u", address >> 24,
+			address >> 16 & 255, address >> 8 & 255, address & 255, n->port);
+}
+
 static void address_report(struct network *n)
 {
 	struct net_ipv4 ip = net_ipv4(n->net);
@@ -51,9 +58,7 @@ static void address_report(struct network *n)
 		ip.address >> 24, ip.address >> 16 & 255, ip.address >> 8 & 255, ip.address & 255,
 		ip.gateway >> 24, ip.gateway >> 16 & 255, ip.gateway >> 8 & 255, ip.gateway & 255,
 		ip.state == NET_IPV4_BOUND ? "DHCP" : "configuration");
-	if (n->port)
-		log_write(n->log, LOG_INFO, "http", "listening on %u.%u.%u.%u:%u", ip.address >> 24,
-			ip.address >> 16 & 255, ip.address >> 8 & 255, ip.address & 255, n->port);
+	listening_report(n, ip.address);
 }
 
 static bool network_poll(struct loop_client *client)
@@ -111,6 +116,8 @@ void network_start(struct network *n, struct loop *loop, struct log *log, struct
 
 void network_announce(struct network *n, uint16_t port)
 {
+	struct net_ipv4 ip = net_ipv4(n->net);
 	n->port = port;
-	n->address_generation = 0;
+	if (ip.generation == n->address_generation)
+		listening_report(n, ip.address);
 }

@@ -60,6 +60,21 @@ older=$(curl -fsS "$url/" | sed -n 's/.*href="\(\/?before=[0-9]*\)".*/\1/p')
 expect "the rest is on the next page" 2 sh -c "curl -fsS '$url$older' | grep -c '<article'"
 expect "many requests on one connection" 50 sh -c "curl -fsS $(for i in 1 2 3 4 5 6 7 8 9 10; do printf '%s ' "$url/quill.svg" "$url/" "$url/guestbook.js" "$url/" "$url/guestbook.css"; done) -w '%{num_connects}\n' -o /dev/null $(for i in $(seq 49); do printf '%s ' '-o /dev/null'; done) | grep -c ."
 
+stop
+# A second press cuts the power: here while a request that never ends keeps the first one waiting.
+boot examples/hello || bad "hello boots"
+node -e 'const s = require("net").connect(+process.argv[1], "127.0.0.1"); s.write("GET / HTTP/1.1\r\nHost: x\r\n"); s.on("error", () => 0); setTimeout(() => process.exit(), 8000)' "$port" &
+slow=$!
+sleep 0.5
+kill -TERM "$guest"
+sleep 0.6
+kill -TERM "$guest"
+wait "$guest"
+expect "a second press of the power button cuts the power" 130 echo $?
+guest=''
+kill $slow 2>/dev/null
+boot examples/guestbook --data "$WORK/plain.volume" || bad "guestbook boots"
+
 # The command's own errors.
 refused() { # refused NAME PATTERN COMMAND...: ends with an error and one clear line
 	refused_name=$1 pattern=$2
