@@ -69,7 +69,7 @@ COMMON := -std=c17 $(WARN) -g -fvisibility=hidden -fno-strict-aliasing -fno-comm
 guest.arch := -m64 -march=x86-64 -mno-red-zone -fno-pic -fno-pie -mcmodel=small \
 	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
 	-fstack-protector-strong -mstack-protector-guard=global
-MUSL_INCLUDE := $(BUILD)/third_party/musl/include
+MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \
 	-isystem $(shell $(CC) -print-file-name=include)
@@ -210,6 +210,8 @@ $(BUILD)/headers/$2.ok: $2 $(MUSL_READY)
 	$$(guest.cc) $$(guest.flags) $$(call includes,$1) -fsyntax-only -x c $$< && touch $$@
 endef
 $(foreach m,$(MODULES),$(foreach h,$(call headers,$m),$(eval $(call header_rule,$m,$h))))
+house: guest
+	@e2e/house.sh
 self-contained: $(foreach m,$(MODULES),$(patsubst %,$(BUILD)/headers/%.ok,$(call headers,$m)))
 
 # For editors and clang-tidy: how each source of the guest is compiled.

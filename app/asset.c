@@ -9,13 +9,14 @@ static void asset_part(struct request *req, const struct page_asset *asset, uint
 	struct slice range = http_content_range(text, from, len, asset->body.len);
 	req->status = len ? 206 : 416;
 	req->reply = len ? REPLY_BYTES : REPLY_ERROR;
-	req->type_fields = SLICE("");
 	req->bytes = len ? slice_sub(asset->body, from, len) : (struct slice){NULL, 0};
 	reply_header(req, "Content-Range", arena_copy(&req->connection->arena, range));
 	if (!len)
 		return;
 	reply_header(req, "Content-Type", asset->content_type);
-	reply_header(req, "ETag", asset->etag);
+	/* The fields that RFC 9110 15.3.7 asks for are those of a 304. */
+	req->type_fields = slice_sub(asset->head_not_modified,
+		slice_index(asset->head_not_modified, '\n') + 1, asset->head_not_modified.len);
 }
 
 void asset_reply(struct request *req, const struct page_asset *asset)

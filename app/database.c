@@ -17,6 +17,7 @@
 #define SQLITE_MEMORY_MAX (64u << 20)
 #define CONNECTION_MEMORY (512u << 10) /* of SQLite's, for each connection */
 #define STORE_MEMORY_MIN (1u << 20)
+#define STORE_CACHE_PAGES_LEAST (4 * STORE_CACHE_PAGES_MIN)
 
 struct database {
 	struct sql *sql;
@@ -42,13 +43,29 @@ struct db_request {
 
 /* --- Opening ---------------------------------------------------------------------------------- */
 
-static size_t sqlite_share(size_t memory_len)
+static size_t whole_pages(size_t n)
+{
+	return (n + 4095) & ~(size_t)4095;
+}
+
+/* What the store cannot do without: it grows with the volume. */
+static size_t store_memory_min(struct block_device *device)
+{
+	struct store_config plan = {.device = device, .cache_pages = STORE_CACHE_PAGES_LEAST};
+	size_t n = whole_pages(store_memory_size(&plan));
+	return n < STORE_MEMORY_MIN ? STORE_MEMORY_MIN : n;
+}
+
+/* Of the memory that is for both. */
+static size_t sqlite_share(size_t memory_len, size_t store_min)
 {
 	size_t share = memory_len / 16 * SQLITE_SHARE;
-	if (share < SQL_MEMORY_MIN)
-		share = SQL_MEMORY_MIN;
 	if (share > SQLITE_MEMORY_MAX)
 		share = SQLITE_MEMORY_MAX;
+	if (share > memory_len - store_min)
+		share = memory_len - store_min;
+	if (share < SQL_MEMORY_MIN)
+		share = SQL_MEMORY_MIN;
 	return share & ~(size_t)4095;
 }
 
@@ -69,12 +86,9 @@ static struct store_config store_plan(const struct database_config *config, size
 	return plan;
 }
 
-static size_t database_memory_min(const struct block_device *device)
+static size_t database_memory_min(struct block_device *device)
 {
-	struct block_device copy = *device;
-	struct store_config plan = {.device = &copy, .cache_pages = 4 * STORE_CACHE_PAGES_MIN};
-	size_t store = store_memory_size(&plan);
-	return SQL_MEMORY_MIN + (store < STORE_MEMORY_MIN ? STORE_MEMORY_MIN : store);
+	return whole_pages(sizeof(struct database)) + SQL_MEMORY_MIN + store_memory_min(device);
 }
 
 static uint32_t connection_count(size_t sqlite_memory)
@@ -86,10 +100,10 @@ static uint32_t connection_count(size_t sqlite_memory)
 static err database_open(
 	const struct app_database *app, const struct database_config *config, struct database **out)
 {
-	size_t sqlite_memory = sqlite_share(config->memory_len);
-	size_t own = (sizeof(struct database) + 4095) & ~(size_t)4095;
+	size_t own = whole_pages(sizeof(struct database));
 	if (config->memory_len < database_memory_min(config->device))
 		return ERR(NO_MEMORY);
+	size_t sqlite_memory = sqlite_share(config->memory_len - own, store_memory_min(config->device));
 	struct database_config rest = *config;
 	rest.memory += own;
 	struct store_config plan = store_plan(&rest, config->memory_len - own - sqlite_memory);
@@ -111,6 +125,11 @@ static err database_open(
 	return OK;
 }
 
+static err database_sync(struct database *db)
+{
+	return store_wait_durable(db->store, store_generation(db->store));
+}
+
 static err database_close(struct database *db)
 {
 	sql_close(db->sql);
@@ -120,6 +139,7 @@ static err database_close(struct database *db)
 const struct app_database_engine app_database_sqlite = {
 	.memory_min = database_memory_min,
 	.open = database_open,
+	.sync = database_sync,
 	.close = database_close,
 };
 

@@ -22,6 +22,7 @@
 #include <http/conditional.h>
 
 #define SLOW_NS UINT64_C(500000000) /* without progress: may be shed when memory is short */
+#define BLOCKS_PER_PAGE 4 /* what most need, or less */
 
 static uint64_t now_of(const struct connection *c)
 {
@@ -87,15 +88,24 @@ void connection_open(struct server *s, struct tcp_conn *tcp)
 	s->stats.connections++;
 }
 
-static void request_memory_reset(struct connection *c)
+void connection_memory_reset(struct connection *c)
 {
 	if (c->body_capacity == SERVER_BODY_MAX)
 		pool_put(&c->server->bodies, c->body);
 	c->body = NULL;
 	c->body_len = c->body_capacity = 0;
+	arena_reset(&c->arena);
+}
+
+/* The request is over. */
+static void request_end(struct connection *c)
+{
 	if (c->head_buffer && http_conn_take_buffer(&c->http))
 		c->head_buffer = NULL;
-	arena_reset(&c->arena);
+	c->head_known = false;
+	c->server->in_flight -= c->in_flight;
+	c->in_flight = false;
+	connection_memory_reset(c);
 }
 
 /* Frees the connection once nothing refers to it. */
@@ -104,7 +114,7 @@ static void connection_settle(struct connection *c)
 	struct server *s = c->server;
 	if (!c->gone || c->in_use || c->sends_left || c->continue_busy)
 		return;
-	request_memory_reset(c);
+	request_end(c);
 	timer_cancel(&s->config.loop->timers, &c->deadline);
 	list_remove(&c->open_link);
 	list_remove(&c->link);
@@ -121,6 +131,7 @@ static void connection_end(struct connection *c)
 	if (c->waiting) {
 		c->waiting = c->in_use = false;
 		list_remove(&c->link);
+		c->server->stats.requests_waiting--;
 	}
 	struct tcp_conn *tcp = c->tcp;
 	c->tcp = NULL;
@@ -175,14 +186,16 @@ static void connection_respond(struct connection *c)
 	struct server_stats *stats = &c->server->stats;
 	bool keep = http_conn_respond(&c->http, now_of(c));
 	if (!reply_build(&c->request, keep)) {
-		connection_end(c);
-		return;
+		keep = false;
+		(void)http_conn_shutdown(&c->http, now_of(c));
+		reply_overload(&c->request);
 	}
 	c->responding = true;
 	loop_trace(c->server->config.loop, "response: connection, status",
 		pool_index(&c->server->connections, c), c->request.status);
 	stats->responses++;
 	stats->errors += c->request.status >= 500;
+	stats->shed += c->request.status == 503;
 	stats->bytes_copied += c->request.bytes_copied;
 	sends_queue(c);
 	input_release(c);
@@ -202,6 +215,7 @@ static void respond_error(struct connection *c, uint16_t status)
 static void handling_ended(struct connection *c)
 {
 	c->in_use = false;
+	c->server->handlers--;
 	if (c->gone)
 		connection_settle(c);
 	else
@@ -230,28 +244,71 @@ static void handler_run(void *argument)
 		handling_ended(c);
 }
 
-/* Starts the handler, or queues the connection until a fiber is free. */
-void connection_handle(struct connection *c)
+/* A page takes a few blocks of memory, and it is better to wait for them than to be refused half-way.
+ * With nothing in flight there is nothing to wait for. */
+static bool blocks_suffice(const struct server *s)
 {
-	if (c->waiting)
-		list_remove(&c->link);
+	uint32_t left = s->blocks.capacity - s->blocks.used;
+	return s->in_flight == 0 || left >= (s->handlers + 1) * BLOCKS_PER_PAGE;
+}
+
+static bool handler_start(struct connection *c)
+{
+	struct server *s = c->server;
+	if (!blocks_suffice(s) || failed(fiber_spawn(s->config.loop, handler_run, c)))
+		return false;
+	c->in_flight = true;
+	s->in_flight++;
+	s->handlers++;
+	return true;
+}
+
+/* Starts the handler, or lets the request wait. */
+static void connection_handle(struct connection *c)
+{
+	struct server *s = c->server;
 	c->in_use = true;
-	c->waiting = failed(fiber_spawn(c->server->config.loop, handler_run, c));
-	if (c->waiting)
-		list_push_back(&c->server->waiting, &c->link);
+	if (!list_is_empty(&s->waiting) || !handler_start(c)) {
+		c->waiting = true;
+		s->stats.requests_waiting++;
+		list_push_back(&s->waiting, &c->link);
+	}
+}
+
+void connections_start_waiting(struct server *s)
+{
+	if (list_is_empty(&s->waiting))
+		return;
+	blocks_reserve(s);
+	while (!list_is_empty(&s->waiting)) {
+		struct connection *c = LIST_ENTRY(s->waiting.next, struct connection, link);
+		if (!handler_start(c))
+			return;
+		c->waiting = false;
+		list_remove(&c->link);
+		s->stats.requests_waiting--;
+	}
+}
+
+/* The route's parameters are parts of the path: they move with it. */
+static void params_rebase(struct http_match *match, const uint8_t *from, const uint8_t *to)
+{
+	for (uint32_t i = 0; i < match->param_count; i++)
+		match->param[i].value.ptr = to + (match->param[i].value.ptr - from);
 }
 
 /* Copies the head out of the device's buffer, so that this can go back while the request goes on. */
 static bool head_keep(struct connection *c)
 {
 	if (!c->head_buffer) {
+		const uint8_t *path = c->http.request.path.ptr;
 		uint32_t len = c->http.parser.head_len;
 		uint8_t *copy = arena_alloc(&c->arena, len);
 		if (!copy)
 			return false;
 		if (http_conn_move_head(&c->http, copy, len))
 			c->head_buffer = copy;
-		c->request.bytes_copied = 0;
+		params_rebase(&c->request.match, path, c->http.request.path.ptr);
 	}
 	input_release(c);
 	return true;
@@ -284,6 +341,7 @@ static bool request_route(struct connection *c)
 	const struct http_request *http = &c->http.request;
 	const struct page_asset *asset = asset_find(c);
 	s->stats.requests++;
+	c->head_known = true;
 	loop_trace(s->config.loop, "request: connection, method", pool_index(&s->connections, c),
 		http->method);
 	blocks_reserve(s);
@@ -381,10 +439,8 @@ static bool event_take(struct connection *c, enum http_event event)
 			continue_send(c);
 		return !c->responding && !c->in_use;
 	case HTTP_EVENT_BODY:
-		if (!c->responding && !body_take(c, c->http.piece)) {
-			c->server->stats.shed++;
+		if (!c->responding && !body_take(c, c->http.piece))
 			respond_error(c, 503);
-		}
 		return true;
 	case HTTP_EVENT_REQUEST_END:
 		if (c->responding)
@@ -458,7 +514,8 @@ static void connection_read(struct connection *c)
 			input_release(c);
 		if (more || (event == HTTP_EVENT_NEED_MORE && (used || head_gather(c))))
 			continue;
-		if (event == HTTP_EVENT_WAIT || !peer_close_tell(c))
+		/* Only when all that came before the peer's close has been taken. */
+		if (event != HTTP_EVENT_NEED_MORE || !peer_close_tell(c))
 			break;
 	}
 	if (!c->gone && !c->closing)
@@ -471,7 +528,7 @@ static void response_finish(struct connection *c)
 	c->responding = false;
 	c->sends = NULL;
 	enum http_event event = http_conn_response_sent(&c->http, now_of(c));
-	request_memory_reset(c);
+	request_end(c);
 	event_take(c, event);
 }
 

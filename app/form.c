@@ -112,28 +112,35 @@ bool form_open(struct request *req)
 	return true;
 }
 
-static bool is_control(uint8_t c)
+/* The bytes of the control character (U+0000 to U+001F, U+007F to U+009F) at text.ptr[i]; 0: it is none,
+ * or newline or tab. The text is valid UTF-8. */
+static size_t control_len(struct slice text, size_t i)
 {
+	uint8_t c = text.ptr[i];
+	if (c == 0xc2 && text.ptr[i + 1] < 0xa0)
+		return 2;
 	return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
 }
 
 /* Browsers send line ends as CRLF. */
 static struct slice without_controls(struct request *req, struct slice text)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < text.len; i++)
-		n += is_control(text.ptr[i]);
-	if (n == 0)
+	size_t at = 0, len = 0;
+	while (at < text.len && !control_len(text, at))
+		at++;
+	if (at == text.len)
 		return text;
-	uint8_t *clean = arena_alloc(&req->connection->arena, text.len - n);
+	uint8_t *clean = arena_alloc(&req->connection->arena, text.len);
 	if (!clean) {
 		request_fail(req, 503);
 		return (struct slice){NULL, 0};
 	}
-	size_t len = 0;
-	for (size_t i = 0; i < text.len; i++)
-		if (!is_control(text.ptr[i]))
-			clean[len++] = text.ptr[i];
+	for (at = 0; at < text.len;) {
+		size_t control = control_len(text, at);
+		if (!control)
+			clean[len++] = text.ptr[at++];
+		at += control;
+	}
 	return slice_of(clean, len);
 }
 

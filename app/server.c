@@ -70,16 +70,6 @@ static err routes_set(struct server *s)
 	return e;
 }
 
-static void start_waiting(struct server *s)
-{
-	while (!list_is_empty(&s->waiting)) {
-		struct connection *c = LIST_ENTRY(s->waiting.next, struct connection, link);
-		connection_handle(c);
-		if (c->waiting)
-			return; /* no fiber yet */
-	}
-}
-
 static bool server_poll(struct loop_client *client)
 {
 	struct server *s = CONTAINER_OF(client, struct server, client);
@@ -94,7 +84,7 @@ static bool server_poll(struct loop_client *client)
 		else
 			tcp_release(tcp);
 	}
-	start_waiting(s);
+	connections_start_waiting(s);
 	return worked;
 }
 

@@ -77,12 +77,14 @@ struct connection {
 	uint8_t *body;      /* gathered so far: in the arena, or of server->bodies */
 	size_t body_len, body_capacity;
 	bool continue_busy; /* send_continue is the engine's */
+	bool head_known;    /* http.request is that of the response to be made */
 	bool in_use;        /* a request is being handled: its handler runs, or its response waits */
 	bool peer_closed, peer_closed_told;
 	bool gone;          /* the TCP connection has ended, and its handle was released */
 	bool responding;    /* the sends are on their way */
 	bool closing;       /* nothing more is sent or wanted */
-	bool waiting;       /* for a fiber */
+	bool waiting;       /* for a fiber, or for memory */
+	bool in_flight;     /* counted in server->in_flight */
 	_Alignas(16) uint8_t memory[REQUEST_MEMORY];
 };
 
@@ -93,7 +95,9 @@ struct server {
 	struct http_date_cache dates;
 	struct pool connections, blocks, bodies;
 	struct list open;    /* connections */
-	struct list waiting; /* connections whose request waits for a fiber */
+	struct list waiting; /* connections whose request waits for a fiber, or for memory; oldest first */
+	uint32_t handlers;   /* requests whose handler runs, or whose response waits for the disk */
+	uint32_t in_flight;  /* ... and those whose response is on its way */
 	struct http_route *routes;
 	uint32_t route_count;
 	bool draining;
@@ -104,8 +108,11 @@ struct server {
 void connection_open(struct server *server, struct tcp_conn *tcp);
 void connection_event(struct connection *c, uint32_t events);
 void connection_shutdown(struct connection *c);
-/* A fiber has become free. */
-void connection_handle(struct connection *c);
+/* Gives requests that wait for a fiber, or for memory, to their handlers. */
+void connections_start_waiting(struct server *server);
+/* Gives back what the request has taken beyond the connection's own kilobyte. Its views into the head
+ * expire, unless that lies in the device's buffer. */
+void connection_memory_reset(struct connection *c);
 /* The response of a request whose `finish` had returned true may leave; `ok` false: its changes could
  * not be made durable. */
 void request_release(struct request *req, bool ok);
@@ -117,6 +124,8 @@ void request_fail(struct request *req, uint16_t status);
 /* Builds the response that the request has come to into the connection's sends. False: no memory even
  * for an error page. */
 bool reply_build(struct request *req, bool keep_alive);
+/* The last resort: a constant 503, after which the connection has to close. */
+void reply_overload(struct request *req);
 
 /* asset.c: what answers a GET of this asset: itself, a part of it, 304, 412 or 416. */
 void asset_reply(struct request *req, const struct page_asset *asset);

@@ -55,8 +55,8 @@ boot_with() {
 	rm -f "$WORK/lines" "$log"
 	mkfifo "$WORK/lines"
 	stamp <"$WORK/lines" >"$log" &
-	ip netns exec "$ns" build/ingot run "$dir" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1" \
-		--qemu "$words" "$@" >"$WORK/lines" 2>&1 &
+	ip netns exec "$ns" build/ingot run "$dir" --accel tcg --net tap:tap0 \
+		--append "ip=$guest_address/24,10.77.0.1" --qemu "$words" "$@" >"$WORK/lines" 2>&1 &
 	guest=$!
 	i=0
 	while [ $i -lt 1200 ]; do

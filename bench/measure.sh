@@ -64,7 +64,9 @@ boot_rows() {
 }
 
 speed() { # speed NAME PATH: for information, it depends on the machine
-	[ $speed = 0 ] || echo " #   $1: $(inside wrk -t 1 -c 64 -d 3s "$url$2" | sed -n 's/^Requests.sec: *//p') requests a second (wrk, 64 connections, with the plugin)"
+	[ $speed = 1 ] || return 0
+	inside wrk -t 1 -c 64 -d 3s "$url$2" >"$WORK/wrk.out"
+	echo " #   $1: $(sed -n 's/^Requests.sec: *//p' "$WORK/wrk.out") requests a second (64 connections, with the plugin)"
 }
 
 idle() { # idle NAME: instructions a second, over 5 seconds
@@ -172,7 +174,7 @@ least() {
 		else
 			low=$middle
 		fi
-		cut
+		cut 2>/dev/null
 	done
 	row "memory.$name" "$high" "KiB of memory, the least with which it answers"
 }

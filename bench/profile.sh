@@ -5,6 +5,7 @@
 #	bench/profile.sh examples/hello -- -n 20000 -c 64 /static.html
 #	bench/profile.sh examples/guestbook --top 40 -- -n 500 -c 64 /
 #	bench/profile.sh examples/hello --idle 2      # nothing but the passing of 2 seconds
+#	bench/profile.sh examples/guestbook --boot    # until it listens
 #
 # Options: --top N (25 rows), --per N (divide by N instead of by the requests), --blocks (basic blocks, with
 # their addresses, instead of functions), --parts (modules and libraries instead of functions).
@@ -14,13 +15,14 @@ cd "$(dirname "$0")/.." || exit 2
 . bench/lib.sh
 
 [ $# -ge 1 ] || { sed -n '2,/^cd/ { /^#/ s/^#//p }' "$0"; exit 2; }
-dir=$1 top=25 per='' idle='' by=function
+dir=$1 top=25 per='' idle='' boot='' by=function
 shift
 while [ $# -gt 0 ]; do
 	case $1 in
 	--top) top=$2; shift ;;
 	--per) per=$2; shift ;;
 	--idle) idle=$2; shift ;;
+	--boot) boot=1 per=1 ;;
 	--blocks) by=block ;;
 	--parts) by=part ;;
 	--) shift; break ;;
@@ -57,17 +59,23 @@ volume=''
 [ ! -d "$dir/migrations" ] || volume="--data $WORK/profile.volume"
 # shellcheck disable=SC2086 # the list is words
 boot_counted "$dir" $volume || { cat "$log"; exit 1; }
-[ ! -d "$dir/migrations" ] || for i in 1 2 3 4 5 6 7 8 9 10; do sign "$url" "Visitor $i" "Entry $i" >/dev/null; done
-[ -n "$idle" ] || run_load "$@" >/dev/null # warms up: translation, caches
 settle
-snapshot "$WORK/profile.before"
-if [ -n "$idle" ]; then
-	sleep "$idle"
-	per=${per:-$idle}
+if [ -n "$boot" ]; then
+	: >"$WORK/profile.before"
 else
-	run_load "$@" >"$WORK/load.out"
+	[ ! -d "$dir/migrations" ] ||
+		for i in 1 2 3 4 5 6 7 8 9 10; do sign "$url" "Visitor $i" "Entry $i" >/dev/null; done
+	[ -n "$idle" ] || run_load "$@" >/dev/null # warms up: translation, caches
 	settle
-	per=${per:-$(sed -n 's/^requests //p' "$WORK/load.out")}
+	snapshot "$WORK/profile.before"
+	if [ -n "$idle" ]; then
+		sleep "$idle"
+		per=${per:-$idle}
+	else
+		run_load "$@" >"$WORK/load.out"
+		settle
+		per=${per:-$(sed -n 's/^requests //p' "$WORK/load.out")}
+	fi
 fi
 snapshot "$WORK/profile.after"
 cut
@@ -103,8 +111,8 @@ awk -v per="$per" -v by=$by '
 	FILENAME ~ /symbols$/ { starts[symbols + 0] = hex($1); names[symbols++] = $3; next }
 	FILENAME ~ /before$/ { before[$1, $2] = $3; next }
 	{
-		if (before[$1, $2] == $3) next
-		count = (hex($3) - hex(before[$1, $2])) * hex($2) / per
+		if (($1, $2) in before && before[$1, $2] == $3) next
+		count = (hex($3) - (($1, $2) in before ? hex(before[$1, $2]) : 0)) * hex($2) / per
 		total += count
 		name = function_at(hex($1))
 		if (by == "block") name = sprintf("%s %d x %.3f %s", substr($1, 9), hex($2), count / hex($2), name)

@@ -15,10 +15,11 @@ static void buffer_put(void *owner, struct frame_rx *frame)
 		pool_put(n->buffers, frame);
 }
 
-/* Fills the device's ring. */
-static void buffers_give(struct network *n)
+/* Puts up to `max` of the pool's buffers into the device's ring. The engine may hold many that the
+ * device has filled; as long as the pool has others, the device is never without. */
+static void buffers_give(struct network *n, uint32_t max)
 {
-	for (uint32_t i = 0; i < n->device->rx_capacity; i++) {
+	for (uint32_t i = 0; i < max; i++) {
 		struct frame_rx *frame = pool_get(n->buffers);
 		if (!frame)
 			return;
@@ -69,8 +70,10 @@ static bool network_poll(struct loop_client *client)
 	uint32_t count = n->device->poll(n->device, &frames, FRAMES_IN_A_ROUND);
 	for (struct list *e; (e = list_pop_front(&frames));)
 		net_input(n->net, LIST_ENTRY(e, struct frame_rx, link), n->loop->now_ns);
-	if (count)
+	if (count) {
 		loop_trace(n->loop, "frames in", count, 0);
+		buffers_give(n, count);
+	}
 	net_advance(n->net, n->loop->now_ns);
 	address_report(n);
 	return count > 0;
@@ -110,7 +113,7 @@ void network_start(struct network *n, struct loop *loop, struct log *log, struct
 		.buffers = buffers,
 	};
 	timer_init(&n->timer, deadline_reached);
-	buffers_give(n);
+	buffers_give(n, device->rx_capacity);
 	loop_add(loop, &n->client);
 }
 

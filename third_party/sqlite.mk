@@ -20,6 +20,7 @@ needs.sql.host := $(sqlite.host.o)
 needs.sql.fuzz := $(sqlite.fuzz.o)
 needs.app.host := $(sqlite.host.o)
 needs.app.fuzz := $(sqlite.fuzz.o)
+needs.boot.host := $(sqlite.host.o)
 
 # What SQLite is told about where it lives. The first lines are what the VFS relies on:
 # there is no operating system (sql/vfs.c is its only VFS); one thread; a transaction is a batch of page

@@ -23,10 +23,12 @@ struct database_config {
 
 struct app_database_engine {
 	/* Bytes below which `open` fails for the device. */
-	size_t (*memory_min)(const struct block_device *device);
+	size_t (*memory_min)(struct block_device *device);
 	/* Recovers or formats the volume and applies the migrations. Parks. What is wrong is logged. */
 	err (*open)(const struct app_database *, const struct database_config *, struct database **);
-	/* Makes everything durable. No request may be using it. Parks. */
+	/* Makes everything durable that was committed; requests may be at work. Parks. */
+	err (*sync)(struct database *);
+	/* The same, and lets go of the volume. No request may be using it. Parks. */
 	err (*close)(struct database *);
 };
 

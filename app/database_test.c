@@ -1,0 +1,353 @@
+#include "support/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct world *start(void)
+{
+	return world_new((struct world_options){.seed = 5, .database = true});
+}
+
+static int64_t entries(struct world *w)
+{
+	uint64_t n = 0;
+	struct client *c = client_new(w);
+	struct answer a = client_get(c, "/sql/count");
+	assert_int_equal(a.status, 200);
+	assert_true(slice_to_u64(a.body, &n));
+	client_free(c);
+	return (int64_t)n;
+}
+
+/* The database still serves, and everything comes back. */
+static void end(struct world *w, int64_t expected)
+{
+	assert_int_equal(entries(w), expected);
+	world_end(w);
+}
+
+static int post(struct client *c, const char *target)
+{
+	return client_ask(c, "POST", target, "", "").status;
+}
+
+/* --- What a handler gets ---------------------------------------------------------------------- */
+
+static void rows_are_stored_and_shown(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	assert_int_equal(post(c, "/sql/add?name=Ann"), 303);
+	assert_int_equal(post(c, "/sql/add?name=B%3C"), 303);
+	assert_text(client_get(c, "/sql/list").body, "2: 1=Ann 2=B&lt;\n");
+	assert_text(client_get(c, "/sql/values").body, "7 5 text slice");
+	end(w, 2);
+}
+
+static void a_constraint_is_an_answer_with_db_try_and_500_without(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	assert_int_equal(post(c, "/sql/try?name=x"), 201);
+	assert_int_equal(post(c, "/sql/try?name=x"), 409);
+	assert_int_equal(post(c, "/sql/try?name=y"), 201);
+	assert_int_equal(post(c, "/sql/conflict"), 500);
+	assert_true(world_logged(w, "UNIQUE"));
+	end(w, 3); /* the first of the two was a transaction of its own */
+}
+
+static void a_transaction_is_all_or_nothing(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	assert_int_equal(post(c, "/sql/both?commit=0"), 200);
+	assert_int_equal(entries(w), 0);
+	assert_int_equal(post(c, "/sql/begin-only"), 200);
+	assert_int_equal(entries(w), 0);
+	assert_int_equal(post(c, "/sql/both"), 200);
+	end(w, 2);
+}
+
+static void queries_left_open_are_closed(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	assert_int_equal(post(c, "/sql/both"), 200);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(client_get(c, "/sql/left-open").status, 200);
+	assert_int_equal(post(c, "/sql/add?name=x"), 303);
+	end(w, 3);
+}
+
+static void a_column_that_is_not_there_is_500(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	assert_int_equal(post(c, "/sql/add?name=x"), 303);
+	assert_int_equal(client_get(c, "/sql/no-column").status, 500);
+	assert_true(world_logged(w, "there is no column 1"));
+	end(w, 1);
+}
+
+static void columns_outside_of_a_row_are_nothing(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	assert_int_equal(post(c, "/sql/add?name=x"), 303);
+	assert_text(client_get(c, "/sql/before-first").body, "0 after 0");
+	end(w, 1);
+}
+
+static void wrong_sql_is_500_and_nothing_after_it_happens(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	struct answer a = client_ask(c, "POST", "/sql/wrong", "", "");
+	assert_int_equal(a.status, 500);
+	assert_false(slice_has(a.body, "nowhere")); /* for the log, not for visitors */
+	assert_true(world_logged(w, "nowhere"));
+	assert_int_equal(post(c, "/sql/late"), 500);
+	end(w, 0);
+}
+
+static void without_a_database_sql_is_500(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.seed = 5});
+	struct client *c = client_new(w);
+	assert_int_equal(client_get(c, "/sql/count").status, 500);
+	assert_int_equal(client_get(c, "/sql/list").status, 500);
+	assert_int_equal(post(c, "/sql/both"), 500);
+	assert_true(world_logged(w, "no migrations"));
+	world_end(w);
+}
+
+static void more_requests_than_database_connections_take_turns(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.seed = 5, .database = true, .fibers = 20});
+	struct client *c[20];
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = client_new(w);
+		client_text(c[i], "GET /sql/wait HTTP/1.1\r\nHost: t\r\n\r\n");
+	}
+	world_pass(w, SECOND);
+	assert_in_range(w->at_gate, 1, 16);
+	client_reset(c[0]);
+	client_reset(c[19]);
+	for (int i = 0; i < 20; i++) {
+		fiber_queue_wake_all(&w->gate);
+		world_pass(w, 10 * MS);
+	}
+	for (size_t i = 1; i < 19; i++)
+		assert_text(client_answer(c[i]).body, "waited");
+	end(w, 0);
+}
+
+static void a_request_that_gets_no_database_connection_is_503(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.seed = 5, .database = true, .fibers = 20});
+	struct client *c[20];
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = client_new(w);
+		client_text(c[i], "GET /sql/wait HTTP/1.1\r\nHost: t\r\n\r\n");
+		world_pass(w, MS);
+	}
+	struct answer a = client_answer(c[19]);
+	assert_int_equal(a.status, 503);
+	assert_text(answer_field(&a, "Retry-After"), "1");
+	fiber_queue_wake_all(&w->gate);
+	world_pass(w, SECOND);
+	end(w, 0);
+}
+
+/* --- Durability ------------------------------------------------------------------------------- */
+
+static void an_answer_leaves_only_when_its_change_is_durable(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	w->disk.flush_ns = 2 * SECOND; /* to four */
+	uint64_t flushes = w->disk.flushes;
+	client_text(c, "POST /sql/add?name=x HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+	world_pass(w, 19 * SECOND / 10);
+	assert_int_equal(w->disk.flushes, flushes);
+	assert_int_equal(client_unread(c).len, 0);
+	assert_int_equal(server_stats(w->server).responses, 0);
+	struct answer a = client_answer(c);
+	assert_int_equal(a.status, 303);
+	assert_true(w->disk.flushes > flushes);
+	end(w, 1);
+}
+
+/* What a reader saw must not be taken back either. */
+static void a_reader_of_what_is_not_yet_durable_waits_too(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w), *reader = client_new(w), *other = client_new(w);
+	w->disk.flush_ns = 2 * SECOND;
+	uint64_t flushes = w->disk.flushes;
+	client_text(c, "POST /sql/add?name=x HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+	world_pass(w, 100 * MS);
+	client_text(reader, "GET /sql/count HTTP/1.1\r\nHost: t\r\n\r\n");
+	assert_int_equal(client_get(other, "/text").status, 200); /* nobody else waits */
+	assert_int_equal(client_get(other, "/site.css").status, 200);
+	world_pass(w, SECOND);
+	assert_int_equal(client_unread(reader).len, 0);
+	assert_int_equal(w->disk.flushes, flushes);
+	assert_text(client_answer(reader).body, "1");
+	assert_true(w->disk.flushes > flushes);
+	assert_int_equal(client_answer(c).status, 303);
+	uint64_t before = w->sim.now_ns;
+	assert_text(client_get(reader, "/sql/count").body, "1");
+	assert_true(w->sim.now_ns - before < 100 * MS); /* durable by now */
+	end(w, 1);
+}
+
+static void many_writers_share_a_flush(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c[30];
+	w->disk.flush_ns = 100 * MS;
+	for (size_t i = 0; i < ARRAY_LEN(c); i++)
+		c[i] = client_new(w);
+	world_pass(w, 10 * MS);
+	uint64_t flushes = w->disk.flushes;
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		char text[120];
+		snprintf(text, sizeof text,
+			"POST /sql/add?name=%zu HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n", i);
+		client_text(c[i], text);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(c); i++)
+		assert_int_equal(client_answer(c[i]).status, 303);
+	assert_in_range(w->disk.flushes - flushes, 1, 4); /* a checkpoint costs two */
+	end(w, 30);
+}
+
+static void a_client_that_leaves_while_its_answer_waits_harms_nobody(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w), *other = client_new(w);
+	w->disk.flush_ns = SECOND;
+	client_text(c, "POST /sql/add?name=x HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+	client_text(other, "POST /sql/add?name=y HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+	client_close(other);
+	world_pass(w, 100 * MS);
+	client_reset(c);
+	world_pass(w, 100 * MS);
+	assert_int_equal(server_stats(w->server).connections_open, 2);
+	assert_int_equal(client_answer(other).status, 303);
+	world_pass(w, 100 * MS);
+	assert_int_equal(server_stats(w->server).responses, 1);
+	end(w, 2);
+}
+
+static void a_drain_waits_for_what_is_not_yet_durable(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	w->disk.flush_ns = SECOND;
+	client_text(c, "POST /sql/add?name=x HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+	world_pass(w, 100 * MS);
+	server_drain(w->server);
+	world_pass(w, 100 * MS);
+	assert_false(server_is_drained(w->server));
+	struct answer a = client_answer(c);
+	assert_int_equal(a.status, 303);
+	assert_text(answer_field(&a, "Connection"), "close");
+	client_close(c);
+	world_pass(w, 10 * SECOND);
+	assert_true(server_is_drained(w->server));
+	world_end(w);
+}
+
+static void after_a_failed_flush_writes_are_refused_and_reads_go_on(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w), *reader = client_new(w);
+	assert_int_equal(post(c, "/sql/add?name=durable"), 303);
+	w->disk.fail_flush_at = 1;
+	w->disk.fail_from = true;
+	w->database_broken = true;
+	assert_int_equal(post(c, "/sql/add?name=lost"), 500);
+	assert_int_equal(post(c, "/sql/add?name=refused"), 500);
+	assert_int_equal(post(c, "/sql/both"), 500);
+	assert_int_equal(client_get(c, "/text").status, 200);
+	/* A reader sees the change that was lost, so its answer cannot be given; but one that depends on
+	 * durable generations only can. */
+	assert_int_equal(client_get(reader, "/sql/values").status, 200);
+	struct answer a = client_get(reader, "/sql/count");
+	assert_true(a.status == 500 || (a.status == 200 && slice_eq(a.body, SLICE("1"))));
+	world_end(w);
+}
+
+static void a_write_error_is_500(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	w->disk.fail_at = 1;
+	w->disk.fail_from = true;
+	w->database_broken = true;
+	assert_int_equal(post(c, "/sql/add?name=lost"), 500);
+	assert_int_equal(client_get(c, "/site.css").status, 200);
+	world_end(w);
+}
+
+static void a_full_volume_is_507_and_reads_go_on(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.seed = 5, .database = true, .disk_kib = 768});
+	struct client *c = client_new(w);
+	int status = 303;
+	char target[1200];
+	int64_t stored = 0;
+	for (int i = 0; i < 2000 && status == 303; i++) {
+		snprintf(target, sizeof target, "/sql/add?name=%01000d", i);
+		status = post(c, target);
+		stored += status == 303;
+	}
+	assert_int_equal(status, 507);
+	assert_int_equal(client_get(c, "/sql/list").status, 503); /* larger than a request's memory */
+	end(w, stored);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rows_are_stored_and_shown),
+		cmocka_unit_test(a_constraint_is_an_answer_with_db_try_and_500_without),
+		cmocka_unit_test(a_transaction_is_all_or_nothing),
+		cmocka_unit_test(queries_left_open_are_closed),
+		cmocka_unit_test(a_column_that_is_not_there_is_500),
+		cmocka_unit_test(columns_outside_of_a_row_are_nothing),
+		cmocka_unit_test(wrong_sql_is_500_and_nothing_after_it_happens),
+		cmocka_unit_test(without_a_database_sql_is_500),
+		cmocka_unit_test(more_requests_than_database_connections_take_turns),
+		cmocka_unit_test(a_request_that_gets_no_database_connection_is_503),
+		cmocka_unit_test(an_answer_leaves_only_when_its_change_is_durable),
+		cmocka_unit_test(a_reader_of_what_is_not_yet_durable_waits_too),
+		cmocka_unit_test(many_writers_share_a_flush),
+		cmocka_unit_test(a_client_that_leaves_while_its_answer_waits_harms_nobody),
+		cmocka_unit_test(a_drain_waits_for_what_is_not_yet_durable),
+		cmocka_unit_test(after_a_failed_flush_writes_are_refused_and_reads_go_on),
+		cmocka_unit_test(a_write_error_is_500),
+		cmocka_unit_test(a_full_volume_is_507_and_reads_go_on),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
