@@ -323,7 +323,8 @@ static void a_full_volume_is_507_and_reads_go_on(void **state)
 		stored += status == 303;
 	}
 	assert_int_equal(status, 507);
-	assert_int_equal(client_get(c, "/sql/list").status, 503); /* larger than a request's memory */
+	assert_true(stored > 20);
+	assert_int_equal(client_get(c, "/sql/list").status, 200);
 	end(w, stored);
 }
 

@@ -21,6 +21,7 @@
 #include <base/assert.h>
 #include <http/conditional.h>
 
+#define PROGRESS_BYTES (16u << 10) /* of a response, within the time that HTTP allows for progress */
 #define SLOW_NS UINT64_C(500000000) /* without progress: may be shed when memory is short */
 #define BLOCKS_PER_PAGE 4 /* what most need, or less */
 
@@ -33,6 +34,7 @@ static uint64_t now_of(const struct connection *c)
 
 static void connection_deadline(struct timer *t);
 static void connection_end(struct connection *c);
+static void progress_look(struct connection *c);
 
 /* Room for new work is made at the cost of those who have not got on for longest: a client that dribbles
  * its request or does not read its answers must not shut out the others. Idle connections hold no
@@ -43,6 +45,7 @@ static struct connection *connection_slowest(struct server *s, bool with_blocks)
 	struct connection *slowest = NULL;
 	LIST_FOR_EACH(e, &s->open) {
 		struct connection *c = LIST_ENTRY(e, struct connection, open_link);
+		progress_look(c);
 		if (c->gone || c->in_use || c->http.since + SLOW_NS > now || (with_blocks && !c->arena.block_count))
 			continue;
 		if (!slowest || c->http.since < slowest->http.since)
@@ -121,6 +124,13 @@ static void connection_settle(struct connection *c)
 	pool_put(&s->connections, c);
 }
 
+static void waiting_leave(struct connection *c)
+{
+	c->waiting = c->in_use = false;
+	list_remove(&c->link);
+	c->server->stats.requests_waiting--;
+}
+
 /* The TCP connection is over, or is ended here without ceremony. */
 static void connection_end(struct connection *c)
 {
@@ -128,11 +138,8 @@ static void connection_end(struct connection *c)
 		return;
 	http_conn_abort(&c->http);
 	c->gone = true;
-	if (c->waiting) {
-		c->waiting = c->in_use = false;
-		list_remove(&c->link);
-		c->server->stats.requests_waiting--;
-	}
+	if (c->waiting)
+		waiting_leave(c);
 	struct tcp_conn *tcp = c->tcp;
 	c->tcp = NULL;
 	c->sends_left++; /* keeps c alive while unfinished sends are done */
@@ -173,6 +180,19 @@ static void sends_queue(struct connection *c)
 	}
 }
 
+/* A response is one send, or few, which end all at once: how it gets on shows in what is unsent. Less
+ * than PROGRESS_BYTES do not count, so that nobody holds memory by reading a byte now and then. */
+static void progress_look(struct connection *c)
+{
+	if (c->gone || !c->responding)
+		return;
+	size_t unsent = tcp_unsent(c->tcp);
+	if (unsent + PROGRESS_BYTES > c->unsent)
+		return;
+	http_conn_progress(&c->http, now_of(c));
+	c->unsent = unsent;
+}
+
 /* Gives the device its buffers back. */
 static void input_release(struct connection *c)
 {
@@ -198,6 +218,7 @@ static void connection_respond(struct connection *c)
 	stats->shed += c->request.status == 503;
 	stats->bytes_copied += c->request.bytes_copied;
 	sends_queue(c);
+	c->unsent = tcp_unsent(c->tcp);
 	input_release(c);
 	if (!keep)
 		tcp_close(c->tcp);
@@ -449,6 +470,8 @@ static bool event_take(struct connection *c, enum http_event event)
 		connection_handle(c);
 		return false;
 	case HTTP_EVENT_ERROR:
+		if (c->waiting)
+			waiting_leave(c); /* its handler has not begun: it can be told */
 		if (c->in_use || c->responding) {
 			connection_end(c);
 			return false;
@@ -544,7 +567,7 @@ void connection_event(struct connection *c, uint32_t events)
 		if (c->sends_left == 0)
 			response_finish(c);
 		else
-			http_conn_progress(&c->http, now_of(c));
+			progress_look(c);
 	}
 	if (!c->gone && !c->closing && !c->in_use)
 		connection_read(c);
@@ -553,6 +576,7 @@ void connection_event(struct connection *c, uint32_t events)
 static void connection_deadline(struct timer *t)
 {
 	struct connection *c = CONTAINER_OF(t, struct connection, deadline);
+	progress_look(c);
 	uint64_t at = http_conn_deadline(&c->http);
 	if (c->gone || c->closing)
 		return;

@@ -396,8 +396,28 @@ static void a_client_that_does_not_read_is_cut_off(void **state)
 	client_text(c, GET_BIG);
 	world_pass(w, 5 * SECOND);
 	assert_false(c->closed);
-	world_pass(w, 60 * SECOND);
+	world_pass(w, 65 * SECOND); /* 30 seconds, from when that is first looked at */
 	assert_true(c->closed && c->reset);
+	end(w);
+}
+
+/* However long it takes: what counts is that it gets on. */
+static void a_slow_reader_that_gets_on_is_served(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	c->stalled = true;
+	client_text(c, GET_BIG);
+	for (int i = 0; i < 60 && c->in_len < BIG_LEN; i++) {
+		world_pass(w, 5 * SECOND);
+		client_read(c, 6000);
+	}
+	struct answer a = client_answer(c);
+	assert_int_equal(a.body.len, BIG_LEN);
+	assert_memory_equal(a.body.ptr, w->big, BIG_LEN);
+	c->stalled = false;
+	assert_int_equal(client_get(c, "/text").status, 200);
 	end(w);
 }
 
@@ -472,6 +492,25 @@ static void a_handler_that_never_answers_costs_its_connection(void **state)
 	fiber_queue_wake_all(&w->gate);
 	world_pass(w, MS);
 	assert_int_equal(server_stats(w->server).connections_open, 0);
+	end(w);
+}
+
+static void a_request_whose_turn_never_comes_is_503(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c[8];
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = client_new(w);
+		client_text(c[i], i < 6 ? GET_WAIT : "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx");
+		world_pass(w, SECOND);
+	}
+	struct answer a = client_answer(c[6]);
+	assert_int_equal(a.status, 503);
+	assert_int_equal(client_answer(c[7]).status, 503);
+	assert_int_equal(server_stats(w->server).requests_waiting, 0);
+	fiber_queue_wake_all(&w->gate);
+	assert_int_equal(w->calls, 0);
 	end(w);
 }
 
@@ -677,11 +716,13 @@ int main(void)
 		cmocka_unit_test(a_reset_while_the_handler_waits_frees_when_it_returns),
 		cmocka_unit_test(a_reset_while_bytes_are_in_flight_frees_them),
 		cmocka_unit_test(a_client_that_does_not_read_is_cut_off),
+		cmocka_unit_test(a_slow_reader_that_gets_on_is_served),
 		cmocka_unit_test(a_slow_head_is_408_and_the_end),
 		cmocka_unit_test(a_slow_body_is_408),
 		cmocka_unit_test(an_idle_connection_is_closed_after_its_time),
 		cmocka_unit_test(a_busy_connection_is_not_idle),
 		cmocka_unit_test(a_handler_that_never_answers_costs_its_connection),
+		cmocka_unit_test(a_request_whose_turn_never_comes_is_503),
 		cmocka_unit_test(requests_wait_for_a_fiber_in_order),
 		cmocka_unit_test(connections_beyond_the_pool_are_refused_until_there_is_room),
 		cmocka_unit_test(a_page_too_large_for_the_memory_is_503_and_the_server_lives),

@@ -72,6 +72,7 @@ struct connection {
 	struct tcp_send *sends; /* of the current response */
 	uint32_t sends_left;
 	struct tcp_send send_head, send_continue;
+	size_t unsent;      /* of the response, when its progress was last looked at */
 	size_t held;        /* received bytes that http has taken, but that are not given back yet */
 	uint8_t *head_buffer;
 	uint8_t *body;      /* gathered so far: in the arena, or of server->bodies */

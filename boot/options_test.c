@@ -97,7 +97,7 @@ static void a_line_that_is_cut_is_taken_or_refused(void **state)
 		memcpy(copy, line, len);
 		bool ok = options_parse(slice_of(copy, len), &o, &bad);
 		/* From "ip=" on up to a whole address and mask, and after the comma, it is malformed. */
-		bool partial = (len >= 9 && len < 19) || (len >= 21 && len < 28);
+		bool partial = (len >= 9 && len < 19) || (len >= 21 && len < 29);
 		assert_int_equal(ok, !partial);
 	}
 }

@@ -76,6 +76,8 @@ unharmed "$dropped connections, opened and dropped"
 
 check "5,000 connection requests from nowhere are sent" frames syn 5000
 unharmed "a flood of connection requests"
+check "a connection sends 300 bytes that must be kept" frames hold 300
+unharmed "bytes that must be kept"
 check "20,000 garbage frames are sent" frames garbage 20000
 unharmed "garbage frames"
 

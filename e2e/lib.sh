@@ -10,6 +10,9 @@ set -u
 export LC_ALL=C
 WORK=build/e2e/$(basename "$0" .sh)
 mkdir -p "$WORK"
+# Two runs of one script would write to the same files: the second one waits.
+exec 8>"$WORK/lock"
+flock 8
 failed=0
 guest='' url='' log='' status=0
 PORT_BASE=${PORT_BASE:-$((20000 + $$ % 20000))}
@@ -171,7 +174,7 @@ boot_program() {
 	done
 }
 # complaints LOG: what must not be in it.
-complaints() { grep -A 12 -i 'Sanitizer\|runtime error\|assertion failed\|panic' "$1" | head -n 25; }
+complaints() { grep -A 12 -i 'Sanitizer\|runtime error\|assertion failed\|ingot stopped\|panic' "$1" | head -n 25; }
 
 cleanup() {
 	[ -z "$guest" ] || cut

@@ -16,7 +16,6 @@
 #define ARP_REQUEST 1
 #define ARP_REPLY 2
 #define ARP_TRIES 3
-#define REACHABLE_NS (60 * NS_PER_S)
 #define RETRY_NS NS_PER_S
 #define PROBE_SLOTS 8
 #define ANNOUNCEMENTS 2
@@ -118,7 +117,7 @@ static unsigned neighbor_worth(const struct net *net, const struct neighbor *n)
 	case NEIGHBOR_INCOMPLETE: return n->tries > 1 && list_is_empty(&n->waiting) ? 1 : NEIGHBOR_KEPT;
 	case NEIGHBOR_STALE: return 2;
 	case NEIGHBOR_PROBING:
-	case NEIGHBOR_REACHABLE: return net->now_ns - n->used_ns > REACHABLE_NS ? 2 : 3;
+	case NEIGHBOR_REACHABLE: return net->now_ns - n->used_ns > NEIGHBOR_REACHABLE_NS ? 2 : 3;
 	}
 	UNREACHABLE();
 }
@@ -126,7 +125,7 @@ static unsigned neighbor_worth(const struct net *net, const struct neighbor *n)
 /* The slot of `ip`, or the one to use for it; NULL when there is none. */
 static struct neighbor *neighbor_find(struct net *net, uint32_t ip)
 {
-	uint32_t at = (uint32_t)((ip ^ net->hash_key.k0) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+	uint32_t at = (uint32_t)((ip ^ net->hash_key[0]) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 	struct neighbor *best = NULL;
 	unsigned best_worth = NEIGHBOR_KEPT;
 	bool unanswered = false;
@@ -168,10 +167,10 @@ struct neighbor *neighbor_lookup(struct net *net, uint32_t ip)
 	return n;
 }
 
-bool neighbor_usable(struct net *net, struct neighbor *n)
+bool neighbor_usable_slow(struct net *net, struct neighbor *n)
 {
 	if (LIKELY(n->state == NEIGHBOR_REACHABLE)) {
-		if (UNLIKELY(net->now_ns - n->used_ns > REACHABLE_NS)) {
+		if (UNLIKELY(net->now_ns - n->used_ns > NEIGHBOR_REACHABLE_NS)) {
 			n->state = NEIGHBOR_PROBING;
 			n->tries = 0;
 			ask(net, n);
@@ -217,7 +216,7 @@ void arp_flush(struct net *net)
 	for (uint32_t i = 0; i < net->neighbors_max; i++) {
 		struct neighbor *n = &net->neighbors[i];
 		if (n->state == NEIGHBOR_REACHABLE || n->state == NEIGHBOR_STALE)
-			n->used_ns = net->now_ns > REACHABLE_NS ? net->now_ns - REACHABLE_NS : 0;
+			n->used_ns = net->now_ns > NEIGHBOR_REACHABLE_NS ? net->now_ns - NEIGHBOR_REACHABLE_NS : 0;
 	}
 }
 

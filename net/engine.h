@@ -1,7 +1,7 @@
 /* The engine's state, private to net/.
  *
  * Layers, each a file: net.c (life, frames in and out), arp.c (neighbours), ip4.c, icmp4.c, udp.c, dhcp.c,
- * tcp.c (demultiplexing and the API), tcp_syn.c (half-open, cookies), tcp_time_wait.c, tcp_input.c,
+ * tcp_short.c (the expected segment), tcp.c (demultiplexing and the API), tcp_syn.c (half-open, cookies), tcp_time_wait.c, tcp_input.c,
  * tcp_receive.c (receive and reassembly queues), tcp_output.c, tcp_recovery.c (loss, congestion),
  * tcp_timer.c.
  *
@@ -33,6 +33,7 @@
 #define IP4_BROADCAST 0xffffffffu
 
 #define NEIGHBOR_QUEUE_MAX 4
+#define NEIGHBOR_REACHABLE_NS (60 * NS_PER_S)
 #define LISTENERS_MAX 16
 
 struct net_frame {
@@ -125,6 +126,7 @@ struct dhcp {
 struct net {
 	/* Settings, fixed after net_init. */
 	uint8_t mac[6];
+	uint64_t mac_shifted; /* the six bytes as load_le64 reads them, shifted left by 16 */
 	uint16_t mtu;
 	bool tx_checksum, tx_tso4;
 	uint32_t tx_segments_max, rx_frames_max, receive_window, neighbors_max, time_wait_max;
@@ -153,7 +155,8 @@ struct net {
 	struct list udp_sockets;
 
 	/* TCP */
-	struct hash_key hash_key, isn_key, cookie_key, ts_key;
+	uint64_t hash_key[4]; /* of tcp_table_hash */
+	struct hash_key isn_key, cookie_key, ts_key;
 	struct pool conns, syns, time_waits;
 	uint32_t hash_mask; /* all three tables have hash_mask + 1 slots */
 	struct tcp_conn **conn_table;
@@ -182,7 +185,13 @@ void arp_input(struct net *net, struct slice packet);
  * questions. */
 struct neighbor *neighbor_lookup(struct net *net, uint32_t ip);
 /* True when frames may be sent to it (asks again in the background when it is stale). */
-bool neighbor_usable(struct net *net, struct neighbor *n);
+bool neighbor_usable_slow(struct net *net, struct neighbor *n);
+static inline bool neighbor_usable(struct net *net, struct neighbor *n)
+{
+	if (LIKELY(n->state == NEIGHBOR_REACHABLE && net->now_ns - n->used_ns <= NEIGHBOR_REACHABLE_NS))
+		return true;
+	return neighbor_usable_slow(net, n);
+}
 /* Sends the frame, whose Ethernet header wants its destination, now or when the answer comes. */
 void neighbor_send(struct net *net, struct neighbor *n, struct net_frame *f);
 /* Announces our address some times (RFC 5227). */
@@ -223,6 +232,10 @@ uint64_t ip4_payload_sum(const struct ip4_packet *p);
 void dhcp_init(struct net *net);
 void dhcp_start(struct net *net);
 void dhcp_link_up(struct net *net);
+
+/* tcp_short.c: true: the frame was what an established connection expects, and is consumed. False: the long
+ * way is for it. */
+bool tcp_short_way(struct net *net, struct frame_rx *frame);
 
 /* tcp.c */
 bool tcp_input(struct net *net, const struct ip4_packet *p);

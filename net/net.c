@@ -98,6 +98,8 @@ static bool config_is_valid(const struct net_config *c)
 static void settings_init(struct net *net, const struct net_config *c)
 {
 	memcpy(net->mac, c->mac, 6);
+	for (uint32_t i = 0; i < 6; i++)
+		net->mac_shifted |= (uint64_t)c->mac[i] << (16 + 8 * i);
 	net->mtu = c->mtu;
 	net->tx_checksum = c->tx_checksum;
 	net->tx_tso4 = c->tx_tso4;
@@ -175,6 +177,12 @@ static void clock_set(struct net *net, uint64_t now_ns)
 void net_advance(struct net *net, uint64_t now_ns)
 {
 	clock_set(net, now_ns);
+	/* Within a tick nothing becomes due but what was armed for the past, which lies in the tick's own slot
+	 * (base/timer.c, 3). */
+	const struct timer_wheel *w = &net->timers;
+	if (w->now_tick == net->now_ns / TIMER_TICK_NS
+		&& !(w->occupied[0] >> w->now_tick % TIMER_SLOTS & 1))
+		return;
 	timer_wheel_advance(&net->timers, net->now_ns);
 }
 
@@ -199,6 +207,8 @@ void net_input(struct net *net, struct frame_rx *frame, uint64_t now_ns)
 	clock_set(net, now_ns);
 	net->counters.if_in_frames++;
 	net->counters.if_in_octets += LIKELY(!frame->frag) ? frame->len : frame_octets(frame);
+	if (LIKELY(tcp_short_way(net, frame)))
+		return;
 	if (UNLIKELY(frame->len < ETHERNET_HEADER)) {
 		net->counters.if_in_runts++;
 		frame_rx_put(frame);

@@ -1,8 +1,9 @@
 /* TCP: demultiplexing, life of connections, and the API of net/tcp.h.
  *
  * A segment is for (in this order) a connection, a TIME_WAIT entry, a half-open entry, or a listener; else
- * it is answered with RST. All four are found by one keyed hash (SipHash), so that a peer cannot choose
- * its ports to make a chain long.
+ * it is answered with RST. All four are found by one keyed hash (tcp_table_hash), so that a peer cannot
+ * choose its ports to make a chain long. The segment that an established connection expects does not come
+ * here: tcp_short.c takes it.
  *
  * The states of RFC 9293, 3.3.2, and where they live:
  *   LISTEN        struct tcp_listener
@@ -16,7 +17,6 @@
 
 #define EPHEMERAL_FIRST 32768
 #define EPHEMERAL_COUNT 28232
-#define OPTIONS_TS_HEAD 0x0a080101u /* NOP NOP TS 10, as loaded */
 
 /* --- Keys and numbers ------------------------------------------------------------------------ */
 
@@ -25,7 +25,7 @@ static inline uint64_t rotate(uint64_t x, int bits)
 	return x << bits | x >> (64 - bits);
 }
 
-/* hash_sip13 over the 12 bytes of a key, unrolled: it is computed for every segment. */
+/* hash_sip13 over the 12 bytes of a key. */
 static uint32_t key_hash(struct hash_key secret, const struct tcp_key *key)
 {
 	uint64_t m[2] = {key->addresses, key->ports | UINT64_C(12) << 56};
@@ -52,7 +52,7 @@ static uint32_t key_hash(struct hash_key secret, const struct tcp_key *key)
 
 uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
 {
-	return key_hash(net->hash_key, key);
+	return tcp_table_hash(net, key->addresses, key->ports);
 }
 
 /* RFC 6528: a clock of 4 us and a secret of the connection. */
@@ -75,7 +75,8 @@ static void key_draw(struct net *net, struct hash_key *key)
 
 void tcp_init(struct net *net)
 {
-	key_draw(net, &net->hash_key);
+	for (size_t i = 0; i < ARRAY_LEN(net->hash_key); i++)
+		net->hash_key[i] = random_u64(net->random);
 	key_draw(net, &net->isn_key);
 	key_draw(net, &net->cookie_key);
 	key_draw(net, &net->ts_key);
@@ -218,7 +219,7 @@ void tcp_conn_unreachable(struct tcp_conn *c)
 	}
 }
 
-void tcp_sends_complete(struct tcp_conn *c)
+void tcp_sends_complete_slow(struct tcp_conn *c)
 {
 	struct tcp_send *s;
 	while ((s = c->send_head) && s->end <= c->snd_una && !s->frames) {
@@ -328,7 +329,7 @@ void tcp_options_parse(struct slice options, bool syn, struct tcp_options *out)
 static void timestamp_find(struct tcp_segment *s)
 {
 	const uint8_t *p = s->options.ptr;
-	if (LIKELY(s->options.len == TCP_TIMESTAMP_OPTION && load_le32(p) == OPTIONS_TS_HEAD)) {
+	if (LIKELY(s->options.len == TCP_TIMESTAMP_OPTION && load_le32(p) == TCP_OPTIONS_TS_HEAD)) {
 		s->has_ts = true;
 		s->ts_value = load_be32(p + 4);
 		s->ts_echo = load_be32(p + 8);

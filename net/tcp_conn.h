@@ -22,6 +22,7 @@
 
 #define TCP_HEADER 20
 #define TCP_TIMESTAMP_OPTION 12 /* with two NOPs before */
+#define TCP_OPTIONS_TS_HEAD 0x0a080101u /* NOP NOP TS 10, as load_le32 reads it */
 #define TCP_TEMPLATE_MAX (ETHERNET_HEADER + IP4_HEADER + TCP_HEADER + TCP_TIMESTAMP_OPTION)
 #define TCP_SACK_RANGES_MAX 8
 #define TCP_OOO_FRAMES_MAX 256
@@ -96,6 +97,8 @@ struct tcp_conn {
 	bool accepted : 1;      /* passive: counted by the listener */
 	bool released : 1;      /* the handle is gone */
 	bool window_update : 1;
+	bool probe_armed : 1;   /* rto_at is the time of a tail loss probe */
+	bool tail_probe : 1;    /* send one */
 	struct net *net;
 	void *cookie;
 	struct list tx_link;    /* net.tx_ready, or neighbor.waiting, or none */
@@ -131,6 +134,9 @@ struct tcp_conn {
 	/* Loss and congestion */
 	uint8_t sacked_count;
 	uint64_t recover, high_rxt;
+	uint64_t rxt_mark;      /* snd_max when the first hole was repeated last */
+	uint64_t probe_end;     /* snd_max at the tail loss probe that is out; 0: none */
+	uint32_t probe_ts;      /* and its timestamp */
 	struct tcp_range sacked[TCP_SACK_RANGES_MAX];
 	uint64_t epoch_ns;
 	uint32_t cubic_max, cubic_k_ms, cubic_reno;
@@ -155,7 +161,9 @@ struct tcp_syn {
 	uint16_t mss, listener;
 	uint8_t snd_scale, retries;
 	bool scale_ok, ts_ok, sack_ok;
-	uint64_t sent_ns;
+	bool repeated;    /* the SYN|ACK was sent more than once */
+	uint64_t sent_ns; /* the first; 0: by cookie */
+	uint32_t sent_ts; /* the timestamp in the last */
 	struct timer timer;
 	struct net *net;
 };
@@ -256,6 +264,14 @@ static inline uint32_t tcp_ts_now(const struct net *net, uint32_t offset)
 	return (uint32_t)(net->now_ns / NS_PER_MS) + offset;
 }
 
+/* Strongly universal (multilinear, with secret random multipliers): any two keys that are chosen without
+ * knowledge of the secret share a slot with the probability of chance, whatever their difference. */
+static inline uint32_t tcp_table_hash(const struct net *net, uint64_t addresses, uint32_t ports)
+{
+	const uint64_t *k = net->hash_key;
+	return (uint32_t)((k[0] + k[1] * (uint32_t)addresses + k[2] * (addresses >> 32) + k[3] * ports) >> 32);
+}
+
 /* tcp.c */
 uint32_t tcp_hash(const struct net *net, const struct tcp_key *key);
 uint32_t tcp_initial_seq(const struct net *net, const struct tcp_key *key);
@@ -270,7 +286,12 @@ void tcp_conn_event(struct tcp_conn *c, uint32_t events);
 void tcp_conn_kill(struct tcp_conn *c, uint32_t events);
 void tcp_conn_unreachable(struct tcp_conn *c);
 /* Completes the sends that are acknowledged and that no frame reads. */
-void tcp_sends_complete(struct tcp_conn *c);
+void tcp_sends_complete_slow(struct tcp_conn *c);
+static inline void tcp_sends_complete(struct tcp_conn *c)
+{
+	if (c->send_head && c->send_head->end <= c->snd_una && !c->send_head->frames)
+		tcp_sends_complete_slow(c);
+}
 /* Wants to be asked for a segment. */
 static inline void tcp_conn_wake(struct tcp_conn *c)
 {
@@ -308,6 +329,14 @@ void tcp_time_wait_timer(struct timer *t);
 
 /* tcp_input.c; true: the frame was kept */
 bool tcp_conn_segment(struct tcp_conn *c, struct tcp_segment *s);
+/* In order data of a connection has become readable. */
+void tcp_data_received(struct tcp_conn *c);
+static inline void tcp_peer_window_set(struct tcp_conn *c, uint32_t window)
+{
+	c->snd_wnd = window;
+	if (window > c->snd_wnd_max)
+		c->snd_wnd_max = window;
+}
 
 /* tcp_receive.c */
 /* Appends `len` bytes from `offset` of the frame (its fragments count on) to the stream. Consumes the frame. */
@@ -343,6 +372,10 @@ void tcp_sack_input(struct tcp_conn *c, struct slice blocks);
 /* After sack and ack are known: begins fast recovery when something is lost. */
 void tcp_recovery_check(struct tcp_conn *c);
 void tcp_rto(struct tcp_conn *c);
+/* When to look at a flight of several segments: `rto`, or sooner for a tail loss probe. */
+uint64_t tcp_probe_time(struct tcp_conn *c, uint64_t rto);
+/* An estimate from a round trip that took this long. */
+void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_ns);
 /* Bytes believed to be in the network. */
 uint64_t tcp_pipe(const struct tcp_conn *c);
 /* The next bytes to repeat in fast recovery; false: none. */
@@ -362,7 +395,13 @@ static inline void tcp_timer_ensure(struct tcp_conn *c, uint64_t at)
 static inline void tcp_rto_start(struct tcp_conn *c)
 {
 	uint64_t rto = c->rto_ns << c->backoff;
-	c->rto_at = c->net->now_ns + (rto < TCP_RTO_MAX_NS ? rto : TCP_RTO_MAX_NS);
+	if (rto > TCP_RTO_MAX_NS)
+		rto = TCP_RTO_MAX_NS;
+	if (c->snd_max - c->snd_una > c->mss)
+		rto = tcp_probe_time(c, rto);
+	else
+		c->probe_armed = false;
+	c->rto_at = c->net->now_ns + rto;
 	tcp_timer_ensure(c, c->rto_at);
 }
 

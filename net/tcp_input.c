@@ -5,8 +5,8 @@
  *   FIN_WAIT_1 -FIN-> CLOSING -ack of FIN-> (TIME_WAIT)
  *   LAST_ACK -ack of FIN-> (CLOSED)
  *
- * The expected segment of an established connection (in order, nothing special) takes a short way,
- * fast_path; all others go through the checks in the order of the RFC, tightened by RFC 5961 (RST, SYN and
+ * The expected segment of an established connection (in order, nothing special) has taken the short way of
+ * tcp_short.c; all others go through the checks in the order of the RFC, tightened by RFC 5961 (RST, SYN and
  * ACK must fit exactly, else a challenge ACK answers) and RFC 7323 (PAWS). */
 #include "tcp_conn.h"
 
@@ -32,7 +32,7 @@ static void challenge_ack(struct tcp_conn *c)
 	ack_soon(c);
 }
 
-static void received_data(struct tcp_conn *c)
+void tcp_data_received(struct tcp_conn *c)
 {
 	/* Every second full segment at once (RFC 9293, 3.8.6.3), else with the answer or after 40 ms. */
 	if (c->rcv_nxt - c->last_ack_sent >= 2 * c->mss)
@@ -45,52 +45,6 @@ static void received_data(struct tcp_conn *c)
 	tcp_conn_wake(c);
 	if (!c->discard)
 		tcp_conn_event(c, TCP_READABLE);
-}
-
-static void window_set(struct tcp_conn *c, uint32_t window)
-{
-	c->snd_wnd = window;
-	if (window > c->snd_wnd_max)
-		c->snd_wnd_max = window;
-}
-
-/* True: the segment was dealt with; *kept says who has the frame. */
-static bool fast_path(struct tcp_conn *c, const struct tcp_segment *s, bool *kept)
-{
-	if (c->state != TCP_STATE_ESTABLISHED || (s->flags & ~TCP_PSH) != TCP_ACK
-		|| s->seq != (uint32_t)c->rcv_nxt || c->ooo_frames || c->sacked_count
-		|| c->recovering || s->has_ts != c->ts_ok)
-		return false;
-	if (c->ts_ok && (s->options.len != TCP_TIMESTAMP_OPTION
-			|| seq_before(s->ts_value, c->ts_recent)))
-		return false;
-	uint32_t acked = s->ack - (uint32_t)c->snd_una, window = s->window << c->snd_scale;
-	if (acked > c->snd_nxt - c->snd_una || (!acked && !s->len) || !window || !c->snd_wnd
-		|| s->len > c->rcv_adv - c->rcv_nxt || (s->len && !tcp_rx_room(c)))
-		return false;
-	c->last_rx_ns = c->net->now_ns;
-	c->keepalive_probes = 0;
-	if (c->ts_ok) {
-		c->ts_recent = s->ts_value;
-		c->ts_recent_ns = c->net->now_ns;
-	}
-	c->snd_wl1 = c->rcv_nxt;
-	c->net->counters.tcp_fast_path++;
-	bool was_blocked = c->snd_wnd < c->snd_wnd_max;
-	window_set(c, window);
-	if (s->len) {
-		c->rcv_nxt += s->len;
-		tcp_rx_append(c, s->frame, s->payload_offset, s->len);
-		*kept = true;
-		received_data(c);
-	}
-	if (acked) {
-		c->dup_acks = 0;
-		tcp_acked(c, c->snd_una + acked, s->ts_echo, s->has_ts);
-	}
-	if (c->state != TCP_STATE_CLOSED && (c->snd_nxt < c->queue_end || was_blocked))
-		tcp_conn_wake(c);
-	return true;
 }
 
 /* RFC 7323, 5.3: false: an old duplicate. After 24 days of silence the clock may have wrapped. */
@@ -151,7 +105,7 @@ static void peer_syn(struct tcp_conn *c, const struct tcp_segment *s)
 	c->rcv_nxt = c->last_ack_sent = (UINT64_C(1) << 32) + s->seq + 1;
 	c->rcv_adv = c->rcv_nxt + (c->net->receive_window < 0xffff ? c->net->receive_window : 0xffff);
 	c->snd_wl1 = c->rcv_nxt - 1;
-	window_set(c, s->window); /* that of a SYN is never scaled */
+	tcp_peer_window_set(c, s->window); /* that of a SYN is never scaled */
 	tcp_congestion_init(c);
 	tcp_template_init(c);
 }
@@ -205,7 +159,7 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 			tcp_reset_reply(c->net, s);
 			return false;
 		}
-		window_set(c, s->window << c->snd_scale);
+		tcp_peer_window_set(c, s->window << c->snd_scale);
 		established(c, TCP_CONNECTED);
 	}
 	if (ack > c->snd_max || ack + c->snd_wnd_max + 65536 < una) { /* RFC 5961, 5 */
@@ -218,7 +172,7 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 	bool same_window = window == c->snd_wnd;
 	if (c->snd_wl1 <= seq) {
 		c->snd_wl1 = seq;
-		window_set(c, window);
+		tcp_peer_window_set(c, window);
 	}
 	uint8_t sacked_before = c->sacked_count;
 	if (c->sack_ok && s->options.len > TCP_TIMESTAMP_OPTION) {
@@ -317,7 +271,7 @@ static bool text_received(struct tcp_conn *c, const struct tcp_segment *s, uint6
 			c->ack_now = true; /* a hole was filled (RFC 5681, 4.2) */
 			tcp_ooo_drain(c);
 		}
-		received_data(c);
+		tcp_data_received(c);
 	}
 	if (fin || (c->fin_early && c->fin_early_seq == c->rcv_nxt))
 		fin_received(c);
@@ -368,9 +322,6 @@ static bool slow_path(struct tcp_conn *c, struct tcp_segment *s)
 
 bool tcp_conn_segment(struct tcp_conn *c, struct tcp_segment *s)
 {
-	bool kept = false;
-	if (LIKELY(fast_path(c, s, &kept)))
-		return kept;
 	if (c->state == TCP_STATE_SYN_SENT) {
 		syn_sent(c, s);
 		return false;

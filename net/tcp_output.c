@@ -256,9 +256,23 @@ static bool fin_is_next(const struct tcp_conn *c)
 	return c->fin_queued && c->snd_nxt == c->queue_end;
 }
 
+/* The last segment sent, once more (RFC 8985, 7.3). */
+static bool choose_tail(struct tcp_conn *c, struct piece *p)
+{
+	uint64_t end = c->snd_max < c->queue_end ? c->snd_max : c->queue_end, size = segment_size(c);
+	c->tail_probe = false;
+	if (end <= c->snd_una || c->recovering)
+		return false;
+	p->len = (uint32_t)(end - c->snd_una < size ? end - c->snd_una : size);
+	p->seq = end - p->len;
+	return true;
+}
+
 /* A bare byte or nothing at all, to hear from the peer. */
 static bool choose_probe(struct tcp_conn *c, struct piece *p)
 {
+	if (UNLIKELY(c->tail_probe) && choose_tail(c, p))
+		return true;
 	if (c->probe) {
 		c->probe = false;
 		c->net->counters.tcp_zero_window_probes++;
@@ -298,8 +312,11 @@ static bool choose(struct tcp_conn *c, struct piece *p)
 static void sent_accounting(struct tcp_conn *c, const struct piece *p, uint64_t end)
 {
 	struct net *net = c->net;
-	if (p->seq < c->snd_max) {
+	bool fresh = p->seq >= c->snd_max;
+	if (!fresh) {
 		net->counters.tcp_retrans_segs++;
+		if (p->seq == c->snd_una)
+			c->rxt_mark = c->snd_max;
 		c->rtt_sent_ns = 0; /* Karn: what is timed may be ambiguous now */
 		if (c->recovering && end > c->high_rxt)
 			c->high_rxt = end;
@@ -311,7 +328,8 @@ static void sent_accounting(struct tcp_conn *c, const struct piece *p, uint64_t 
 		c->snd_nxt = end;
 	if (end > c->snd_max)
 		c->snd_max = end;
-	if (c->rto_at == TIMER_NEVER)
+	/* A probe is due so long after the last new segment. */
+	if (c->rto_at == TIMER_NEVER || (fresh && end - c->snd_una > c->mss && !c->backoff))
 		tcp_rto_start(c);
 }
 

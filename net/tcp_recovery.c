@@ -1,5 +1,6 @@
 /* Loss and congestion: round-trip times (RFC 6298), selective acknowledgements and fast recovery (RFC 6675;
- * without SACK, NewReno, RFC 6582), CUBIC (RFC 9438), and the retransmission timeout.
+ * without SACK, NewReno, RFC 6582), CUBIC (RFC 9438), the retransmission timeout, and before that a tail
+ * loss probe (RFC 8985, 7).
  *
  *   open --3 duplicates, or SACK says lost--> recovering --all of then acknowledged--> open
  *   open, recovering --timeout--> loss: snd_nxt goes back to snd_una, cwnd to one segment, slow start;
@@ -12,6 +13,7 @@
 #define CWND_MAX (UINT32_C(1) << 30)
 #define SYN_RETRIES_MAX 6
 #define BETA_PERCENT 70
+#define PROBE_MIN_NS (10 * NS_PER_MS)
 
 static uint32_t u32_min(uint64_t a, uint32_t b)
 {
@@ -25,7 +27,7 @@ static uint64_t u64_max(uint64_t a, uint64_t b)
 
 /* --- Round-trip time ------------------------------------------------------------------------- */
 
-static void rtt_sample(struct tcp_conn *c, uint64_t rtt)
+void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt)
 {
 	if (!c->srtt_ns) {
 		c->srtt_ns = rtt ? rtt : 1;
@@ -45,12 +47,14 @@ static void rtt_measure(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool
 	if (c->rtt_sent_ns) {
 		if (ack < c->rtt_seq)
 			return;
-		rtt_sample(c, c->net->now_ns - c->rtt_sent_ns);
+		tcp_rtt_sample(c, c->net->now_ns - c->rtt_sent_ns);
 		c->rtt_sent_ns = 0;
 	} else if (has_ts && c->ts_ok) { /* retransmitted: the timestamp tells which one arrived */
 		uint32_t ms = tcp_ts_now(c->net, c->ts_offset) - ts_echo;
-		if (ms < 60000)
-			rtt_sample(c, ms * NS_PER_MS);
+		/* The answer to a repeated SYN|ACK echoes one that came long before. */
+		bool handshake = c->state == TCP_STATE_SYN_SENT && ms > TCP_RTO_INITIAL_NS / NS_PER_MS / 3;
+		if (ms < 60000 && !handshake)
+			tcp_rtt_sample(c, ms * NS_PER_MS);
 	}
 }
 
@@ -191,10 +195,13 @@ uint64_t tcp_sacked_skip(const struct tcp_conn *c, uint64_t seq, uint64_t *limit
 }
 
 /* Below this, what is not acknowledged is taken for lost (IsLost in RFC 6675, 4): three ranges or more
- * than two segments arrived that were sent later. */
+ * than two segments arrived that were sent later; or the tail loss probe did, which had waited long
+ * enough for all before it. */
 static uint64_t lost_end(const struct tcp_conn *c)
 {
 	uint64_t above = 0;
+	if (c->probe_end && c->sacked_count && c->sacked[c->sacked_count - 1].end >= c->probe_end)
+		return c->sacked[c->sacked_count - 1].start;
 	for (uint32_t i = c->sacked_count; i-- > 0;) {
 		above += c->sacked[i].end - c->sacked[i].start;
 		if (above > (DUP_THRESHOLD - 1) * c->mss || c->sacked_count - i >= DUP_THRESHOLD)
@@ -247,6 +254,7 @@ bool tcp_retransmit_next(const struct tcp_conn *c, uint64_t *seq, uint32_t *len)
 
 static void recovery_acked(struct tcp_conn *c)
 {
+	c->rxt_mark = c->snd_max; /* or earlier, for the hole that is the first now */
 	if (c->snd_una >= c->recover) {
 		c->recovering = false;
 		c->dup_acks = 0;
@@ -256,6 +264,18 @@ static void recovery_acked(struct tcp_conn *c)
 		c->high_rxt = c->snd_una;
 		c->dup_acks = 0;
 	}
+}
+
+/* The probe or what it repeats was acknowledged (RFC 8985, 7.4): if the answer is to the probe, a loss was
+ * repaired that nothing else tells of. */
+static void probe_acked(struct tcp_conn *c, uint32_t ts_echo, bool has_ts)
+{
+	bool original = has_ts && c->ts_ok && seq_before(ts_echo, c->probe_ts);
+	c->probe_end = 0;
+	if (c->recovering || original)
+		return;
+	congestion_reduce(c);
+	c->cwnd = c->ssthresh;
 }
 
 void tcp_acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts)
@@ -271,6 +291,8 @@ void tcp_acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts)
 		c->high_rxt = ack;
 	if (UNLIKELY(c->sacked_count))
 		ranges_prune(c);
+	if (UNLIKELY(c->probe_end) && ack >= c->probe_end)
+		probe_acked(c, ts_echo, has_ts);
 	if (UNLIKELY(c->recovering)) {
 		recovery_acked(c);
 	} else {
@@ -290,8 +312,22 @@ void tcp_dup_ack(struct tcp_conn *c)
 		c->dup_acks++;
 }
 
+/* What was sent after the repetition of the first hole has arrived, and the repetition has not: it was
+ * lost too. */
+static void repetition_check(struct tcp_conn *c)
+{
+	if (!c->sacked_count || c->high_rxt == c->snd_una)
+		return;
+	if (c->sacked[c->sacked_count - 1].end <= c->rxt_mark + (DUP_THRESHOLD - 1) * c->mss)
+		return;
+	c->high_rxt = c->snd_una;
+	tcp_conn_wake(c);
+}
+
 void tcp_recovery_check(struct tcp_conn *c)
 {
+	if (c->recovering)
+		repetition_check(c);
 	if (c->recovering || c->snd_una < c->recover || c->snd_max == c->snd_una)
 		return;
 	if (c->dup_acks < DUP_THRESHOLD && lost_end(c) <= c->snd_una)
@@ -332,6 +368,27 @@ static void loss(struct tcp_conn *c)
 	c->dup_acks = 0;
 	c->recovering = false;
 	c->rtt_sent_ns = 0;
+	c->probe_end = 0;
+}
+
+/* Flights of one segment wait for the timeout: their acknowledgement may be delayed as long. */
+uint64_t tcp_probe_time(struct tcp_conn *c, uint64_t rto)
+{
+	uint64_t pto = u64_max(2 * c->srtt_ns, PROBE_MIN_NS);
+	c->probe_armed = c->srtt_ns && pto < rto && c->sack_ok && !c->sacked_count && !c->backoff
+		&& !c->recovering && !c->probe_end && c->snd_una >= c->recover && c->snd_wnd
+		&& tcp_is_open(c);
+	return c->probe_armed ? pto : rto;
+}
+
+static void probe_due(struct tcp_conn *c)
+{
+	c->net->counters.tcp_tail_loss_probes++;
+	c->tail_probe = true;
+	c->probe_end = c->snd_max;
+	c->probe_ts = tcp_ts_now(c->net, c->ts_offset);
+	tcp_rto_start(c);
+	tcp_conn_wake(c);
 }
 
 void tcp_rto(struct tcp_conn *c)
@@ -339,6 +396,10 @@ void tcp_rto(struct tcp_conn *c)
 	struct net *net = c->net;
 	if (!tcp_is_open(c)) {
 		syn_rto(c);
+		return;
+	}
+	if (c->probe_armed) {
+		probe_due(c);
 		return;
 	}
 	bool unsent = c->snd_nxt < c->queue_end, unacked = c->snd_max > c->snd_una;

@@ -65,6 +65,7 @@ static uint32_t initial_window(const struct net *net)
 
 static void syn_ack_send(struct tcp_syn *syn, uint32_t ts_value)
 {
+	syn->sent_ts = ts_value;
 	struct net *net = syn->net;
 	uint8_t options[40];
 	size_t len = tcp_syn_options(options, tcp_own_mss(net), syn->sack_ok,
@@ -80,6 +81,20 @@ static void syn_ack_send(struct tcp_syn *syn, uint32_t ts_value)
 	tcp_control_send(net, &control);
 }
 
+/* By the timer, or because the SYN came again: then the timer begins anew, so that not both of them are
+ * answered. */
+static void syn_ack_repeat(struct tcp_syn *syn)
+{
+	struct net *net = syn->net;
+	net->counters.tcp_retrans_segs++;
+	syn->repeated = true;
+	if (syn->retries < SYN_RETRIES) {
+		syn->retries++;
+		timer_arm(&net->timers, &syn->timer, net->now_ns + (NS_PER_S << syn->retries));
+	}
+	syn_ack_send(syn, tcp_ts_now(net, syn->ts_offset));
+}
+
 static void syn_timer(struct timer *t)
 {
 	struct tcp_syn *syn = CONTAINER_OF(t, struct tcp_syn, timer);
@@ -89,11 +104,7 @@ static void syn_timer(struct timer *t)
 		syn_free(syn);
 		return;
 	}
-	syn->retries++;
-	net->counters.tcp_retrans_segs++;
-	syn->sent_ns = 0; /* no round-trip time from a repeated one (Karn) */
-	syn_ack_send(syn, tcp_ts_now(net, syn->ts_offset));
-	timer_arm(&net->timers, t, net->now_ns + (NS_PER_S << syn->retries));
+	syn_ack_repeat(syn);
 }
 
 static void syn_from_segment(struct tcp_syn *syn, struct net *net, const struct tcp_segment *s)
@@ -214,7 +225,28 @@ void tcp_syn_input(struct net *net, struct tcp_listener *l, const struct tcp_seg
 	syn_ack_send(entry, tcp_ts_now(net, entry->ts_offset));
 }
 
-static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn)
+/* The first round-trip time: SYN|ACK and its acknowledgement. When several were sent, the timestamp must be
+ * that of the last: an older one may be echoed by the answer to a later. When the bare ACK was lost and
+ * data completes the handshake, or when any was lost, the time may be one in which nobody spoke: it is
+ * believed only if it gives no more than the initial timeout. */
+static void handshake_rtt(struct tcp_conn *c, const struct tcp_syn *syn, const struct tcp_segment *s)
+{
+	const struct net *net = c->net;
+	uint64_t rtt;
+	if (!syn->sent_ns)
+		return;
+	if (!syn->repeated)
+		rtt = net->now_ns - syn->sent_ns;
+	else if (syn->ts_ok && s->has_ts && s->ts_echo == syn->sent_ts)
+		rtt = (uint32_t)(tcp_ts_now(net, syn->ts_offset) - s->ts_echo) * NS_PER_MS;
+	else
+		return;
+	if (!(s->len || syn->repeated) || 3 * rtt <= TCP_RTO_INITIAL_NS)
+		tcp_rtt_sample(c, rtt);
+}
+
+static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn,
+	const struct tcp_segment *s)
 {
 	struct tcp_listener *l = &net->listener[syn->listener];
 	if (l->connections >= l->connections_max) {
@@ -239,14 +271,7 @@ static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn)
 	c->snd_wnd = c->snd_wnd_max = syn->peer_window;
 	l->connections++;
 	net->counters.tcp_passive_opens++;
-	if (syn->sent_ns) {
-		c->srtt_ns = net->now_ns - syn->sent_ns;
-		c->rttvar_ns = c->srtt_ns / 2;
-		uint64_t rto = c->srtt_ns + 4 * c->rttvar_ns;
-		c->rto_ns = rto > TCP_RTO_MIN_NS ? rto : TCP_RTO_MIN_NS;
-	} else if (syn->retries) {
-		c->rto_ns = 3 * NS_PER_S; /* the SYN|ACK was lost (RFC 6298, 5.7) */
-	}
+	handshake_rtt(c, syn, s);
 	tcp_conn_event(c, TCP_ACCEPTED);
 	return c;
 }
@@ -265,7 +290,10 @@ struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const str
 	}
 	if ((s->flags & TCP_SYN) || ahead > initial_window(net)) {
 		/* The SYN again: our answer was lost. Any other: our answer tells the peer what we think. */
-		syn_ack_send(syn, tcp_ts_now(net, syn->ts_offset));
+		if (s->flags & TCP_SYN)
+			syn_ack_repeat(syn);
+		else
+			syn_ack_send(syn, tcp_ts_now(net, syn->ts_offset));
 		return NULL;
 	}
 	if (!(s->flags & TCP_ACK))
@@ -278,7 +306,7 @@ struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const str
 		net->counters.tcp_paws_drops++;
 		return NULL;
 	}
-	struct tcp_conn *c = conn_from(net, syn);
+	struct tcp_conn *c = conn_from(net, syn, s);
 	if (c) /* else the entry stays: the peer's next segment tries again */
 		syn_free(syn);
 	return c;
@@ -296,5 +324,5 @@ struct tcp_conn *tcp_cookie_segment(struct net *net, struct tcp_listener *l,
 	}
 	net->counters.tcp_syn_cookies_good++;
 	syn.listener = (uint16_t)(l - net->listener);
-	return conn_from(net, &syn);
+	return conn_from(net, &syn, s);
 }

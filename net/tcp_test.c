@@ -632,19 +632,23 @@ static void an_idle_connection_fits_in_a_kibibyte(void **state)
 	print_message("# an idle connection takes %u bytes\n", (unsigned)net_connection_size());
 }
 
-static void the_demultiplexing_hash_is_siphash_of_the_ends(void **state)
+static void the_demultiplexing_hash_spreads_neighbouring_ends_and_depends_on_the_secret(void **state)
 {
 	(void)state;
 	struct script s;
+	uint32_t slots[256] = {0}, same = 0, most = 0;
 	script_start(&s, 4, 4, 4);
-	for (uint32_t i = 0; i < 100; i++) {
-		struct tcp_key key = {world_random(&s.w), (uint32_t)world_random(&s.w)};
-		uint8_t bytes[12];
-		store_le64(bytes, key.addresses);
-		store_le32(bytes + 8, key.ports);
-		assert_int_equal(tcp_hash(s.net, &key),
-			(uint32_t)hash_sip13(s.net->hash_key, slice_of(bytes, 12)));
+	for (uint32_t i = 0; i < 4096; i++) {
+		struct tcp_key key = tcp_key_of(WORLD_A_IP + i / 512, WORLD_B_IP, (uint16_t)(32768 + i % 512), 80);
+		uint32_t hash = tcp_hash(s.net, &key), *slot = &slots[hash % 256];
+		++*slot;
+		most = *slot > most ? *slot : most;
+		s.net->hash_key[3] ^= UINT64_C(0x123456789abcdef1);
+		same += tcp_hash(s.net, &key) == hash;
+		s.net->hash_key[3] ^= UINT64_C(0x123456789abcdef1);
 	}
+	assert_int_equal(same, 0);
+	assert_true(most < 64); /* 16 on average */
 	script_stop(&s);
 }
 
@@ -667,7 +671,7 @@ int main(void)
 		cmocka_unit_test(a_closed_window_is_probed_until_it_opens),
 		cmocka_unit_test(a_silent_peer_is_probed_and_then_dropped),
 		cmocka_unit_test(connecting_to_nobody_ends_by_itself),
-		cmocka_unit_test(the_demultiplexing_hash_is_siphash_of_the_ends),
+		cmocka_unit_test(the_demultiplexing_hash_spreads_neighbouring_ends_and_depends_on_the_secret),
 		cmocka_unit_test(a_closed_port_answers_with_a_reset),
 		cmocka_unit_test(an_idle_connection_fits_in_a_kibibyte),
 		cmocka_unit_test(a_hundred_thousand_connections_come_and_go),

@@ -146,8 +146,6 @@ static bool window_is_plain(enum page_escape how, struct slice s)
 
 static err add_copy(struct page_output *out, struct slice bytes)
 {
-	if (bytes.len <= out->join_max)
-		return output_add(out, bytes); /* copies it */
 	struct slice copy = arena_copy(out->arena, bytes);
 	if (bytes.len && !copy.len)
 		return ERR(NO_MEMORY);

@@ -1,10 +1,6 @@
 /* The segment list of a page: chunks in the output's arena. */
 #include <page/render.h>
 
-#include <string.h>
-
-enum { JOIN_RUN_LEN = 512 };
-
 void page_output_init(struct page_output *out, struct arena *arena)
 {
 	*out = (struct page_output){.arena = arena};
@@ -25,25 +21,23 @@ static bool add_chunk(struct page_output *out)
 	return true;
 }
 
-/* What follows directly in memory makes the last segment longer: static text around a tag that showed
- * nothing is one run again, and so are pieces that were joined. */
-static bool extend(struct page_output *out, struct slice bytes)
+bool page_output_add(struct page_output *out, struct slice bytes)
 {
-	if (!out->last)
-		return false;
-	struct slice *end = &out->last->segment[out->last->count - 1];
-	if (end->ptr + end->len != bytes.ptr)
-		return false;
-	end->len += bytes.len;
-	out->byte_count += bytes.len;
-	return true;
-}
-
-static bool add_segment(struct page_output *out, struct slice bytes)
-{
+	if (bytes.len == 0)
+		return true;
+	struct page_chunk *c = out->last;
+	if (c) {
+		/* What follows directly in memory makes the last segment longer: static text around
+		 * a tag that showed nothing is one run again. */
+		struct slice *end = &c->segment[c->count - 1];
+		if (end->ptr + end->len == bytes.ptr) {
+			end->len += bytes.len;
+			out->byte_count += bytes.len;
+			return true;
+		}
+	}
 	if (out->segment_count >= PAGE_SEGMENTS_MAX)
 		return false;
-	struct page_chunk *c = out->last;
 	if (!c || c->count == PAGE_CHUNK_SEGMENTS) {
 		if (!add_chunk(out))
 			return false;
@@ -53,34 +47,6 @@ static bool add_segment(struct page_output *out, struct slice bytes)
 	out->segment_count++;
 	out->byte_count += bytes.len;
 	return true;
-}
-
-/* Copies a small piece behind the one that was joined last. */
-static bool join(struct page_output *out, struct slice bytes)
-{
-	if (UNLIKELY((size_t)(out->run_end - out->run) < bytes.len)) {
-		size_t len = bytes.len < JOIN_RUN_LEN ? JOIN_RUN_LEN : bytes.len;
-		uint8_t *run = arena_alloc(out->arena, len);
-		if (!run)
-			return false;
-		out->run = run;
-		out->run_end = run + len;
-	}
-	uint8_t *at = out->run;
-	memcpy(at, bytes.ptr, bytes.len);
-	out->run += bytes.len;
-	out->bytes_copied += bytes.len;
-	bytes.ptr = at;
-	return extend(out, bytes) || add_segment(out, bytes);
-}
-
-bool page_output_add(struct page_output *out, struct slice bytes)
-{
-	if (bytes.len == 0)
-		return true;
-	if (bytes.len <= out->join_max)
-		return join(out, bytes);
-	return extend(out, bytes) || add_segment(out, bytes);
 }
 
 uint32_t page_output_segments(

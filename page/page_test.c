@@ -155,56 +155,6 @@ static void static_text_is_referenced_not_copied(void **state)
 	assert_int_equal(w.out.bytes_copied, 0);
 }
 
-static void small_pieces_are_joined_when_the_owner_asks(void **state)
-{
-	(void)state;
-	static char large[2000];
-	struct world w;
-	world_init(&w);
-	memset(large, 'l', sizeof large);
-	w.out.join_max = 64;
-	assert_false(failed(add(&w, "main", "<h1>{{title}}</h1><p>{{large}}</p>{{mixed}} {{n}}<hr>")));
-	struct page_value *root = page_object(&w.arena);
-	page_set_text(root, "title", SLICE("plain title"));
-	page_set_text(root, "mixed", SLICE("a<b"));
-	page_set_int(root, "n", -12);
-	page_set_text(root, "large", slice_of(large, sizeof large));
-	assert_false(failed(page_compile_link(&w.compiler)));
-	const struct page_template *t = page_compiled(&w.compiler, SLICE("main"));
-	assert_false(failed(page_render(t, root, &w.out)));
-	struct slice s[3];
-	assert_int_equal(page_output_segments(&w.out, s, 3), 3);
-	assert_true(slice_eq(s[0], SLICE("<h1>plain title</h1><p>")));
-	assert_ptr_equal(s[1].ptr, large);
-	assert_int_equal(s[1].len, sizeof large);
-	assert_true(slice_eq(s[2], SLICE("</p>a&lt;b -12<hr>")));
-	assert_int_equal(w.out.bytes_copied, s[0].len + s[2].len);
-}
-
-static void joined_pieces_go_on_in_a_new_run_when_one_is_full(void **state)
-{
-	(void)state;
-	struct world w;
-	world_init(&w);
-	w.out.join_max = 64;
-	size_t total = 0;
-	for (int i = 0; i < 100; i++) {
-		char piece[40];
-		memset(piece, 'a' + i % 26, sizeof piece);
-		assert_true(page_output_add(&w.out, slice_of(piece, sizeof piece)));
-		total += sizeof piece;
-	}
-	struct slice s[100];
-	uint32_t n = page_output_segments(&w.out, s, 100);
-	assert_in_range(n, 2, 10);
-	size_t at = 0;
-	for (uint32_t i = 0; i < n; i++)
-		for (size_t k = 0; k < s[i].len; k++, at++)
-			assert_int_equal(s[i].ptr[k], 'a' + (int)(at / 40 % 26));
-	assert_int_equal(at, total);
-	assert_int_equal(w.out.byte_count, total);
-}
-
 static void only_the_window_with_a_special_byte_is_copied(void **state)
 {
 	(void)state;
@@ -680,8 +630,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_of_every_type_are_shown),
 		cmocka_unit_test(static_text_is_referenced_not_copied),
-		cmocka_unit_test(small_pieces_are_joined_when_the_owner_asks),
-		cmocka_unit_test(joined_pieces_go_on_in_a_new_run_when_one_is_full),
 		cmocka_unit_test(only_the_window_with_a_special_byte_is_copied),
 		cmocka_unit_test(a_special_byte_is_seen_at_every_place),
 		cmocka_unit_test(values_are_escaped_for_where_they_stand),

@@ -74,6 +74,8 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 	struct writer w = writer_of(conn->message, sizeof conn->message - 1);
 	const char *what = sqlite3_errmsg(conn->db);
 	conn->error_code = code;
+	if (err_of(code).code == ERR_NO_MEMORY && conn->file && conn->file->too_large)
+		what = "the transaction changes too many pages for this machine's memory: split it";
 	write_bytes(&w, slice_sub(slice_from_cstr(what), 0, SQL_MESSAGE_MAX - 64));
 	int offset = sqlite3_error_offset(conn->db);
 	if (text && offset >= 0)

@@ -134,6 +134,176 @@ static void a_power_cut_at_any_time_loses_nothing_acknowledged(void **state)
 	world_free(w);
 }
 
+/* --- Transactions that shrink the database ------------------------------------------------------ */
+
+#define SHRINK_DISK_LEN (3u << 20)
+#define KEPT 5 /* transactions whose rows stay */
+
+/* A write or flush of the shrinking transaction, in the order in which the disk performed them. */
+struct shrink_op {
+	uint64_t offset, len, durable; /* durable: generation, before it */
+	uint8_t *data; /* NULL: a flush */
+};
+
+struct shrink {
+	const char *prepare, *statement; /* statement: NULL for the transaction that deletes */
+	uint8_t start[SHRINK_DISK_LEN];
+	struct shrink_op op[256];
+	uint32_t count;
+	uint64_t generation;
+	int64_t pages[2], rows[2]; /* before and after */
+	bool must_be_after;
+	uint32_t seen[2];
+};
+
+static void record_request(struct world *w, const struct block_request *r)
+{
+	struct shrink *s = w->context;
+	if (r->op != BLOCK_WRITE && r->op != BLOCK_FLUSH)
+		return;
+	assert_true(s->count < ARRAY_LEN(s->op));
+	struct shrink_op *op = &s->op[s->count++];
+	*op = (struct shrink_op){.offset = r->sector * 512, .durable = store_durable_generation(w->store)};
+	if (r->op == BLOCK_FLUSH)
+		return;
+	op->data = malloc(r->buffer_count * (size_t)STORE_PAGE_SIZE);
+	for (uint32_t i = 0; i < r->buffer_count; op->len += r->buffer[i++].len)
+		memcpy(op->data + op->len, r->buffer[i].ptr, r->buffer[i].len);
+}
+
+/* The disk as a power cut before operation `at` could leave it: what is not flushed is lost (0), kept (1), or
+ * kept and lost by the sector. */
+static void cut_before(const struct shrink *s, uint32_t at, unsigned mode, uint64_t seed, uint8_t *image)
+{
+	uint32_t flushed = 0;
+	memcpy(image, s->start, SHRINK_DISK_LEN);
+	for (uint32_t i = 0; i < at; i++)
+		if (!s->op[i].data)
+			flushed = i;
+	for (uint32_t i = 0; i < at; i++)
+		for (uint64_t from = 0; s->op[i].data && from < s->op[i].len; from += 512) {
+			seed = seed * 6364136223846793005u + 1442695040888963407u;
+			if (i < flushed || mode == 1 || (mode == 2 && seed >> 63))
+				memcpy(image + s->op[i].offset + from, s->op[i].data + from, 512);
+		}
+}
+
+/* The file is as long as the database in it says. */
+static int64_t file_pages(struct world *w, struct sql_conn *conn)
+{
+	struct store_object *o;
+	struct store_snapshot snap;
+	must_at(store_object_open(w->store, "main", false, &o), "open", __LINE__);
+	store_snapshot_begin(o, &snap);
+	uint32_t pages = store_snapshot_pages(&snap);
+	store_snapshot_end(&snap);
+	assert_int_equal(pages, number(conn, "PRAGMA page_count"));
+	return pages;
+}
+
+static void fill_and_prepare(struct world *w)
+{
+	struct shrink *s = w->context;
+	struct sql_conn *conn;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	for (int64_t i = 0; i < 40; i++)
+		must(one_transaction(conn, i), conn);
+	must(sql_run(conn, s->prepare), conn);
+	sql_release(conn);
+	must_at(store_checkpoint(w->store), "checkpoint", __LINE__);
+}
+
+static void shrink_it(struct world *w)
+{
+	struct shrink *s = w->context;
+	struct sql_conn *conn;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	s->pages[0] = file_pages(w, conn);
+	s->rows[0] = number(conn, "SELECT count(*) FROM r");
+	memcpy(s->start, w->image, SHRINK_DISK_LEN);
+	w->on_request = record_request;
+	if (s->statement) {
+		must(sql_exec(conn, s->statement, SQL_NO_ARGS), conn);
+	} else {
+		must(sql_begin(conn, SQL_WRITE), conn);
+		must(sql_exec(conn, "DELETE FROM r WHERE txn >= ?", SQL_ARGS(sql_int(KEPT))), conn);
+		must(sql_exec(conn, "UPDATE total SET n = ?", SQL_ARGS(sql_int(3 * KEPT))), conn);
+		must(sql_commit(conn), conn);
+	}
+	s->generation = sql_generation(conn);
+	must_at(store_wait_durable(w->store, s->generation), "wait", __LINE__);
+	must_at(store_checkpoint(w->store), "checkpoint", __LINE__);
+	w->on_request = NULL;
+	s->pages[1] = file_pages(w, conn);
+	s->rows[1] = number(conn, "SELECT count(*) FROM r");
+	assert_true(s->pages[1] < s->pages[0] / 2);
+	sql_release(conn);
+}
+
+static void is_before_or_after(struct world *w)
+{
+	struct shrink *s = w->context;
+	struct sql_conn *conn;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	is_sound(conn);
+	int64_t pages = file_pages(w, conn);
+	unsigned after = pages == s->pages[1];
+	assert_int_equal(pages, s->pages[after]);
+	assert_int_equal(number(conn, "SELECT count(*) FROM r"), s->rows[after]);
+	assert_true(after || !s->must_be_after);
+	s->seen[after]++;
+	sql_release(conn);
+}
+
+static struct world *shrink_world(struct shrink *s)
+{
+	struct world *w = world_new(SHRINK_DISK_LEN);
+	w->context = s;
+	w->sql_config.migrations = schema;
+	w->sql_config.migration_count = 1;
+	return w;
+}
+
+static void cut_everywhere(struct shrink *s)
+{
+	struct world *w = shrink_world(s);
+	world_run(w, open_world);
+	world_run(w, fill_and_prepare);
+	world_run(w, shrink_it);
+	world_run(w, close_world);
+	for (uint32_t at = 0; at <= s->count; at++)
+		for (unsigned mode = 0; mode < 3; mode++) {
+			cut_before(s, at, mode, at + 1, w->image);
+			memcpy(w->stable, w->image, SHRINK_DISK_LEN);
+			s->must_be_after = at == s->count || s->op[at].durable >= s->generation;
+			world_run(w, open_world);
+			world_run(w, is_before_or_after);
+			world_power_cut(w);
+		}
+	assert_true(s->seen[0] > 3 && s->seen[1] > 3);
+	for (uint32_t i = 0; i < s->count; i++)
+		free(s->op[i].data);
+	world_free(w);
+}
+
+static void a_transaction_that_shrinks_the_database_is_atomic(void **state)
+{
+	(void)state;
+	static const char *const how[][2] = {
+		{"PRAGMA auto_vacuum = FULL; VACUUM;", NULL},
+		{"DELETE FROM r WHERE txn >= 5; UPDATE total SET n = 15;", "VACUUM"},
+		{"PRAGMA auto_vacuum = INCREMENTAL; VACUUM;"
+		 "DELETE FROM r WHERE txn >= 5; UPDATE total SET n = 15;", "PRAGMA incremental_vacuum"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(how); i++) {
+		struct shrink *s = calloc(1, sizeof *s);
+		s->prepare = how[i][0];
+		s->statement = how[i][1];
+		cut_everywhere(s);
+		free(s);
+	}
+}
+
 /* --- Memory ----------------------------------------------------------------------------------- */
 
 static int64_t allocations_left = -1; /* until one fails; negative: never */
@@ -321,6 +491,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_power_cut_at_any_time_loses_nothing_acknowledged),
+		cmocka_unit_test(a_transaction_that_shrinks_the_database_is_atomic),
 		cmocka_unit_test(any_allocation_may_fail),
 		cmocka_unit_test(any_allocation_of_opening_may_fail),
 		cmocka_unit_test(a_failing_disk_is_reported_and_loses_nothing_acknowledged),

@@ -189,6 +189,7 @@ static int file_unfetch(sqlite3_file *base, sqlite3_int64 offset, void *data)
 static int fail_txn(struct sql_file *file, err e)
 {
 	file->txn_failed = true;
+	file->too_large = e.code == ERR_NO_MEMORY;
 	return code_of(e, SQLITE_IOERR_WRITE);
 }
 
@@ -294,6 +295,7 @@ static int begin_txn(struct sql_file *file)
 		sql->stats.stale++;
 		return SQLITE_BUSY_SNAPSHOT;
 	}
+	file->too_large = false;
 	err e = store_txn_begin(sql->object, &file->txn);
 	if (failed(e)) {
 		file->txn = NULL;

@@ -83,6 +83,11 @@ static void close_world(struct world *w)
 	world_close(w);
 }
 
+static void close_only(struct world *w)
+{
+	world_close(w);
+}
+
 static void in_world(void (*run)(struct world *))
 {
 	struct world *w = new_world();
@@ -499,6 +504,63 @@ WORLD_TEST(a_transaction_too_large_for_memory_fails_whole)
 	sql_release(conn);
 }
 
+static void insert_pages(struct sql_conn *conn, int count, err *e)
+{
+	*e = OK;
+	for (int i = 0; i < count && !failed(*e); i++)
+		*e = sql_exec(conn, "INSERT INTO entry (name, body) VALUES (?, randomblob(4000))",
+			SQL_ARGS(sql_int(i)));
+}
+
+/* The store takes 64 pages in a transaction. One that SQLite holds until the commit, and one of which it
+ * writes a part before. */
+static void exceed_the_store(struct world *w)
+{
+	struct sql_conn *conn = acquire(w);
+	insert(conn, "there");
+	for (int count = 80; count <= 640; count *= 8) {
+		err e;
+		ok(sql_begin(conn, SQL_WRITE), conn);
+		insert_pages(conn, count, &e);
+		if (!failed(e))
+			e = sql_commit(conn);
+		assert_err(e, NO_MEMORY);
+		assert_string_equal(sql_error(conn),
+			"the transaction changes too many pages for this machine's memory: split it");
+		sql_rollback(conn);
+		assert_false(sql_in_transaction(conn));
+		assert_int_equal(number(conn, "SELECT count(*) FROM entry"), 1);
+		/* One statement, without a transaction around it. */
+		assert_err(sql_exec(conn, "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c "
+					  "WHERE x < ?) INSERT INTO entry (name, body) "
+					  "SELECT 'n' || x, randomblob(4000) FROM c",
+				   SQL_ARGS(sql_int(count))),
+			NO_MEMORY);
+		assert_int_equal(number(conn, "SELECT count(*) FROM entry"), 1);
+		/* Split, it works; and a new failure has its own message. */
+		for (int i = 0; i < 10; i++) {
+			insert_pages(conn, 10, &e);
+			ok(sql_exec(conn, "DELETE FROM entry WHERE name <> 'there'", SQL_NO_ARGS), conn);
+		}
+		assert_err(sql_exec(conn, "nonsense", SQL_NO_ARGS), INVALID);
+		assert_non_null(strstr(sql_error(conn), "syntax error"));
+		check_integrity(conn);
+	}
+	assert_true(store_state(w->store) == STORE_OPEN);
+	sql_release(conn);
+}
+
+static void a_transaction_too_large_for_the_store_fails_whole(void **state)
+{
+	(void)state;
+	struct world *w = new_world();
+	w->txn_pages_max = 64;
+	world_run(w, open_world);
+	world_run(w, exceed_the_store);
+	world_run(w, close_only);
+	world_free(w);
+}
+
 WORLD_TEST(space_is_given_back_by_vacuum)
 {
 	struct sql_conn *conn = acquire(w);
@@ -639,6 +701,7 @@ int main(void)
 		cmocka_unit_test(pages_are_read_in_place),
 		cmocka_unit_test(a_large_transaction_is_atomic),
 		cmocka_unit_test(a_transaction_too_large_for_memory_fails_whole),
+		cmocka_unit_test(a_transaction_too_large_for_the_store_fails_whole),
 		cmocka_unit_test(space_is_given_back_by_vacuum),
 		cmocka_unit_test(the_extensions_are_there),
 		cmocka_unit_test(eight_connections_run_in_the_least_memory),

@@ -220,6 +220,7 @@ static void live_again(struct run *v, const uint8_t *image, uint64_t least, uint
 	x.steps = steps;
 	x.pages = v->pages;
 	x.gentle = v->gentle;
+	x.rig.config.txn_pages_max = steps ? 0 : v->rig.config.txn_pages_max;
 	m->durable[0] = least;
 	sim_disk_record(&x.rig.disk);
 	assert_int_equal(rig_open(&x.rig).code, ERR_OK);
@@ -263,6 +264,7 @@ static void cut_everywhere(uint64_t seed, uint64_t blocks, uint32_t steps, uint3
 		assert_int_equal(rig_close(&r.rig).code, ERR_OK);
 	r.rig.store = seed % 4 ? r.rig.store : NULL;
 	start(&v, m, seed + 7, blocks, seed % 2 ? 512 : 4096);
+	v.rig.config.txn_pages_max = seed % 3 == 1 ? 4 : 0; /* recovery has to merge again and again */
 	v.pages = pages;
 	v.gentle = gentle;
 	for (uint64_t at = 1; at <= r.rig.disk.events; at++)

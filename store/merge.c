@@ -99,6 +99,7 @@ static err write_node(struct merge *m, uint32_t level, uint32_t index, struct vo
 	struct frame *stale = cache_find(s, OBJECT_MAP, out->block, 0);
 	if (stale)
 		cache_drop(s, stale);
+	space_node_written(&s->space, out->block);
 	return io_write_block(s, out->block, child);
 }
 
@@ -112,8 +113,10 @@ static err free_tree(struct merge *m, uint32_t level, uint32_t index, struct vol
 		struct volume_entry *child = (void *)m->s->checkpoint.node[level];
 		for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
 			TRY(free_tree(m, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]));
+		space_node_superseded(&m->s->space, old.block);
+	} else {
+		space_defer(&m->s->space, SPACE_MERGING, old.block);
 	}
-	space_defer(&m->s->space, SPACE_MERGING, old.block);
 	*e = (struct volume_entry){0, 0, 0};
 	return OK;
 }
@@ -156,10 +159,9 @@ static err merge_node(struct merge *m, uint32_t level, uint32_t index, struct vo
 		else if (!below && has_changes(m, below, number))
 			put_page(m, &child[i]);
 	}
-	TRY(write_node(m, level, index, e));
-	if (old.block)
-		space_defer(&m->s->space, SPACE_MERGING, old.block);
-	return OK;
+	if (old.block) /* its content is in the buffer */
+		space_node_superseded(&m->s->space, old.block);
+	return write_node(m, level, index, e);
 }
 
 /* Puts nodes above the root until the map has room for `levels`. */

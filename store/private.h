@@ -77,7 +77,9 @@ enum space_set {
 	SPACE_NEW,     /* superseded since the last checkpoint began */
 	SPACE_MERGING, /* no longer needed once the running checkpoint is durable */
 	SPACE_WAITING, /* free when no snapshot is older than waiting_for */
-	SPACE_SETS
+	SPACE_SETS,
+	/* While recovery merges, when nothing waits yet: map nodes that it wrote itself. */
+	SPACE_REBUILT = SPACE_WAITING
 };
 
 struct space {
@@ -86,6 +88,7 @@ struct space {
 	uint32_t blocks, words, cursor;
 	uint64_t promised;    /* to open and unwritten transactions */
 	uint64_t waiting_for; /* generation of the checkpoint that freed the waiting set */
+	bool rebuilding;      /* recovery merges: SPACE_REBUILT is in use */
 };
 
 /* False when it was used already, or lies outside. */
@@ -97,6 +100,12 @@ void space_seek(struct space *sp, uint32_t blocks);
 /* A block that nothing durable has ever referred to is free at once. */
 void space_release(struct space *sp, uint32_t block);
 void space_defer(struct space *sp, enum space_set set, uint32_t block);
+/* A map node has been written, and one is superseded by a merge. Recovery may merge several times before
+ * its superblock: a node of its own is free at once, since nothing durable has ever referred to it. So all
+ * of its merges together take no more blocks than one would. */
+void space_node_written(struct space *sp, uint32_t block);
+void space_node_superseded(struct space *sp, uint32_t block);
+void space_rebuild_done(struct space *sp);
 void space_checkpoint_begin(struct space *sp);
 void space_checkpoint_done(struct space *sp, uint64_t generation);
 /* Frees the waiting set when no snapshot that is older than waiting_for is left. */

@@ -273,98 +273,33 @@ static err find_end(struct store *s, struct chain c, struct volume_record *r, st
 	}
 }
 
-/* What had changed behind the new end gets tombstones. */
-static err apply_size(struct store *s, struct store_object *o, const struct volume_item *item,
-	uint64_t generation)
+/* --- Used blocks --- */
+
+/* A record that was valid a moment ago. */
+static err read_again(struct store *s, const struct chain *c, struct volume_record *r)
 {
-	uint32_t low = item->block < item->page ? item->block : item->page;
-	LIST_FOR_EACH(e, &s->deltas.fresh) {
-		struct delta *d = LIST_ENTRY(e, struct delta, link);
-		if (d->object != o->id || d->page_no < low || d->from == generation)
-			continue;
-		if (d->block) {
-			struct delta *tomb = delta_new(s, o->id, d->page_no);
-			if (!tomb)
-				return ERR(NO_MEMORY);
-			tomb->from = generation;
-			list_push_back(&s->deltas.fresh, &tomb->link);
-			delta_supersede(s, d, generation);
-		}
-	}
-	if (low < o->pages) {
-		if (o->truncations == TRUNCATIONS_MAX) /* all end in the same generation anyway */
-			o->truncations--;
-		struct store_truncation *last = &o->truncation[o->truncations];
-		if (o->truncations++ == TRUNCATIONS_MAX - 1 && last->generation && last->pages < low)
-			low = last->pages;
-		*last = (struct store_truncation){generation, low};
-	}
-	o->pages = o->record_low = o->batch_pages = o->durable_pages = item->page;
-	o->changed_at = generation;
-	return OK;
+	bool valid;
+	TRY(read_record(s, c, r, &valid));
+	return valid ? OK : ERR(IO);
 }
 
-static err apply_page(struct store *s, const struct volume_item *item, uint64_t generation)
-{
-	if (!space_mark(&s->space, item->block))
-		return ERR(CORRUPT);
-	struct delta *old = delta_find(s, item->object, item->page, s->base, generation);
-	struct delta *d = delta_new(s, item->object, item->page);
-	if (!d)
-		return ERR(NO_MEMORY);
-	d->from = generation;
-	d->block = item->block;
-	d->generation = item->generation;
-	d->checksum = item->checksum;
-	list_push_back(&s->deltas.fresh, &d->link);
-	if (old && old->until == GENERATION_NEVER)
-		delta_supersede(s, old, generation);
-	s->object[item->object].changed_at = generation;
-	return OK;
-}
-
-static err apply_record(struct store *s, const struct volume_record *r)
-{
-	for (uint32_t i = 0; i < r->item_count; i++) {
-		const struct volume_item *item = &r->item[i];
-		if (item->kind == VOLUME_ITEM_SIZE)
-			TRY(apply_size(s, &s->object[item->object], item, r->generation));
-		else
-			TRY(apply_page(s, item, r->generation));
-	}
-	return OK;
-}
-
-static err replay(struct store *s, uint32_t *replayed)
+static err mark_chain(struct store *s, struct chain c, const struct chain *end)
 {
 	struct journal *j = &s->journal;
 	struct volume_record *r = j->buffer[0];
-	struct chain c = {j->record, j->link, s->base, j->block, 0}, end;
-	bool valid;
-	TRY(find_end(s, c, r, &end));
-	/* All that follows is durable after the flush that the checkpoint begins with. */
-	s->generation = j->durable = end.generation;
-	for (;;) {
+	for (;; advance(&c, r)) {
 		j->header[j->header_count++] = c.block;
 		if (!space_mark(&s->space, c.block))
 			return ERR(CORRUPT);
-		if (c.record == end.record)
-			break;
-		TRY(read_record(s, &c, r, &valid));
-		if (!valid)
-			return ERR(IO); /* it was a moment ago */
-		TRY(apply_record(s, r));
-		advance(&c, r);
+		if (c.record == end->record)
+			return OK;
+		TRY(read_again(s, &c, r));
+		for (uint32_t i = 0; i < r->item_count; i++)
+			if (r->item[i].kind == VOLUME_ITEM_PAGE &&
+				!space_mark(&s->space, r->item[i].block))
+				return ERR(CORRUPT);
 	}
-	j->record = j->durable_record = end.record;
-	j->link = j->durable_link = end.link;
-	j->block = j->durable_block = end.block;
-	j->durable_headers = j->header_count - 1;
-	*replayed = end.headers;
-	return OK;
 }
-
-/* --- Used blocks --- */
 
 static err mark_tree(struct store *s, uint32_t object, uint32_t level, uint32_t index,
 	const struct volume_entry *e, bool *damaged)
@@ -401,11 +336,126 @@ static err mark_all(struct store *s, bool *damaged)
 	return OK;
 }
 
+/* --- Replay --- */
+
+/* What had changed behind the new end gets tombstones. */
+static err apply_size(struct store *s, struct store_object *o, const struct volume_item *item,
+	uint64_t generation)
+{
+	uint32_t low = item->block < item->page ? item->block : item->page;
+	LIST_FOR_EACH(e, &s->deltas.fresh) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (d->object != o->id || d->page_no < low || d->from == generation)
+			continue;
+		if (d->block) {
+			struct delta *tomb = delta_new(s, o->id, d->page_no);
+			if (!tomb)
+				return ERR(NO_MEMORY);
+			tomb->from = generation;
+			list_push_back(&s->deltas.fresh, &tomb->link);
+			delta_supersede(s, d, generation);
+		}
+	}
+	if (low < o->pages) {
+		if (o->truncations == TRUNCATIONS_MAX) /* all end in the same generation anyway */
+			o->truncations--;
+		struct store_truncation *last = &o->truncation[o->truncations];
+		if (o->truncations++ == TRUNCATIONS_MAX - 1 && last->generation && last->pages < low)
+			low = last->pages;
+		*last = (struct store_truncation){generation, low};
+	}
+	o->pages = o->record_low = o->batch_pages = o->durable_pages = item->page;
+	o->changed_at = generation;
+	return OK;
+}
+
+static err apply_page(struct store *s, const struct volume_item *item, uint64_t generation)
+{
+	struct delta *old = delta_find(s, item->object, item->page, s->base, generation);
+	struct delta *d = delta_new(s, item->object, item->page);
+	if (!d)
+		return ERR(NO_MEMORY);
+	d->from = generation;
+	d->block = item->block;
+	d->generation = item->generation;
+	d->checksum = item->checksum;
+	list_push_back(&s->deltas.fresh, &d->link);
+	if (old && old->until == GENERATION_NEVER)
+		delta_supersede(s, old, generation);
+	s->object[item->object].changed_at = generation;
+	return OK;
+}
+
+/* Moves what has been replayed so far out of the delta, into new map nodes. Nothing refers to those before
+ * the checkpoint at the end, so it may happen anywhere, in the midst of a transaction as well. */
+static err merge_replayed(struct store *s, uint64_t generation)
+{
+	s->space.rebuilding = true;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		struct store_object *o = &s->object[i];
+		struct volume_entry root;
+		uint32_t levels;
+		if (!o->used)
+			continue;
+		TRY(merge_object(s, o, generation, o->pages, object_low(o, generation), &root, &levels));
+		o->root = root;
+		o->levels = levels;
+		o->base_pages = o->pages;
+		o->truncations = 0;
+	}
+	LIST_FOR_EACH(e, &s->deltas.fresh) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		d->merged = true;
+		delta_remove(s, d, false);
+	}
+	return OK;
+}
+
+static err apply_record(struct store *s, const struct volume_record *r, bool may_merge)
+{
+	for (uint32_t i = 0; i < r->item_count; i++) {
+		const struct volume_item *item = &r->item[i];
+		if (may_merge && delta_free(s) < 2) /* an item takes one */
+			TRY(merge_replayed(s, r->generation));
+		if (item->kind == VOLUME_ITEM_SIZE)
+			TRY(apply_size(s, &s->object[item->object], item, r->generation));
+		else
+			TRY(apply_page(s, item, r->generation));
+	}
+	return OK;
+}
+
+static err replay(struct store *s, struct chain c, const struct chain *end, bool may_merge)
+{
+	struct journal *j = &s->journal;
+	struct volume_record *r = j->buffer[0];
+	/* All that follows is durable after the flush that the checkpoint begins with. */
+	s->generation = j->durable = end->generation;
+	for (; c.record != end->record; advance(&c, r)) {
+		TRY(read_again(s, &c, r));
+		TRY(apply_record(s, r, may_merge));
+	}
+	if (s->space.rebuilding) { /* the checkpoint shall not copy nodes that are ours */
+		TRY(merge_replayed(s, end->generation));
+		space_rebuild_done(&s->space);
+	}
+	j->record = j->durable_record = end->record;
+	j->link = j->durable_link = end->link;
+	j->block = j->durable_block = end->block;
+	j->durable_headers = j->header_count - 1;
+	return OK;
+}
+
 static err recover(struct store *s, uint32_t *replayed)
 {
+	struct journal *j = &s->journal;
+	struct chain start = {j->record, j->link, s->base, j->block, 0}, end;
 	bool damaged = false;
-	TRY(replay(s, replayed));
+	TRY(find_end(s, start, j->buffer[0], &end));
+	TRY(mark_chain(s, start, &end));
 	TRY(mark_all(s, &damaged));
+	TRY(replay(s, start, &end, !damaged && !s->device->read_only));
+	*replayed = end.headers;
 	s->journal.life = random_u64(s->config.random);
 	if (s->device->read_only)
 		store_fail(s, "the device is read-only");

@@ -86,6 +86,28 @@ void space_defer(struct space *sp, enum space_set set, uint32_t block)
 	sp->count[set]++;
 }
 
+void space_node_written(struct space *sp, uint32_t block)
+{
+	if (sp->rebuilding)
+		sp->bits[SPACE_REBUILT][block / 64] |= 1ull << block % 64;
+}
+
+void space_node_superseded(struct space *sp, uint32_t block)
+{
+	if (!sp->rebuilding || !test(sp, SPACE_REBUILT, block)) {
+		space_defer(sp, SPACE_MERGING, block);
+		return;
+	}
+	sp->bits[SPACE_REBUILT][block / 64] &= ~(1ull << block % 64);
+	space_release(sp, block);
+}
+
+void space_rebuild_done(struct space *sp)
+{
+	memset(sp->bits[SPACE_REBUILT], 0, sp->words * sizeof(uint64_t));
+	sp->rebuilding = false;
+}
+
 /* All of `from` goes to `to`. */
 static void move(struct space *sp, enum space_set from, enum space_set to)
 {

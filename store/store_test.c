@@ -138,35 +138,164 @@ static void a_snapshot_sees_its_generation_whatever_is_written_and_checkpointed(
 	rig_free(&r);
 }
 
+/* Each commit by itself, so that it costs two blocks. ERR_NO_SPACE is the only excuse. */
+static err commit_durably(struct rig *r, struct store_object *o, uint32_t page_no, uint64_t id)
+{
+	struct store_txn *t;
+	uint64_t generation = 0;
+	uint8_t page[STORE_PAGE_SIZE];
+	TRY(store_txn_begin(o, &t));
+	rig_fill(page, page_no, id);
+	err e = store_txn_write(t, page_no, page);
+	if (failed(e)) {
+		store_txn_abort(t);
+		return e;
+	}
+	must(store_txn_commit(t, &generation));
+	must(store_wait_durable(r->store, generation));
+	return OK;
+}
+
+static void rewrite_all(struct rig *r, struct store_object *o, uint64_t id)
+{
+	for (uint32_t i = 0; i < 40; i++)
+		must(commit_durably(r, o, i, id + i));
+}
+
+/* Rewrites pages until the volume has been written over three times. */
+static err rewrite_over_and_over(struct rig *r, struct store_object *o, uint32_t checkpoint_each)
+{
+	uint64_t until = r->disk.bytes_written + 3 * r->disk.bytes;
+	for (uint32_t n = 1; r->disk.bytes_written < until; n++) {
+		TRY(commit_durably(r, o, n % 40, 100000 + n));
+		if (n % checkpoint_each == 0)
+			must(store_checkpoint(r->store));
+	}
+	return OK;
+}
+
 static void old_reader(void *argument)
 {
 	struct rig *r = argument;
 	struct store_object *o = main_object(r);
 	struct store_snapshot old;
-	for (uint32_t i = 0; i < 400; i++) { /* so that allocation is soon back at the start */
-		(void)commit_one(o, i % 40, i % 40 + 1);
-		if (i % 40 == 39)
+	for (uint32_t checkpoint_each = 3; checkpoint_each < 100; checkpoint_each *= 3) {
+		rewrite_all(r, o, 500);
+		if (checkpoint_each != 9) /* else it stands on the delta */
 			must(store_checkpoint(r->store));
+		store_snapshot_begin(o, &old);
+		/* With the snapshot there may not be enough room for it all. */
+		err e = rewrite_over_and_over(r, o, checkpoint_each);
+		assert_true(e.code == ERR_OK || e.code == ERR_NO_SPACE);
+		assert_int_equal(store_state(r->store), STORE_OPEN);
+		for (uint32_t i = 40; i < 140; i++) /* what is not on the device is not to help */
+			assert_int_equal(newest_id(o, i), i);
+		assert_null(store_page_peek(&old, 0));
+		for (uint32_t i = 0; i < 40; i++)
+			assert_int_equal(read_id(&old, i), 500 + i);
+		store_snapshot_end(&old);
+		/* Now all of that is free again. */
+		must(rewrite_over_and_over(r, o, checkpoint_each));
+		must(store_check(r->store, NULL));
 	}
-	store_snapshot_begin(o, &old);
-	for (uint32_t round = 0; round < 6; round++) {
-		for (uint32_t i = 0; i < 80; i++)
-			(void)commit_one(o, i % 40 + 40 * (round % 2), 1000 + i);
-		must(store_checkpoint(r->store));
-	}
-	for (uint32_t i = 0; i < 40; i++)
-		assert_int_equal(read_id(&old, i), i + 1);
-	store_snapshot_end(&old);
-	must(store_check(r->store, NULL));
+}
+
+static void fill_behind(void *argument)
+{
+	struct store_object *o = main_object(argument);
+	for (uint32_t i = 40; i < 140; i++)
+		(void)commit_one(o, i, i);
 }
 
 static void what_an_old_snapshot_needs_is_not_reused(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r, 720 * 4096, 4096, 16, 8);
+	rig_init(&r, 512 * 4096, 4096, 16, 8);
 	must(rig_open(&r));
+	rig_run(&r, fill_behind, &r);
 	rig_run(&r, old_reader, &r);
+	must(rig_close(&r));
+	rig_free(&r);
+}
+
+/* As many snapshots as there are checkpoints, until nothing is left; they end in any order. */
+static void many_readers(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = main_object(r);
+	struct store_snapshot s[60];
+	for (uint32_t round = 0; round < 3; round++) {
+		uint32_t n = 0;
+		err e = OK;
+		for (; n < 60 && !failed(e); n++) {
+			for (uint32_t i = 0; i < 8 && !failed(e); i++)
+				e = commit_durably(r, o, (n + i) % 40, n + i);
+			store_snapshot_begin(o, &s[n]);
+		}
+		assert_int_equal(e.code, ERR_NO_SPACE);
+		assert_int_equal(store_state(r->store), STORE_OPEN);
+		for (uint32_t i = 0; i < n; i++)
+			store_snapshot_end(&s[(i * 7 + round) % n]);
+		rewrite_all(r, o, 1000 * round);
+	}
+	must(store_check(r->store, NULL));
+}
+
+static void writing_works_again_when_the_readers_that_filled_the_volume_end(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r, 384 * 4096, 4096, 17, 8);
+	must(rig_open(&r));
+	rig_run(&r, fill_behind, &r);
+	rig_run(&r, many_readers, &r);
+	must(rig_close(&r));
+	rig_free(&r);
+}
+
+/* Snapshots that stand on the delta hold its entries; a writer then runs out of them, but not for good. */
+static void hold_the_delta(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = main_object(r);
+	struct store_snapshot s[8];
+	struct store_txn *t;
+	uint64_t generation;
+	uint32_t n = 0;
+	err e = OK;
+	for (; n < 8 && !failed(e); n++) {
+		e = store_txn_begin(o, &t);
+		for (uint32_t i = 0; i < 64 && !failed(e); i++) {
+			uint8_t page[STORE_PAGE_SIZE];
+			rig_fill(page, i, 100 * n + i);
+			e = store_txn_write(t, i, page);
+		}
+		if (failed(e)) {
+			store_txn_abort(t);
+			break;
+		}
+		must(store_txn_commit(t, &generation));
+		store_snapshot_begin(o, &s[n]);
+	}
+	assert_int_equal(e.code, ERR_NO_MEMORY);
+	assert_int_equal(store_state(r->store), STORE_OPEN);
+	for (uint32_t i = 0; i < n; i++) {
+		assert_int_equal(read_id(&s[i], 63), 100 * i + 63);
+		store_snapshot_end(&s[i]);
+	}
+	rewrite_all(r, o, 5000);
+	must(store_check(r->store, NULL));
+}
+
+static void writing_works_again_when_the_readers_that_filled_the_delta_end(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r, 8 * MIB, 4096, 18, 8);
+	r.config.txn_pages_max = 64;
+	must(rig_open(&r));
+	rig_run(&r, hold_the_delta, &r);
 	must(rig_close(&r));
 	rig_free(&r);
 }
@@ -796,6 +925,8 @@ int main(void)
 		cmocka_unit_test(what_was_committed_is_there_after_closing_and_after_a_crash),
 		cmocka_unit_test(a_snapshot_sees_its_generation_whatever_is_written_and_checkpointed),
 		cmocka_unit_test(what_an_old_snapshot_needs_is_not_reused),
+		cmocka_unit_test(writing_works_again_when_the_readers_that_filled_the_volume_end),
+		cmocka_unit_test(writing_works_again_when_the_readers_that_filled_the_delta_end),
 		cmocka_unit_test(a_transaction_larger_than_the_cache_spills_and_stays_atomic),
 		cmocka_unit_test(truncation_hides_and_frees_pages_and_growing_shows_zeros),
 		cmocka_unit_test(constant_data_never_fills_the_volume),

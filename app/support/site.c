@@ -6,7 +6,7 @@
 #include <string.h>
 #include <base/assert.h>
 
-/* Longer than what a page joins by copying. */
+/* Long enough to be worth several segments on the wire. */
 #define LONG_TEXT_50 "Static text that nobody touches on its way out...."
 #define LONG_TEXT_200 LONG_TEXT_50 LONG_TEXT_50 LONG_TEXT_50 LONG_TEXT_50
 #define LONG_TEXT LONG_TEXT_200 LONG_TEXT_200 LONG_TEXT_200 LONG_TEXT_200

@@ -145,6 +145,9 @@ static bool wire_poll(struct loop_client *client)
 		client_events(tcp_cookie(tcp), events);
 		any = true;
 	}
+	LIST_FOR_EACH(e, &w->clients)
+		if (!LIST_ENTRY(e, struct client, link)->stalled)
+			client_read(LIST_ENTRY(e, struct client, link), SIZE_MAX);
 	return any;
 }
 
@@ -399,10 +402,12 @@ void world_end(struct world *w)
 
 /* --- Clients ---------------------------------------------------------------------------------- */
 
-static void client_receive(struct client *c)
+void client_read(struct client *c, size_t most)
 {
 	struct slice bytes;
-	while (tcp_peek(c->tcp, &bytes)) {
+	while (c->tcp && most && tcp_peek(c->tcp, &bytes)) {
+		bytes = slice_sub(bytes, 0, most);
+		most -= bytes.len;
 		if (c->in_len + bytes.len > c->in_capacity) {
 			c->in_capacity = 2 * (c->in_len + bytes.len);
 			c->in = must(realloc(c->in, c->in_capacity));
@@ -418,11 +423,9 @@ static void client_events(struct client *c, uint32_t events)
 	c->connected |= (events & TCP_CONNECTED) != 0;
 	c->peer_closed |= (events & TCP_PEER_CLOSED) != 0;
 	c->reset |= (events & TCP_RESET) != 0;
-	if (!c->stalled)
-		client_receive(c);
 	if (!(events & TCP_CLOSED))
 		return;
-	client_receive(c);
+	client_read(c, SIZE_MAX);
 	c->closed = true;
 	tcp_release(c->tcp);
 	c->tcp = NULL;

@@ -49,7 +49,7 @@ struct client {
 	struct world *w;
 	struct tcp_conn *tcp;
 	bool connected, peer_closed, closed, reset;
-	bool stalled; /* does not read what comes */
+	bool stalled; /* reads only what client_read says */
 	uint8_t *in;
 	size_t in_len, in_capacity, taken; /* received; given out by client_answer */
 	uint32_t sends;
@@ -121,6 +121,7 @@ void client_segment(struct client *c, struct slice bytes);
 void client_close(struct client *c);  /* FIN */
 void client_reset(struct client *c);  /* RST */
 void client_free(struct client *c);   /* RST unless closed */
+void client_read(struct client *c, size_t most);
 /* What was received and not yet taken. */
 struct slice client_unread(const struct client *c);
 bool client_is_closed(void *client); /* for world_until */

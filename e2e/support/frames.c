@@ -3,10 +3,13 @@
  *	frames KIND INTERFACE GUEST-MAC GUEST-ADDRESS COUNT SEED
  *
  * KIND: garbage (mutated, truncated and contradictory Ethernet, ARP, IPv4, IPv6, ICMP, UDP and TCP), or
- * one of the kinds below alone; syn (connection requests for port 80 from addresses that do not exist).
+ * one of the kinds below alone; syn (connection requests for port 80 from addresses that do not exist);
+ * hold (one connection, from a neighbour that does not exist, that sends COUNT single bytes, each behind
+ * a gap, so that the guest has to keep them all).
  * The same seed, the same frames. */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
+#include <linux/if_ether.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <stdbool.h>
@@ -310,15 +313,96 @@ static const struct kind *kind_find(const char *name)
 	return NULL;
 }
 
-static int raw_socket(const char *interface)
+/* `listen`: the protocols that are received; 0: none. */
+static int raw_socket(const char *interface, uint16_t listen)
 {
 	int s = socket(AF_PACKET, SOCK_RAW, 0);
-	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(interface)};
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(listen),
+		.sll_ifindex = (int)if_nametoindex(interface)};
 	if (s < 0 || !at.sll_ifindex || bind(s, (struct sockaddr *)&at, sizeof at) != 0) {
 		perror(interface);
 		exit(2);
 	}
 	return s;
+}
+
+/* --- A connection that makes the guest keep what it receives ----------------------------------- */
+
+static const uint8_t holder_mac[6] = {0x02, 'h', 'o', 'l', 'd', 0};
+
+static uint32_t holder_address(void) { return (guest_address & 0xffffff00u) | 99; }
+
+static void holder_send(int s, uint32_t seq, uint32_t ack, uint8_t flags, bool with_byte)
+{
+	uint8_t f[64] = {0};
+	size_t len = TCP + with_byte;
+	uint8_t *t = f + ETH + IP;
+	memcpy(f, guest_mac, 6);
+	memcpy(f + 6, holder_mac, 6);
+	put16(f + 12, 0x0800);
+	ip_header(f + ETH, 6, len, holder_address());
+	put16(t, 40000);
+	put16(t + 2, 80);
+	put32(t + 4, seq);
+	put32(t + 8, ack);
+	t[12] = TCP / 4 << 4;
+	t[13] = flags;
+	put16(t + 14, 65535);
+	transport_checksum(f + ETH, len, 16);
+	if (send(s, f, 60, 0) < 0)
+		perror("send");
+}
+
+static void holder_answer_arp(int s, const uint8_t *question)
+{
+	uint8_t f[60] = {0};
+	memcpy(f, question + 6, 6);
+	memcpy(f + 6, holder_mac, 6);
+	memcpy(f + 12, question + 12, 8);
+	f[21] = 2;
+	memcpy(f + 22, holder_mac, 6);
+	memcpy(f + 28, question + 38, 4);
+	memcpy(f + 32, question + 22, 10);
+	if (send(s, f, sizeof f, 0) < 0)
+		perror("send");
+}
+
+/* Answers ARP until the guest's SYN-ACK comes; its sequence number. */
+static bool holder_await(int s, uint32_t *seq)
+{
+	uint8_t f[2048], me[4];
+	put32(me, holder_address());
+	for (int i = 0; i < 2000; i++) {
+		ssize_t n = recv(s, f, sizeof f, 0);
+		if (n < 42)
+			continue;
+		if (f[12] == 8 && f[13] == 6 && f[21] == 1 && memcmp(f + 38, me, 4) == 0)
+			holder_answer_arp(s, f);
+		if (n >= 54 && f[12] == 8 && f[13] == 0 && memcmp(f + 30, me, 4) == 0 && f[47] == 0x12) {
+			*seq = (uint32_t)f[38] << 24 | (uint32_t)f[39] << 16 | (uint32_t)f[40] << 8 | f[41];
+			return true;
+		}
+	}
+	return false;
+}
+
+static int hold(int s, uint32_t count)
+{
+	uint32_t theirs, ours = 1000;
+	struct timeval patience = {.tv_usec = 10000};
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	holder_send(s, ours, 0, 0x02, false);
+	if (!holder_await(s, &theirs)) {
+		fprintf(stderr, "no connection\n");
+		return 1;
+	}
+	holder_send(s, ours + 1, theirs + 1, 0x10, false);
+	for (uint32_t i = 0; i < count; i++) {
+		holder_send(s, ours + 3 + 2 * i, theirs + 1, 0x18, true);
+		if (i % BURST == 0)
+			usleep(2000);
+	}
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -328,12 +412,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "frames KIND INTERFACE GUEST-MAC GUEST-ADDRESS COUNT SEED\n");
 		return 2;
 	}
-	const struct kind *only = kind_find(argv[1]);
-	int s = raw_socket(argv[2]);
+	bool is_hold = strcmp(argv[1], "hold") == 0;
+	const struct kind *only = is_hold ? NULL : kind_find(argv[1]);
+	int s = raw_socket(argv[2], is_hold ? ETH_P_ALL : 0);
 	for (int i = 0; i < 6; i++)
 		guest_mac[i] = (uint8_t)m[i];
 	guest_address = ntohl(inet_addr(argv[4]));
 	state = strtoull(argv[6], NULL, 0) * 2 + 1;
+	if (is_hold)
+		return hold(s, (uint32_t)atol(argv[5]));
 	long sent = 0;
 	for (long i = 0, count = atol(argv[5]); i < count; i++) {
 		uint8_t frame[FRAME_MAX + 128] = {0};

@@ -77,6 +77,8 @@ static err disk_transfer(struct world *w, struct block_request *r)
 static void disk_complete(struct world *w, struct block_request *r)
 {
 	r->result = OK;
+	if (w->on_request)
+		w->on_request(w, r);
 	if (r->op == BLOCK_FLUSH) {
 		memcpy(w->stable, w->image, w->image_len);
 		w->flushes++;
@@ -154,6 +156,7 @@ struct world *world_new(size_t disk_len)
 	w->seed = 88172645463325252u;
 	w->fail_writes_after = UINT64_MAX;
 	w->cache_pages = 256;
+	w->txn_pages_max = 8192;
 	w->sql_config = (struct sql_config){.connections = 4, .memory_len = SQL_LEN};
 	w->quiet = true;
 	boot(w);
@@ -173,7 +176,7 @@ void world_free(struct world *w)
 err world_open(struct world *w)
 {
 	struct store_config config = {.loop = &w->loop, .device = &w->device, .log = &w->log,
-		.random = &w->random, .cache_pages = w->cache_pages, .txn_pages_max = 8192};
+		.random = &w->random, .cache_pages = w->cache_pages, .txn_pages_max = w->txn_pages_max};
 	struct store_info info;
 	config.memory_len = store_memory_size(&config);
 	free(w->store_memory);

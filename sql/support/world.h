@@ -36,10 +36,12 @@ struct world {
 	bool quiet;
 	/* What the next world_open uses. */
 	struct sql_config sql_config;
-	uint32_t cache_pages;
+	uint32_t cache_pages, txn_pages_max;
 	uint32_t running; /* fibers that have not ended */
 	struct world_start start[WORLD_FIBERS];
 	void *context; /* the test's */
+	/* Before the disk performs a request; may be NULL. */
+	void (*on_request)(struct world *w, const struct block_request *r);
 };
 
 /* A blank disk of `disk_len` bytes. */

@@ -3,7 +3,7 @@
  * architecture: a result from -4095 to -1 is a negated errno. Pointers arrive as long.
  *
  * Only what makes sense without an operating system is here. Anything else that a program reaches
- * fails to link with the name of the call, which is meant: `ingot why sys_NAME` tells who asks.
+ * fails to link with the names of the caller and the call, which is meant.
  *
  * The build reads this file (one prototype a line) to learn how many arguments each call takes. */
 #ifndef LIBC_SYSCALLS_H

@@ -69,6 +69,7 @@ struct net_counters {
 	uint64_t tcp_syn_cookies_sent, tcp_syn_cookies_good, tcp_syn_cookies_bad;
 	uint64_t tcp_accept_drops;         /* handshake complete, but no connection free */
 	uint64_t tcp_listen_limit_drops;   /* the listener's own limit */
+	uint64_t tcp_tail_loss_probes;     /* RFC 8985, 7 */
 	uint64_t tcp_timeouts, tcp_fast_recoveries, tcp_dup_acks_in, tcp_zero_window_probes;
 	uint64_t tcp_keepalive_probes, tcp_user_timeouts, tcp_fin_wait_2_timeouts;
 	uint64_t tcp_challenge_acks, tcp_challenge_acks_limited, tcp_paws_drops, tcp_rst_ignored;

@@ -31,10 +31,6 @@ struct page_output {
 	uint32_t segment_count;
 	uint64_t byte_count;   /* the length of the page */
 	uint64_t bytes_copied; /* of these, copied by the CPU */
-	/* For the owner to set after init: pieces of at most so many bytes are copied behind each other
-	 * into one segment, as a segment costs its sender more than a few words do. 0: none is. */
-	uint32_t join_max;
-	uint8_t *run, *run_end; /* where the next of these goes */
 };
 
 API_BEGIN

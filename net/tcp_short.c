@@ -1,0 +1,126 @@
+/* The short way in: the segment that an established connection expects. In order, nothing special about
+ * it, in one buffer, and its acknowledgement within what was sent: nearly every segment of a server. From
+ * the frame's first byte to the connection without the layers between.
+ *
+ * All is looked at before anything is changed: false leaves no trace, and the long way (ip4.c, tcp.c,
+ * tcp_input.c), which is complete without this file, decides. What is not checked here holds because the
+ * connection exists: its addresses and ports have passed those checks. */
+#include "checksum.h"
+#include "tcp_conn.h"
+
+#define TRANSPORT (ETHERNET_HEADER + IP4_HEADER)
+#define TYPE_IP4_45 0x00450008u /* type, version and header length, as load_le32 reads them from byte 12 */
+
+/* What the checks have found. */
+struct expected {
+	struct tcp_conn *conn;
+	uint32_t len, header_len; /* of TCP */
+	uint32_t acked, window;
+	bool has_ts;
+};
+
+static bool checksum_is_good(const struct frame_rx *f, uint32_t total)
+{
+	const uint8_t *h = f->data + ETHERNET_HEADER;
+	if (LIKELY(f->checksum != FRAME_CHECKSUM_NONE))
+		return true;
+	uint64_t sum = ip4_sum_addresses(load_le64(h + 12)) + ((uint32_t)IP_PROTO_TCP << 8)
+		+ __builtin_bswap16((uint16_t)total) + checksum_sum(slice_of(h + IP4_HEADER, total));
+	return checksum_fold(sum) == 0xffff;
+}
+
+/* A frame to us with a TCP segment, whole, with no IP options and no TCP options but a timestamp. */
+static bool headers_are_plain(const struct net *net, const struct frame_rx *f, struct expected *x)
+{
+	const uint8_t *e = f->data, *h = e + ETHERNET_HEADER, *t = e + TRANSPORT;
+	if (f->len < TRANSPORT + TCP_HEADER + TCP_TIMESTAMP_OPTION || f->frag)
+		return false;
+	if (load_le64(e) << 16 != net->mac_shifted || (load_le32(e + 12) & 0x00ffffff) != TYPE_IP4_45)
+		return false;
+	uint32_t total = load_be16(h + 2);
+	/* DF may be set, reserved bit and fragments not; a multiple of 0xffff: the header is intact. */
+	if ((load_le16(h + 6) & 0xffbf) || h[9] != IP_PROTO_TCP || checksum_ip4_header(h) % 0xffff
+		|| total > f->len - ETHERNET_HEADER)
+		return false;
+	uint16_t offset_flags = load_le16(t + 12); /* ECN bits and PSH do not matter */
+	x->has_ts = (offset_flags & 0xf0) == 0x80;
+	if ((offset_flags & 0x370f) != TCP_ACK << 8)
+		return false;
+	if (x->has_ts ? load_le32(t + TCP_HEADER) != TCP_OPTIONS_TS_HEAD : (offset_flags & 0xf0) != 0x50)
+		return false;
+	x->header_len = (offset_flags & 0xf0) >> 2;
+	if (total < IP4_HEADER + x->header_len)
+		return false;
+	x->len = total - IP4_HEADER - x->header_len;
+	return checksum_is_good(f, total - IP4_HEADER);
+}
+
+static struct tcp_conn *conn_of(const struct net *net, const uint8_t *frame)
+{
+	uint64_t addresses = load_le64(frame + ETHERNET_HEADER + 12);
+	uint32_t ports = load_le32(frame + TRANSPORT);
+	if (net->ipv4.state == NET_IPV4_NONE
+		|| (uint32_t)(addresses >> 32) != __builtin_bswap32(net->ipv4.address))
+		return NULL;
+	struct tcp_conn *c = net->conn_table[tcp_table_hash(net, addresses, ports) & net->hash_mask];
+	while (c && (c->key.addresses != addresses || c->key.ports != ports))
+		c = c->hash_next;
+	return c;
+}
+
+/* Nothing that the states, windows or recovery of the long way would have to look at. */
+static bool is_expected(struct tcp_conn *c, const uint8_t *t, struct expected *x)
+{
+	if (c->state != TCP_STATE_ESTABLISHED || load_be32(t + 4) != (uint32_t)c->rcv_nxt || c->ooo_frames
+		|| c->sacked_count || c->recovering || x->has_ts != c->ts_ok)
+		return false;
+	if (x->has_ts && seq_before(load_be32(t + TCP_HEADER + 4), c->ts_recent))
+		return false;
+	x->acked = load_be32(t + 8) - (uint32_t)c->snd_una;
+	x->window = (uint32_t)load_be16(t + 14) << c->snd_scale;
+	if (x->acked > c->snd_nxt - c->snd_una || !(x->acked | x->len) || !x->window || !c->snd_wnd)
+		return false;
+	return !x->len || (x->len <= c->rcv_adv - c->rcv_nxt && tcp_rx_room(c));
+}
+
+static void accept(struct tcp_conn *c, struct frame_rx *f, const struct expected *x)
+{
+	const uint8_t *t = f->data + TRANSPORT;
+	uint32_t ts_echo = 0;
+	c->last_rx_ns = c->net->now_ns;
+	c->keepalive_probes = 0;
+	if (x->has_ts) {
+		c->ts_recent = load_be32(t + TCP_HEADER + 4);
+		c->ts_recent_ns = c->net->now_ns;
+		ts_echo = load_be32(t + TCP_HEADER + 8);
+	}
+	c->snd_wl1 = c->rcv_nxt;
+	bool was_blocked = c->snd_wnd < c->snd_wnd_max;
+	tcp_peer_window_set(c, x->window);
+	if (x->len) {
+		c->rcv_nxt += x->len;
+		tcp_rx_append(c, f, TRANSPORT + x->header_len, x->len);
+		tcp_data_received(c);
+	} else {
+		frame_rx_put(f);
+	}
+	if (x->acked)
+		tcp_acked(c, c->snd_una + x->acked, ts_echo, x->has_ts);
+	if ((c->snd_nxt < c->queue_end || was_blocked) && c->state != TCP_STATE_CLOSED)
+		tcp_conn_wake(c);
+}
+
+bool tcp_short_way(struct net *net, struct frame_rx *f)
+{
+	struct expected x;
+	if (!headers_are_plain(net, f, &x))
+		return false;
+	x.conn = conn_of(net, f->data);
+	if (!x.conn || !is_expected(x.conn, f->data + TRANSPORT, &x))
+		return false;
+	net->counters.ip_in_receives++;
+	net->counters.tcp_in_segs++;
+	net->counters.tcp_fast_path++;
+	accept(x.conn, f, &x);
+	return true;
+}

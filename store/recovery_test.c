@@ -1,0 +1,442 @@
+/* Recovery in particular circumstances; crash_test.c cuts the power everywhere. */
+#include "support/rig.h"
+
+#include <abi/volume.h>
+#include <base/assert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define MIB (1024u * 1024u)
+
+#define must(e) assert_int_equal((e).code, ERR_OK)
+
+static struct store_object *main_object(struct rig *r)
+{
+	struct store_object *o;
+	must(store_object_open(r->store, "main", true, &o));
+	return o;
+}
+
+static void write_page(struct store_txn *t, uint32_t page_no, uint64_t id)
+{
+	uint8_t page[STORE_PAGE_SIZE];
+	rig_fill(page, page_no, id);
+	must(store_txn_write(t, page_no, page));
+}
+
+static uint64_t read_id(struct store_snapshot *s, uint32_t page_no)
+{
+	struct store_page *page;
+	must(store_page_get(s, page_no, &page));
+	uint64_t id = rig_identify(store_page_data(page), page_no);
+	store_page_put(page);
+	return id;
+}
+
+/* --- Recovery in less memory than the writer had --- */
+
+#define LONG_PAGES 3000u
+
+/* What `long_journal` leaves, by page. */
+struct picture {
+	struct rig *rig;
+	uint64_t id[LONG_PAGES];
+	uint32_t pages;
+	struct store_object *object;
+};
+
+static void write_range(struct picture *p, uint32_t from, uint32_t to, uint64_t id)
+{
+	struct store_txn *t;
+	uint64_t generation;
+	must(store_txn_begin(p->object, &t));
+	for (uint32_t i = from; i < to; i++) {
+		write_page(t, i, id + i);
+		p->id[i] = id + i;
+	}
+	p->pages = to > p->pages ? to : p->pages;
+	must(store_txn_commit(t, &generation));
+	must(store_wait_durable(p->rig->store, generation));
+}
+
+static void cut_off(struct picture *p, uint32_t pages)
+{
+	struct store_txn *t;
+	uint64_t generation;
+	must(store_txn_begin(p->object, &t));
+	must(store_txn_truncate(t, pages));
+	for (uint32_t i = pages; i < LONG_PAGES; i++)
+		p->id[i] = 0;
+	p->pages = pages;
+	must(store_txn_commit(t, &generation));
+	must(store_wait_durable(p->rig->store, generation));
+}
+
+static void long_journal(void *argument)
+{
+	struct picture *p = argument;
+	p->object = main_object(p->rig);
+	write_range(p, 0, 1500, 10000);
+	must(store_checkpoint(p->rig->store));
+	write_range(p, 700, 1900, 20000);
+	cut_off(p, 1000);
+	write_range(p, 2200, LONG_PAGES, 30000);
+	cut_off(p, 2600);
+	for (uint32_t i = 0; i < 300; i++)
+		write_range(p, i * 5, i * 5 + 1, 40000 + i);
+}
+
+static void expect_picture(void *argument)
+{
+	struct picture *p = argument;
+	struct store_snapshot s;
+	struct store_stats stats;
+	uint32_t used = 0;
+	struct store_object *o = main_object(p->rig);
+	store_snapshot_begin(o, &s);
+	assert_int_equal(store_snapshot_pages(&s), p->pages);
+	for (uint32_t i = 0; i < p->pages; i++) {
+		assert_int_equal(read_id(&s, i), p->id[i]);
+		used += p->id[i] != 0;
+	}
+	store_snapshot_end(&s);
+	must(store_check(p->rig->store, NULL));
+	must(store_checkpoint(p->rig->store));
+	store_stats(p->rig->store, &stats);
+	uint32_t leaves = 0;
+	for (uint32_t i = 0; i < LONG_PAGES; i += 256) {
+		bool any = false;
+		for (uint32_t j = i; j < i + 256 && j < LONG_PAGES; j++)
+			any |= p->id[j] != 0;
+		leaves += any;
+	}
+	/* reserved, pages, leaves, the root, the next header: no block is lost */
+	assert_int_equal(stats.blocks - stats.blocks_free, 16 + used + leaves + 1 + 1);
+	p->object = o;
+	write_range(p, 0, 1, p->id[0]);
+}
+
+static void a_journal_is_recovered_in_any_memory(void **state)
+{
+	(void)state;
+	static struct picture p;
+	struct rig r;
+	rig_init(&r, 64 * MIB, 4096, 21, 8);
+	r.config.cache_pages = 1024;
+	r.config.txn_pages_max = 4096;
+	p = (struct picture){.rig = &r};
+	must(rig_open(&r));
+	rig_run(&r, long_journal, &p);
+	uint8_t *left = malloc(r.disk.bytes);
+	memcpy(left, r.disk.media, r.disk.bytes);
+	for (uint32_t txn_pages_max = 0; txn_pages_max <= 1024; txn_pages_max = 4 * txn_pages_max + 1) {
+		rig_crash(&r);
+		memcpy(r.disk.media, left, r.disk.bytes);
+		r.config.cache_pages = STORE_CACHE_PAGES_MIN;
+		r.config.txn_pages_max = txn_pages_max; /* 0: the default, 256 */
+		must(rig_open(&r));
+		assert_true(r.info.records_replayed > 300);
+		rig_run(&r, expect_picture, &p);
+		if (txn_pages_max % 2)
+			rig_crash(&r);
+		else
+			must(rig_close(&r));
+		must(rig_open(&r));
+		rig_run(&r, expect_picture, &p);
+	}
+	free(left);
+	rig_crash(&r);
+	rig_free(&r);
+}
+
+/* --- The same on a volume without room, cut everywhere --- */
+
+#define TIGHT_PAGES 600u
+#define TIGHT_CHANGES 250u
+
+static uint64_t tight_id(uint32_t page_no)
+{
+	return page_no % 12 < 5 ? 2 : 1;
+}
+
+/* One checkpointed generation, then as much as there is room for in one transaction. */
+static void tight_journal(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = main_object(r);
+	struct store_txn *t;
+	uint64_t generation;
+	uint8_t page[STORE_PAGE_SIZE];
+	must(store_txn_begin(o, &t));
+	for (uint32_t i = 0; i < TIGHT_PAGES; i++)
+		write_page(t, i, 1);
+	must(store_txn_commit(t, &generation));
+	must(store_checkpoint(r->store));
+	must(store_checkpoint(r->store));
+	must(store_txn_begin(o, &t));
+	err e = OK;
+	for (uint32_t i = 0; i < TIGHT_PAGES && !failed(e); i++) {
+		rig_fill(page, i, 2);
+		if (tight_id(i) == 2)
+			e = store_txn_write(t, i, page);
+	}
+	if (failed(e)) {
+		assert_int_equal(e.code, ERR_NO_SPACE);
+		store_txn_abort(t);
+		return;
+	}
+	must(store_txn_commit(t, &generation));
+	must(store_wait_durable(r->store, generation));
+}
+
+static void tight_expect(void *argument)
+{
+	struct rig *r = argument;
+	struct store_snapshot s;
+	struct store_stats stats;
+	store_snapshot_begin(main_object(r), &s);
+	for (uint32_t i = 0; i < TIGHT_PAGES; i++)
+		assert_int_equal(read_id(&s, i), tight_id(i));
+	store_snapshot_end(&s);
+	must(store_checkpoint(r->store));
+	store_stats(r->store, &stats);
+	assert_int_equal(stats.blocks - stats.blocks_free, 16 + TIGHT_PAGES + 3 + 1 + 1);
+}
+
+/* The smallest volume on which it fits; opened in little memory. */
+static void tight_init(struct rig *r)
+{
+	for (uint64_t blocks = 16 + TIGHT_PAGES + TIGHT_CHANGES;; blocks++) {
+		rig_init(r, blocks * 4096, 512, 23, 4);
+		r->config.cache_pages = 2048;
+		must(rig_open(r));
+		rig_run(r, tight_journal, r);
+		rig_crash(r);
+		must(rig_open(r));
+		bool fits = r->info.records_replayed > 0;
+		if (fits)
+			rig_run(r, tight_expect, r);
+		rig_crash(r);
+		rig_free(r);
+		if (!fits)
+			continue;
+		rig_init(r, blocks * 4096, 512, 23, 4);
+		r->config.cache_pages = 2048;
+		must(rig_open(r));
+		rig_run(r, tight_journal, r);
+		rig_crash(r);
+		return;
+	}
+}
+
+static void recovery_in_little_memory_and_space_can_be_cut_anywhere(void **state)
+{
+	(void)state;
+	struct rig r;
+	tight_init(&r);
+	uint8_t *left = malloc(r.disk.bytes), *image = malloc(r.disk.bytes);
+	memcpy(left, r.disk.media, r.disk.bytes);
+	for (uint32_t txn_pages_max = 8; txn_pages_max <= 64; txn_pages_max *= 8) {
+		memcpy(r.disk.media, left, r.disk.bytes);
+		r.config.cache_pages = STORE_CACHE_PAGES_MIN;
+		r.config.txn_pages_max = txn_pages_max;
+		sim_disk_record(&r.disk);
+		must(rig_open(&r));
+		assert_true(r.info.records_replayed > 1);
+		r.disk.recording = false;
+		rig_run(&r, tight_expect, &r);
+		rig_crash(&r);
+		assert_true(r.disk.events > 20);
+		for (uint64_t at = 1; at <= r.disk.events; at++)
+			for (unsigned i = 0; i < 3; i++) {
+				(void)sim_disk_cut(&r.disk, at, i == 0 ? SIM_CUT_LOSE : i == 1 ?
+					SIM_CUT_KEEP : SIM_CUT_RANDOM, at, image);
+				memcpy(r.disk.media, image, r.disk.bytes);
+				must(rig_open(&r));
+				rig_run(&r, tight_expect, &r);
+				rig_crash(&r);
+			}
+	}
+	free(image);
+	free(left);
+	rig_free(&r);
+}
+
+/* --- Records of a life that was lost --- */
+
+#define CHAIN_PAGES 600u
+
+struct lives {
+	struct rig rig;
+	uint8_t *base; /* what all of them begin with */
+	/* The life's one transaction: pages 0 to count - 1 get the id, but the first `same` get 2. */
+	uint32_t count, same;
+	uint64_t id;
+};
+
+static void chain_base(void *argument)
+{
+	struct lives *l = argument;
+	struct store_object *o = main_object(&l->rig);
+	struct store_txn *t;
+	uint64_t generation;
+	must(store_txn_begin(o, &t));
+	for (uint32_t i = 0; i < CHAIN_PAGES; i++)
+		write_page(t, i, 1);
+	must(store_txn_commit(t, &generation));
+}
+
+static void chain_life(void *argument)
+{
+	struct lives *l = argument;
+	struct store_object *o = main_object(&l->rig);
+	struct store_txn *t;
+	uint64_t generation;
+	must(store_txn_begin(o, &t));
+	for (uint32_t i = 0; i < l->count; i++)
+		write_page(t, i, i < l->same ? 2 : l->id);
+	must(store_txn_commit(t, &generation));
+	must(store_wait_durable(l->rig.store, generation));
+}
+
+/* One life on `start`, then the power goes; what is on the disk then. */
+static uint8_t *live(struct lives *l, const uint8_t *start, uint32_t count, uint32_t same, uint64_t id)
+{
+	struct rig *r = &l->rig;
+	uint8_t *after = malloc(r->disk.bytes);
+	memcpy(r->disk.media, start, r->disk.bytes);
+	l->count = count;
+	l->same = same;
+	l->id = id;
+	must(rig_open(r));
+	assert_int_equal(r->info.records_replayed, 0);
+	rig_run(r, chain_life, l);
+	memcpy(after, r->disk.media, r->disk.bytes);
+	rig_crash(r);
+	return after;
+}
+
+/* The header of record `number` in the image, which must hold it. */
+static uint32_t find_record(struct lives *l, const uint8_t *image, uint64_t number)
+{
+	uint32_t found = 0;
+	for (uint32_t b = VOLUME_RESERVED_BLOCKS; b < l->rig.disk.bytes / 4096; b++) {
+		struct volume_record h;
+		memcpy(&h, image + (size_t)b * 4096, sizeof h);
+		if (h.magic == VOLUME_RECORD_MAGIC && h.record == number) {
+			assert_int_equal(found, 0);
+			found = b;
+		}
+	}
+	assert_int_not_equal(found, 0);
+	return found;
+}
+
+static uint64_t next_record(const uint8_t *image)
+{
+	struct volume_superblock slot[2];
+	memcpy(&slot[0], image, sizeof slot[0]);
+	memcpy(&slot[1], image + VOLUME_SLOT_BLOCK(1) * 4096, sizeof slot[1]);
+	return slot[slot[1].sequence > slot[0].sequence].record;
+}
+
+static void expect_life(void *argument)
+{
+	struct lives *l = argument;
+	struct store_snapshot s;
+	store_snapshot_begin(main_object(&l->rig), &s);
+	for (uint32_t i = 0; i < CHAIN_PAGES; i++)
+		assert_int_equal(read_id(&s, i), i >= l->count ? 1 : i < l->same ? 2 : l->id);
+	store_snapshot_end(&s);
+	must(store_check(l->rig.store, NULL));
+}
+
+static void open_and_expect(struct lives *l, const uint8_t *image, uint32_t records)
+{
+	memcpy(l->rig.disk.media, image, l->rig.disk.bytes);
+	must(rig_open(&l->rig));
+	assert_int_equal(l->rig.info.records_replayed, records);
+	rig_run(&l->rig, expect_life, l);
+	rig_crash(&l->rig);
+}
+
+static void lives_begin(struct lives *l, uint64_t seed)
+{
+	rig_init(&l->rig, 16 * MIB, 4096, seed, 8);
+	l->rig.config.cache_pages = 2048;
+	must(rig_open(&l->rig));
+	rig_run(&l->rig, chain_base, l);
+	must(rig_close(&l->rig));
+	l->base = malloc(l->rig.disk.bytes);
+	memcpy(l->base, l->rig.disk.media, l->rig.disk.bytes);
+}
+
+static void lives_end(struct lives *l)
+{
+	free(l->base);
+	rig_free(&l->rig);
+}
+
+/* A transaction of two records, of which the power cut has lost the first. The next life writes the first
+ * anew, in the same place, and leads to the place of the second: which is still there, with the right
+ * number, generation and checksum. */
+static void a_record_that_follows_a_lost_one_is_never_believed(void **state)
+{
+	(void)state;
+	struct lives l;
+	lives_begin(&l, 31);
+	uint64_t number = next_record(l.base);
+	uint8_t *lost = live(&l, l.base, VOLUME_RECORD_ITEMS + 50, 0, 3);
+	uint32_t first = find_record(&l, lost, number), second = find_record(&l, lost, number + 1);
+	memcpy(lost + first * 4096, l.base + first * 4096, 4096);
+	uint8_t *left = live(&l, lost, VOLUME_RECORD_ITEMS, 0, 4);
+	assert_int_equal(find_record(&l, left, number), first);
+	assert_int_equal(find_record(&l, left, number + 1), second);
+	struct volume_record h;
+	memcpy(&h, left + first * 4096, sizeof h);
+	assert_int_equal(h.next_block, second); /* it is offered */
+	open_and_expect(&l, left, 1);
+	free(left);
+	free(lost);
+	lives_end(&l);
+}
+
+/* Both lives write the same in the first two records of three, and lose the end: the second life's beginning
+ * and the first life's end would make a transaction that nobody has made. */
+static void a_transaction_is_never_completed_by_another_life(void **state)
+{
+	(void)state;
+	enum { SAME = 2 * VOLUME_RECORD_ITEMS };
+	struct lives l;
+	lives_begin(&l, 32);
+	uint64_t number = next_record(l.base);
+	uint8_t *first_life = live(&l, l.base, SAME + 50, SAME, 3);
+	uint32_t first = find_record(&l, first_life, number);
+	uint32_t third = find_record(&l, first_life, number + 2);
+	memcpy(first_life + first * 4096, l.base + first * 4096, 4096);
+	uint8_t *left = live(&l, first_life, SAME + 60, SAME, 4);
+	assert_int_equal(find_record(&l, left, number), first);
+	assert_int_equal(find_record(&l, left, number + 2), third);
+	/* The second life's third record and its pages are lost as well. */
+	memcpy(left + third * 4096, first_life + third * 4096, 80 * 4096);
+	l.count = 0;
+	open_and_expect(&l, left, 0);
+	free(left);
+	free(first_life);
+	lives_end(&l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_journal_is_recovered_in_any_memory),
+		cmocka_unit_test(recovery_in_little_memory_and_space_can_be_cut_anywhere),
+		cmocka_unit_test(a_record_that_follows_a_lost_one_is_never_believed),
+		cmocka_unit_test(a_transaction_is_never_completed_by_another_life),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
