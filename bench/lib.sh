@@ -5,7 +5,8 @@
 #	boot_counted examples/hello --memory 8M # as boot_tap, with counters
 #	before=$(counter instructions); load -n 100 "$url/"; after=$(counter instructions)
 #	settle                                  # waits until the guest is idle
-WORK=build/bench
+BENCH=build/bench
+WORK=$BENCH
 mkdir -p "$WORK"
 COUNTERS=$WORK/counters
 INGOT_HOME=$PWD
@@ -19,7 +20,7 @@ tools() {
 	}
 }
 
-load() { inside "$WORK/load" "$@"; }
+load() { inside "$BENCH/load" "$@"; }
 
 # counter NAME: its value; the order is that of struct counters in plugin/insns.c.
 counter() {
@@ -72,7 +73,7 @@ boot_with() {
 boot_counted() {
 	rm -f "$COUNTERS"
 	entry=$(readelf -h "$(image_of "$1")" | sed -n 's/.*Entry point address: *//p')
-	boot_with "-plugin $WORK/insns.so,counters=$COUNTERS,entry=$entry${PLUGIN_OPTIONS-} ${QEMU_WORDS-}" "$@"
+	boot_with "-plugin $BENCH/insns.so,counters=$COUNTERS,entry=$entry${PLUGIN_OPTIONS-} ${QEMU_WORDS-}" "$@"
 }
 
 image_of() { echo "$1/.ingot/$(basename "$1").elf"; }

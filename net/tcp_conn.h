@@ -348,12 +348,44 @@ bool tcp_ooo_insert(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uin
 void tcp_ooo_drain(struct tcp_conn *c);
 void tcp_ooo_drop(struct tcp_conn *c);
 void tcp_rx_drop(struct tcp_conn *c);
+/* A single buffer, its data trimmed, not held so far. Consumes it. */
+void tcp_rx_append_one_slow(struct tcp_conn *c, struct frame_rx *f);
+static inline void tcp_rx_push(struct tcp_conn *c, struct frame_rx *f)
+{
+	c->readable += f->len;
+	c->rx_frames++;
+	c->net->rx_frames_held++;
+	list_push_back(&c->rx, &f->link);
+}
+static inline void tcp_rx_append_one(struct tcp_conn *c, struct frame_rx *f)
+{
+	if (LIKELY(!c->readable && f->len && !c->discard))
+		tcp_rx_push(c, f);
+	else
+		tcp_rx_append_one_slow(c, f);
+}
 /* Room for another buffer; drops out-of-order queues of others when there is none. */
-bool tcp_rx_room(struct tcp_conn *c);
+bool tcp_rx_room_slow(struct tcp_conn *c);
+static inline bool tcp_rx_room(struct tcp_conn *c)
+{
+	return LIKELY(c->rx_frames < TCP_RX_FRAMES_MAX && c->net->rx_frames_held < c->net->rx_frames_max)
+		|| tcp_rx_room_slow(c);
+}
 /* Up to `max` SACK blocks, the newest first. */
 uint32_t tcp_ooo_blocks(const struct tcp_conn *c, struct tcp_range *out, uint32_t max);
-/* The window to advertise now, in bytes. */
-uint32_t tcp_window(const struct tcp_conn *c);
+/* The window to advertise now, in bytes. When buffers run short everybody gets a small window; what was promised is kept. */
+static inline uint32_t tcp_window(const struct tcp_conn *c)
+{
+	const struct net *net = c->net;
+	uint32_t room = net->receive_window > c->readable ? net->receive_window - c->readable : 0;
+	if (UNLIKELY(net->rx_frames_held > net->rx_frames_max / 4 * 3) && room > 4 * c->mss)
+		room = 4 * c->mss;
+	uint64_t edge = c->rcv_nxt + room;
+	uint32_t step = c->mss < net->receive_window / 2 ? c->mss : net->receive_window / 2;
+	if (edge < c->rcv_adv + step)
+		edge = c->rcv_adv > c->rcv_nxt ? c->rcv_adv : c->rcv_nxt;
+	return (uint32_t)(edge - c->rcv_nxt);
+}
 
 /* tcp_output.c */
 struct net_frame *tcp_output(struct tcp_conn *c);

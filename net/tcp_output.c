@@ -30,8 +30,9 @@ void tcp_template_init(struct tcp_conn *c)
 	h[9] = IP_PROTO_TCP;
 	store_be32(h + 12, tcp_key_own_ip(&c->key));
 	store_be32(h + 16, tcp_key_peer_ip(&c->key));
-	c->ip_sum = checksum_ip4_header(h);
-	c->tcp_sum = ip4_pseudo_sum(tcp_key_own_ip(&c->key), tcp_key_peer_ip(&c->key), IP_PROTO_TCP);
+	c->ip_sum = checksum_fold(checksum_ip4_header(h));
+	c->tcp_sum = checksum_fold(
+		ip4_pseudo_sum(tcp_key_own_ip(&c->key), tcp_key_peer_ip(&c->key), IP_PROTO_TCP));
 	store_be16(t, tcp_key_own_port(&c->key));
 	store_be16(t + 2, tcp_key_peer_port(&c->key));
 	if (c->ts_ok)
@@ -42,15 +43,16 @@ void tcp_template_init(struct tcp_conn *c)
 /* Bytes of SACK option that the next segment will carry. */
 static uint32_t sack_option_len(const struct tcp_conn *c, struct tcp_range *block, uint32_t *count)
 {
-	*count = 0;
-	if (LIKELY(!c->ooo_frames || !c->sack_ok))
-		return 0;
 	*count = tcp_ooo_blocks(c, block, c->ts_ok ? 3 : 4);
 	return *count ? 4 + 8 * *count : 0;
 }
 
-static uint8_t *sack_option_write(uint8_t *p, const struct tcp_range *block, uint32_t count)
+static uint8_t *sack_option_write(const struct tcp_conn *c, uint8_t *p)
 {
+	struct tcp_range block[4];
+	uint32_t count;
+	if (!sack_option_len(c, block, &count))
+		return p;
 	store_be32(p, 0x01010500u | (2 + 8 * count));
 	p += 4;
 	for (uint32_t i = 0; i < count; i++, p += 8) {
@@ -71,19 +73,26 @@ static uint16_t window_field(struct tcp_conn *c)
 	return (uint16_t)field;
 }
 
+/* Of a few 16-bit numbers. */
+static inline uint16_t fold_small(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)(sum + (sum >> 16));
+}
+
 static void ip_finish(struct tcp_conn *c, uint8_t *h, uint32_t total)
 {
 	uint16_t len = __builtin_bswap16((uint16_t)total), id = c->net->ip_id++;
 	store_le16(h + 2, len);
 	store_le16(h + 4, id);
-	store_le16(h + 10, (uint16_t)~checksum_fold(c->ip_sum + len + id));
+	store_le16(h + 10, (uint16_t)~fold_small((uint32_t)c->ip_sum + len + id));
 }
 
 static void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint8_t *t, uint32_t tcp_header)
 {
 	uint64_t sum = c->tcp_sum + __builtin_bswap16((uint16_t)(tcp_header + f->tx.payload_len));
 	if (LIKELY(c->net->tx_checksum)) {
-		store_le16(t + 16, checksum_fold(sum));
+		store_le16(t + 16, fold_small((uint32_t)sum));
 		f->tx.checksum_start = ETHERNET_HEADER + IP4_HEADER;
 		f->tx.checksum_offset = 16;
 		return;
@@ -97,8 +106,6 @@ static void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint8_t *t,
 static void headers_write(struct tcp_conn *c, struct net_frame *f, const struct piece *p)
 {
 	uint8_t *e = f->tx.header + FRAME_TX_HEADROOM, *t = e + ETHERNET_HEADER + IP4_HEADER;
-	struct tcp_range block[4];
-	uint32_t blocks;
 	memcpy(e, c->template, sizeof c->template);
 	store_be32(t + 4, (uint32_t)p->seq);
 	store_be32(t + 8, (uint32_t)c->rcv_nxt);
@@ -109,8 +116,8 @@ static void headers_write(struct tcp_conn *c, struct net_frame *f, const struct 
 		store_be32(t + TCP_HEADER + 4, tcp_ts_now(c->net, c->ts_offset));
 		store_be32(t + TCP_HEADER + 8, c->ts_recent);
 	}
-	if (UNLIKELY(sack_option_len(c, block, &blocks) != 0))
-		end = sack_option_write(end, block, blocks);
+	if (UNLIKELY(c->ooo_frames && c->sack_ok))
+		end = sack_option_write(c, end);
 	uint32_t tcp_header = (uint32_t)(end - t);
 	t[12] = (uint8_t)(tcp_header << 2);
 	f->tx.header_len = (uint16_t)(end - e);
@@ -189,6 +196,8 @@ static uint32_t segment_size(const struct tcp_conn *c)
 {
 	struct tcp_range block[4];
 	uint32_t count;
+	if (LIKELY(!c->ooo_frames || !c->sack_ok))
+		return c->mss;
 	return c->mss - sack_option_len(c, block, &count);
 }
 
@@ -361,6 +370,47 @@ static void payload_attach(struct tcp_conn *c, struct net_frame *f, struct piece
 	}
 }
 
+/* A whole response that fits in one segment, on a connection where nothing else is going on: as
+ * choose_data, gather and send_piece would do it. NULL: not that case. */
+static struct net_frame *send_whole(struct tcp_conn *c)
+{
+	struct tcp_send *s = c->cursor.send;
+	uint64_t end = c->queue_end, flight = end - c->snd_una;
+	if (!s || c->cursor.seq != s->start || s->end != end || c->snd_nxt != s->start || c->cursor.index
+		|| c->snd_nxt != c->snd_max || c->state != TCP_STATE_ESTABLISHED || s->count > c->net->tx_segments_max)
+		return NULL;
+	if (end - s->start > c->mss || end == s->start || flight > c->snd_wnd || flight > c->cwnd
+		|| c->ooo_frames || c->sacked_count || c->dup_acks || c->acks_owed || c->recovering || c->probe
+		|| c->tail_probe || c->keepalive_due || c->cursor.offset)
+		return NULL;
+	struct net_frame *f = frame_get(c->net);
+	if (UNLIKELY(!f))
+		return NULL;
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < s->count; i++) {
+		f->tx.segment[n] = s->segments[i];
+		n += s->segments[i].len != 0;
+	}
+	f->tx.segment_count = (uint16_t)n;
+	f->tx.payload_len = (uint32_t)(end - s->start);
+	frame_refer(f, s);
+	c->cursor.index = s->count;
+	c->cursor.seq = end;
+	struct piece p = {s->start, f->tx.payload_len, TCP_ACK | TCP_PSH};
+	headers_write(c, f, &p);
+	if (!c->rtt_sent_ns) {
+		c->rtt_seq = end;
+		c->rtt_sent_ns = c->net->now_ns;
+	}
+	c->snd_nxt = c->snd_max = end;
+	if (c->rto_at == TIMER_NEVER || flight > c->mss)
+		tcp_rto_start(c);
+	ack_accounting(c, true);
+	c->net->counters.tcp_out_segs++;
+	c->net->counters.ip_out_requests++;
+	return f;
+}
+
 static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p)
 {
 	struct net_frame *f = frame_get(c->net);
@@ -446,6 +496,9 @@ struct net_frame *tcp_output(struct tcp_conn *c)
 	struct piece p;
 	if (c->state == TCP_STATE_CLOSED || !hop_ready(c))
 		return NULL;
+	struct net_frame *whole = send_whole(c);
+	if (LIKELY(whole != NULL))
+		return whole;
 	if (!tcp_is_open(c)) {
 		syn_output(c);
 		return NULL;

@@ -57,8 +57,7 @@ static bool try_copy(struct tcp_conn *c, const uint8_t *data, uint32_t len)
 	return true;
 }
 
-/* One buffer, without fragments, its data trimmed; not held so far. */
-static void append_one(struct tcp_conn *c, struct frame_rx *f)
+void tcp_rx_append_one_slow(struct tcp_conn *c, struct frame_rx *f)
 {
 	if (!f->len || c->discard || try_copy(c, f->data, f->len)) {
 		if (!c->discard)
@@ -66,10 +65,7 @@ static void append_one(struct tcp_conn *c, struct frame_rx *f)
 		frame_rx_put(f);
 		return;
 	}
-	c->readable += f->len;
-	c->rx_frames++;
-	c->net->rx_frames_held++;
-	list_push_back(&c->rx, &f->link);
+	tcp_rx_push(c, f);
 }
 
 void tcp_rx_append(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uint32_t len)
@@ -84,7 +80,7 @@ void tcp_rx_append(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uint
 		if (f->len > len)
 			f->len = len;
 		len -= f->len;
-		append_one(c, f);
+		tcp_rx_append_one(c, f);
 		f = next;
 	}
 }
@@ -104,7 +100,7 @@ void tcp_rx_drop(struct tcp_conn *c)
 	c->readable = 0;
 }
 
-bool tcp_rx_room(struct tcp_conn *c)
+bool tcp_rx_room_slow(struct tcp_conn *c)
 {
 	struct net *net = c->net;
 	if (UNLIKELY(c->rx_frames >= TCP_RX_FRAMES_MAX))
@@ -147,6 +143,9 @@ size_t tcp_readable(const struct tcp_conn *c)
 /* Tells the peer only of a gain that matters: half the window, or the end of a stall. */
 static void window_opened(struct tcp_conn *c)
 {
+	uint64_t left = c->rcv_adv - c->rcv_nxt;
+	if (LIKELY(left > c->net->receive_window / 2 && left >= c->mss))
+		return;
 	if (c->state == TCP_STATE_CLOSED || c->fin_received)
 		return;
 	uint64_t edge = c->rcv_nxt + tcp_window(c), gain = edge - c->rcv_adv;
@@ -178,20 +177,6 @@ void tcp_discard_input(struct tcp_conn *c)
 	c->discard = true;
 	tcp_rx_drop(c);
 	window_opened(c);
-}
-
-/* When buffers run short everybody gets a small window; what was promised is kept. */
-uint32_t tcp_window(const struct tcp_conn *c)
-{
-	const struct net *net = c->net;
-	uint32_t room = net->receive_window > c->readable ? net->receive_window - c->readable : 0;
-	if (UNLIKELY(net->rx_frames_held > net->rx_frames_max / 4 * 3) && room > 4 * c->mss)
-		room = 4 * c->mss;
-	uint64_t edge = c->rcv_nxt + room;
-	uint32_t step = c->mss < net->receive_window / 2 ? c->mss : net->receive_window / 2;
-	if (edge < c->rcv_adv + step)
-		edge = c->rcv_adv > c->rcv_nxt ? c->rcv_adv : c->rcv_nxt;
-	return (uint32_t)(edge - c->rcv_nxt);
 }
 
 /* --- Out of order ---------------------------------------------------------------------------- */

@@ -115,8 +115,6 @@ static void cubic_grow(struct tcp_conn *c, uint32_t acked)
 
 static void congestion_acked(struct tcp_conn *c, uint64_t acked)
 {
-	if (!c->cwnd_limited) /* the application sets the pace: nothing was learnt */
-		return;
 	c->cwnd_limited = false;
 	if (c->cwnd < c->ssthresh)
 		c->cwnd += u32_min(acked, c->cwnd);
@@ -254,6 +252,7 @@ bool tcp_retransmit_next(const struct tcp_conn *c, uint64_t *seq, uint32_t *len)
 
 static void recovery_acked(struct tcp_conn *c)
 {
+	c->high_rxt = u64_max(c->high_rxt, c->snd_una);
 	c->rxt_mark = c->snd_max; /* or earlier, for the hole that is the first now */
 	if (c->snd_una >= c->recover) {
 		c->recovering = false;
@@ -287,8 +286,6 @@ void tcp_acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts)
 	c->backoff = 0;
 	c->progress_ns = c->net->now_ns;
 	rtt_measure(c, ack, ts_echo, has_ts);
-	if (c->high_rxt < ack)
-		c->high_rxt = ack;
 	if (UNLIKELY(c->sacked_count))
 		ranges_prune(c);
 	if (UNLIKELY(c->probe_end) && ack >= c->probe_end)
@@ -297,11 +294,13 @@ void tcp_acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts)
 		recovery_acked(c);
 	} else {
 		c->dup_acks = 0;
-		congestion_acked(c, acked);
+		if (c->cwnd_limited) /* else the application sets the pace: nothing was learnt */
+			congestion_acked(c, acked);
 	}
-	c->rto_at = TIMER_NEVER;
 	if (c->snd_max > c->snd_una)
 		tcp_rto_start(c);
+	else
+		c->rto_at = TIMER_NEVER;
 	tcp_sends_complete(c);
 }
 

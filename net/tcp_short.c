@@ -33,7 +33,7 @@ static bool checksum_is_good(const struct frame_rx *f, uint32_t total)
 static bool headers_are_plain(const struct net *net, const struct frame_rx *f, struct expected *x)
 {
 	const uint8_t *e = f->data, *h = e + ETHERNET_HEADER, *t = e + TRANSPORT;
-	if (f->len < TRANSPORT + TCP_HEADER + TCP_TIMESTAMP_OPTION || f->frag)
+	if (f->len < TRANSPORT + TCP_HEADER || f->frag)
 		return false;
 	if (load_le64(e) << 16 != net->mac_shifted || (load_le32(e + 12) & 0x00ffffff) != TYPE_IP4_45)
 		return false;
@@ -46,10 +46,10 @@ static bool headers_are_plain(const struct net *net, const struct frame_rx *f, s
 	x->has_ts = (offset_flags & 0xf0) == 0x80;
 	if ((offset_flags & 0x370f) != TCP_ACK << 8)
 		return false;
-	if (x->has_ts ? load_le32(t + TCP_HEADER) != TCP_OPTIONS_TS_HEAD : (offset_flags & 0xf0) != 0x50)
-		return false;
-	x->header_len = (offset_flags & 0xf0) >> 2;
+	x->header_len = (offset_flags & 0xf0u) >> 2;
 	if (total < IP4_HEADER + x->header_len)
+		return false;
+	if (x->has_ts ? load_le32(t + TCP_HEADER) != TCP_OPTIONS_TS_HEAD : x->header_len != TCP_HEADER)
 		return false;
 	x->len = total - IP4_HEADER - x->header_len;
 	return checksum_is_good(f, total - IP4_HEADER);
@@ -83,7 +83,7 @@ static bool is_expected(struct tcp_conn *c, const uint8_t *t, struct expected *x
 	return !x->len || (x->len <= c->rcv_adv - c->rcv_nxt && tcp_rx_room(c));
 }
 
-static void accept(struct tcp_conn *c, struct frame_rx *f, const struct expected *x)
+static void take(struct tcp_conn *c, struct frame_rx *f, const struct expected *x)
 {
 	const uint8_t *t = f->data + TRANSPORT;
 	uint32_t ts_echo = 0;
@@ -99,7 +99,9 @@ static void accept(struct tcp_conn *c, struct frame_rx *f, const struct expected
 	tcp_peer_window_set(c, x->window);
 	if (x->len) {
 		c->rcv_nxt += x->len;
-		tcp_rx_append(c, f, TRANSPORT + x->header_len, x->len);
+		f->data += TRANSPORT + x->header_len;
+		f->len = x->len;
+		tcp_rx_append_one(c, f);
 		tcp_data_received(c);
 	} else {
 		frame_rx_put(f);
@@ -121,6 +123,6 @@ bool tcp_short_way(struct net *net, struct frame_rx *f)
 	net->counters.ip_in_receives++;
 	net->counters.tcp_in_segs++;
 	net->counters.tcp_fast_path++;
-	accept(x.conn, f, &x);
+	take(x.conn, f, &x);
 	return true;
 }

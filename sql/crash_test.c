@@ -222,6 +222,7 @@ static void shrink_it(struct world *w)
 	s->rows[0] = number(conn, "SELECT count(*) FROM r");
 	memcpy(s->start, w->image, SHRINK_DISK_LEN);
 	w->on_request = record_request;
+	uint64_t before = store_generation(w->store);
 	if (s->statement) {
 		must(sql_exec(conn, s->statement, SQL_NO_ARGS), conn);
 	} else {
@@ -231,6 +232,8 @@ static void shrink_it(struct world *w)
 		must(sql_commit(conn), conn);
 	}
 	s->generation = sql_generation(conn);
+	/* One generation, truncation and all: that two of them share a record would be luck. */
+	assert_int_equal(s->generation, before + 1);
 	must_at(store_wait_durable(w->store, s->generation), "wait", __LINE__);
 	must_at(store_checkpoint(w->store), "checkpoint", __LINE__);
 	w->on_request = NULL;

@@ -114,6 +114,7 @@ static int read_locked(struct sql_file *file, uint8_t *out, uint64_t offset, uin
 /* SQLite reads the header once before it has any lock. */
 static void shared_begin(struct sql_file *file)
 {
+	file->too_large = false;
 	store_snapshot_begin(file->sql->object, &file->snapshot);
 	depend_on(file, file->snapshot.generation);
 }
@@ -295,7 +296,6 @@ static int begin_txn(struct sql_file *file)
 		sql->stats.stale++;
 		return SQLITE_BUSY_SNAPSHOT;
 	}
-	file->too_large = false;
 	err e = store_txn_begin(sql->object, &file->txn);
 	if (failed(e)) {
 		file->txn = NULL;
