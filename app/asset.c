@@ -1,6 +1,7 @@
 /* Static files: conditional requests and ranges over bytes that are sent from where they lie. */
 #include "server.h"
 
+#include <base/cursor.h>
 #include <http/conditional.h>
 
 static void asset_part(struct request *req, const struct page_asset *asset, uint64_t from, uint64_t len)
@@ -51,4 +52,48 @@ void asset_reply(struct request *req, const struct page_asset *asset)
 	req->status = 200;
 	req->type_fields = asset->head;
 	req->bytes = asset->body;
+}
+
+static bool is_plain(uint8_t c)
+{
+	uint8_t letter = c | 0x20;
+	return (letter >= 'a' && letter <= 'z') || (c >= '0' && c <= '9') || c == '/' || c == '-'
+		|| c == '.' || c == '_' || c == '~';
+}
+
+/* Percent-encoded again, with what directory and query need behind it; empty without memory. */
+static struct slice directory_location(struct request *req)
+{
+	const struct http_request *http = &req->connection->http.request;
+	size_t size = 3 * http->path.len + http->query.len + 2;
+	uint8_t *text = arena_alloc(&req->connection->arena, size);
+	struct writer w = writer_of(text, text ? size : 0);
+	for (size_t i = 0; i < http->path.len; i++) {
+		if (is_plain(http->path.ptr[i])) {
+			write_u8(&w, http->path.ptr[i]);
+		} else {
+			write_u8(&w, '%');
+			write_hex(&w, http->path.ptr[i], 2);
+		}
+	}
+	write_bytes(&w, http->query.len ? SLICE("/?") : SLICE("/"));
+	write_bytes(&w, http->query);
+	return writer_slice(&w);
+}
+
+bool asset_directory_reply(struct request *req)
+{
+	const struct page_asset_table *assets = req->connection->server->config.manifest->assets;
+	const struct http_request *http = &req->connection->http.request;
+	if (!assets || (http->method != HTTP_GET && http->method != HTTP_HEAD)
+		|| !page_asset_is_directory(assets, http->path))
+		return false;
+	struct slice location = directory_location(req);
+	if (!location.len) {
+		request_fail(req, 503);
+		return true;
+	}
+	reply_bytes(req, 301, NULL, SLICE(""));
+	reply_header(req, "Location", location);
+	return true;
 }

@@ -72,10 +72,19 @@ static void blocks_reserve(struct server *s)
 		;
 }
 
+/* One connection is kept free, since the engine refuses the next client before it is seen here. Looking
+ * costs a step for each connection, so when there was nobody to end, the next look has to wait. */
+void connections_make_room(struct server *s)
+{
+	uint64_t now = s->config.loop->now_ns;
+	if (s->connections.used < s->connections.capacity || now < s->next_look_ns)
+		return;
+	if (!connection_shed(s, false))
+		s->next_look_ns = now + SLOW_NS / 10;
+}
+
 void connection_open(struct server *s, struct tcp_conn *tcp)
 {
-	if (s->connections.used == s->connections.capacity)
-		connection_shed(s, false);
 	struct connection *c = s->draining ? NULL : pool_get(&s->connections);
 	if (!c)
 		return; /* without a cookie: the caller releases it */
@@ -206,9 +215,8 @@ static void connection_respond(struct connection *c)
 	struct server_stats *stats = &c->server->stats;
 	bool keep = http_conn_respond(&c->http, now_of(c));
 	if (!reply_build(&c->request, keep)) {
-		keep = false;
-		(void)http_conn_shutdown(&c->http, now_of(c));
-		reply_overload(&c->request);
+		connection_end(c);
+		return;
 	}
 	c->responding = true;
 	loop_trace(c->server->config.loop, "response: connection, status",
@@ -338,6 +346,10 @@ static bool head_keep(struct connection *c)
 static void respond_no_route(struct connection *c, enum http_route_result found)
 {
 	struct request *req = &c->request;
+	if (found == HTTP_ROUTE_NOT_FOUND && asset_directory_reply(req)) {
+		connection_respond(c);
+		return;
+	}
 	if (found != HTTP_ROUTE_NOT_FOUND)
 		reply_header(req, "Allow", http_allow_list(req->match.allow, &c->arena));
 	if (found == HTTP_ROUTE_OPTIONS)

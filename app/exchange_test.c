@@ -575,6 +575,56 @@ static void connections_beyond_the_pool_are_refused_until_there_is_room(void **s
 	end(w);
 }
 
+/* The one that has been idle for longest; not one that waits for its answer, nor one that reads. */
+static void a_new_connection_takes_the_place_of_an_idle_one(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.connections_max = 5});
+	struct client *waiting = client_new(w), *reading = client_new(w), *idle = client_new(w);
+	client_text(waiting, GET_WAIT);
+	reading->stalled = true;
+	client_text(reading, GET_BIG);
+	client_get(idle, "/text");
+	world_pass(w, SECOND);
+	struct client *later = client_new(w);
+	client_get(later, "/text");
+	world_pass(w, SECOND);
+	client_read(reading, 50000);
+	world_pass(w, 300 * MS);
+	assert_false(client_is_closed(idle));
+	struct client *c = client_new(w);
+	assert_int_equal(client_get(c, "/text").status, 200);
+	world_pass(w, ACK_TIME);
+	assert_true(client_is_closed(idle));
+	assert_false(client_is_closed(later) || client_is_closed(waiting) || client_is_closed(reading));
+	assert_int_equal(client_get(later, "/text").status, 200);
+	reading->stalled = false;
+	assert_int_equal(client_answer(reading).body.len, BIG_LEN);
+	fiber_queue_wake_all(&w->gate);
+	assert_text(client_answer(waiting).body, "abc");
+	client_free(c);
+	world_pass(w, SECOND);
+	end(w);
+}
+
+static void idle_connections_do_not_shut_out_others(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.connections_max = 4});
+	struct client *idle[6];
+	for (size_t i = 0; i < ARRAY_LEN(idle); i++)
+		idle[i] = client_new(w); /* all at once, and they never say a word */
+	world_pass(w, 2 * SECOND);
+	for (int i = 0; i < 3; i++) {
+		uint64_t before = w->sim.now_ns;
+		struct client *c = client_new(w);
+		assert_int_equal(client_get(c, "/text").status, 200);
+		assert_true(w->sim.now_ns - before < 2 * SECOND); /* a SYN may have to be repeated */
+		world_pass(w, SECOND);
+	}
+	end(w);
+}
+
 static void a_page_too_large_for_the_memory_is_503_and_the_server_lives(void **state)
 {
 	(void)state;
@@ -641,6 +691,34 @@ static void no_room_for_heads_costs_those_that_dribble_them(void **state)
 	struct client *good = client_new(w);
 	struct answer a = client_get(good, "/text");
 	assert_int_equal(a.status, 200);
+	end(w);
+}
+
+/* However little memory is left, from nothing on: the answer or 503, and the connection goes on. */
+static void a_request_is_answered_with_any_memory(void **state)
+{
+	(void)state;
+	static const char *const target[] = {"/site.css", "/text", "/page?text=a%26b", "/error", "/redirect",
+		"/echo/%41%42", "/nothing", "/form", "/head", "/huge?n=300", "/huge?n=3000", "/sql/list",
+		"/sql/values", "/a%20b%c3%a9/docs"};
+	struct world *w = world_new((struct world_options){.seed = 3, .blocks = 40, .database = true});
+	struct client *c = client_new(w);
+	for (uint32_t left = 0; left < 12; left++) {
+		void *taken[40];
+		for (uint32_t i = 0; i < 40 - left; i++)
+			assert_non_null(taken[i] = pool_get(&w->server->blocks));
+		for (size_t i = 0; i < ARRAY_LEN(target); i++) {
+			struct answer a = client_ask(c, "GET", target[i],
+				"Cookie: csrf=0; a=b\r\nAccept: text/html, text/plain, */*\r\n", "");
+			assert_true(a.status < 500 || a.status == 503);
+			assert_true(left < 11 || i == 10 || a.status != 503);
+		}
+		world_pass(w, ACK_TIME);
+		assert_int_equal(w->server->blocks.used, 40 - left);
+		for (uint32_t i = 0; i < 40 - left; i++)
+			pool_put(&w->server->blocks, taken[i]);
+	}
+	assert_int_equal(server_stats(w->server).connections, 1);
 	end(w);
 }
 
@@ -725,10 +803,13 @@ int main(void)
 		cmocka_unit_test(a_request_whose_turn_never_comes_is_503),
 		cmocka_unit_test(requests_wait_for_a_fiber_in_order),
 		cmocka_unit_test(connections_beyond_the_pool_are_refused_until_there_is_room),
+		cmocka_unit_test(a_new_connection_takes_the_place_of_an_idle_one),
+		cmocka_unit_test(idle_connections_do_not_shut_out_others),
 		cmocka_unit_test(a_page_too_large_for_the_memory_is_503_and_the_server_lives),
 		cmocka_unit_test(a_response_that_finds_no_memory_is_503),
 		cmocka_unit_test(no_room_for_a_body_is_503),
 		cmocka_unit_test(no_room_for_heads_costs_those_that_dribble_them),
+		cmocka_unit_test(a_request_is_answered_with_any_memory),
 		cmocka_unit_test(a_drain_finishes_what_has_begun),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

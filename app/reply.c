@@ -256,15 +256,3 @@ bool reply_build(struct request *req, bool keep_alive)
 	connection_memory_reset(req->connection);
 	return build(req, keep_alive);
 }
-
-/* Takes no memory at all. */
-void reply_overload(struct request *req)
-{
-	static const struct slice all = SLICE_INIT("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
-		"Retry-After: 1\r\nContent-Length: 0\r\n\r\n");
-	struct connection *c = req->connection;
-	c->send_head = (struct tcp_send){.segments = &all, .count = 1};
-	c->sends = &c->send_head;
-	req->status = 503;
-	c->server->stats.bytes_sent += all.len;
-}

@@ -42,6 +42,24 @@ static void a_directory_is_its_index(void **state)
 	end(c);
 }
 
+/* So that the relative links of its index go where they should. */
+static void a_directory_without_its_slash_is_redirected(void **state)
+{
+	(void)state;
+	struct client *c = start();
+	struct answer a = client_get(c, "/a%20b%C3%A9/docs?x=1");
+	assert_int_equal(a.status, 301);
+	assert_text(answer_field(&a, "Location"), "/a%20b%c3%a9/docs/?x=1");
+	a = client_get(c, "/a%20b%c3%a9/docs/?x=1");
+	assert_int_equal(a.status, 200);
+	assert_text(a.body, "docs");
+	a = client_get(c, "//a%20b%c3%a9/docs"); /* never a host of its own */
+	assert_int_equal(a.status, 301);
+	assert_text(answer_field(&a, "Location"), "/a%20b%c3%a9/docs/");
+	assert_int_equal(client_get(c, "/a%20b%c3%a9/doc").status, 404);
+	end(c);
+}
+
 static void an_empty_asset_has_a_length_of_nothing(void **state)
 {
 	(void)state;
@@ -417,6 +435,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_asset_is_sent_whole_with_its_validator),
 		cmocka_unit_test(a_directory_is_its_index),
+		cmocka_unit_test(a_directory_without_its_slash_is_redirected),
 		cmocka_unit_test(an_empty_asset_has_a_length_of_nothing),
 		cmocka_unit_test(head_is_get_without_the_body),
 		cmocka_unit_test(a_known_etag_is_answered_with_304),

@@ -84,6 +84,7 @@ static bool server_poll(struct loop_client *client)
 		else
 			tcp_release(tcp);
 	}
+	connections_make_room(s);
 	connections_start_waiting(s);
 	return worked;
 }

@@ -101,6 +101,7 @@ struct server {
 	uint32_t in_flight;  /* ... and those whose response is on its way */
 	struct http_route *routes;
 	uint32_t route_count;
+	uint64_t next_look_ns; /* for a slow connection, when all are in use */
 	bool draining;
 	struct server_stats stats;
 };
@@ -109,6 +110,8 @@ struct server {
 void connection_open(struct server *server, struct tcp_conn *tcp);
 void connection_event(struct connection *c, uint32_t events);
 void connection_shutdown(struct connection *c);
+/* When all connections are in use, ends the one that has not got on for longest, if one is slow. */
+void connections_make_room(struct server *server);
 /* Gives requests that wait for a fiber, or for memory, to their handlers. */
 void connections_start_waiting(struct server *server);
 /* Gives back what the request has taken beyond the connection's own kilobyte. Its views into the head
@@ -122,13 +125,13 @@ void request_release(struct request *req, bool ok);
 void request_init(struct request *req, struct connection *c);
 /* Answers with the error page and marks the request as broken: what the handler says after is void. */
 void request_fail(struct request *req, uint16_t status);
-/* Builds the response that the request has come to into the connection's sends. False: no memory even
- * for an error page. */
+/* Builds the response that the request has come to into the connection's sends; when that fails, an error
+ * page in the connection's own kilobyte, of which nothing else is used then. False: not even that. */
 bool reply_build(struct request *req, bool keep_alive);
-/* The last resort: a constant 503, after which the connection has to close. */
-void reply_overload(struct request *req);
 
-/* asset.c: what answers a GET of this asset: itself, a part of it, 304, 412 or 416. */
+/* asset.c. A directory with an index, asked for without its final slash, gets a redirect: true then. */
+bool asset_directory_reply(struct request *req);
+/* What answers a GET of this asset: itself, a part of it, 304, 412 or 416. */
 void asset_reply(struct request *req, const struct page_asset *asset);
 
 /* Wall-clock seconds. */

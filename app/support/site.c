@@ -338,6 +338,7 @@ static void assets_make(struct world *w)
 	asset_make(w, "/site.css", SLICE("body { margin: 0 }\n"), false);
 	asset_make(w, "/big.bin", slice_of(w->big, BIG_LEN), true);
 	asset_make(w, "/empty.txt", SLICE(""), false);
+	asset_make(w, "/a b\xc3\xa9/docs/index.html", SLICE("docs"), false);
 	asset_make(w, "/index.html", SLICE("<!doctype html><title>Home</title>\n"), false);
 	err e = page_asset_table_build(&w->assets, &w->asset_table);
 	ASSERT(!failed(e));
