@@ -119,6 +119,8 @@ guest: $(BUILD)/guest/toolchain
 
 # What `ingot build` makes applications with: the same compiler and flags, our include paths for what
 # <ingot.h> needs, and the parts to link. Rewritten (and so, applications rebuilt) when a part changes.
+# What the compiler calls for that this processor has no instruction for.
+LIBGCC = $(shell $(guest.cc) -print-libgcc-file-name)
 app.warn := -Wall -Wextra -Wstrict-prototypes
 app.flags = $(patsubst -I%,-I$(CURDIR)/%,$(filter-out $(WARN),$(guest.flags))) $(app.warn) \
 	$(foreach m,app base platform core net store sql http page,-I$(CURDIR)/$m/include) \
@@ -126,7 +128,7 @@ app.flags = $(patsubst -I%,-I$(CURDIR)/%,$(filter-out $(WARN),$(guest.flags))) $
 $(BUILD)/guest/toolchain: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o) machine/x86_64/link.sh \
 		machine/x86_64/link.ld machine/x86_64/symbols.sh Makefile
 	@printf '%s\n' 'CC $(guest.cc)' 'FLAGS $(app.flags)' 'LINK $(CURDIR)/machine/x86_64/link.sh' \
-		'PARTS $(abspath $(guest.parts) $(sqlite.guest.o) $(MUSL_LIB))' >$@
+		'PARTS $(abspath $(guest.parts) $(sqlite.guest.o) $(MUSL_LIB)) $(LIBGCC)' >$@
 
 tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
 tool: $(if $(call sources,cli),$(BUILD)/ingot)

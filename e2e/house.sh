@@ -89,7 +89,7 @@ for m in $(var guest.modules); do
 	[ -f "$part" ] || continue
 	stray=$(nm --defined-only -g "$part" | awk '$2 ~ /[TDRBV]/ { print $3 }' | while read -r s; do
 		echo "$third_party" | tr ' ' '\n' | grep -qx -- "$s" ||
-			grep -rqw -- "$s" "$m/include" base/include platform/include || echo "$s"; done)
+			grep -rsqw -- "$s" "$m/include" base/include platform/include || echo "$s"; done)
 	case "$m:$stray" in
 	*:) ok "$m shows nothing that its headers do not declare" ;;
 	machine:pvh_entry) ok "$m shows nothing that its headers do not declare, but its entry" ;;

@@ -145,6 +145,7 @@ struct net {
 
 	/* IPv4 */
 	struct net_ipv4 ipv4;
+	uint32_t own_address_wire; /* our address as load_le32 reads it; 0: none */
 	uint16_t ip_id;
 	struct neighbor *neighbors; /* neighbors_max, found by hash and a short probe */
 	struct rate_limit echo_limit, unreachable_limit;
@@ -240,8 +241,6 @@ bool tcp_short_way(struct net *net, struct frame_rx *frame);
 /* tcp.c */
 bool tcp_input(struct net *net, const struct ip4_packet *p);
 void tcp_init(struct net *net);
-/* The next segment of any connection; NULL: none, or no frame. */
-struct net_frame *tcp_output_next(struct net *net);
 /* A frame has left the device. */
 void tcp_frame_done(struct net *net, struct tcp_send *first, uint32_t count);
 /* ICMP says that a packet of ours that began with these transport bytes did not arrive. */

@@ -202,13 +202,8 @@ static uint64_t frame_octets(const struct frame_rx *f)
 	return n;
 }
 
-void net_input(struct net *net, struct frame_rx *frame, uint64_t now_ns)
+static void input_long_way(struct net *net, struct frame_rx *frame)
 {
-	clock_set(net, now_ns);
-	net->counters.if_in_frames++;
-	net->counters.if_in_octets += LIKELY(!frame->frag) ? frame->len : frame_octets(frame);
-	if (LIKELY(tcp_short_way(net, frame)))
-		return;
 	if (UNLIKELY(frame->len < ETHERNET_HEADER)) {
 		net->counters.if_in_runts++;
 		frame_rx_put(frame);
@@ -231,6 +226,15 @@ void net_input(struct net *net, struct frame_rx *frame, uint64_t now_ns)
 	}
 }
 
+void net_input(struct net *net, struct frame_rx *frame, uint64_t now_ns)
+{
+	clock_set(net, now_ns);
+	net->counters.if_in_frames++;
+	net->counters.if_in_octets += LIKELY(!frame->frag) ? frame->len : frame_octets(frame);
+	if (UNLIKELY(!tcp_short_way(net, frame)))
+		input_long_way(net, frame);
+}
+
 static void frame_done(void *owner, struct frame_tx *tx)
 {
 	net_frame_put(owner, (struct net_frame *)(void *)tx);
@@ -247,9 +251,8 @@ struct net_frame *frame_get(struct net *net)
 	f->tx.header_len = 0;
 	f->tx.segment_count = 0;
 	f->tx.payload_len = 0;
-	f->tx.checksum_start = f->tx.checksum_offset = 0;
+	f->tx.checksum_start = 0;
 	f->tx.gso = FRAME_GSO_NONE;
-	f->tx.gso_size = 0;
 	f->tx.done = frame_done;
 	f->tx.owner = net;
 	f->tx.cookie = NULL;
@@ -277,14 +280,28 @@ void net_frame_put(struct net *net, struct net_frame *f)
 		d->done(d);
 }
 
+/* The next segment of any connection; NULL: none, or no frame. */
+static inline struct net_frame *segment_next(struct net *net)
+{
+	while (!list_is_empty(&net->tx_ready)) {
+		if (UNLIKELY(net->frames.used == net->frames.capacity)) {
+			net->counters.tx_frame_failures++;
+			return NULL;
+		}
+		struct list *e = list_pop_front(&net->tx_ready);
+		struct net_frame *f = tcp_output(CONTAINER_OF(e, struct tcp_conn, tx_link));
+		if (LIKELY(f != NULL))
+			return f;
+	}
+	return NULL;
+}
+
 struct frame_tx *net_output(struct net *net)
 {
-	struct list *e = list_pop_front(&net->out);
-	struct net_frame *f = e ? NULL : tcp_output_next(net);
+	struct net_frame *f = LIKELY(list_is_empty(&net->out)) ? segment_next(net) : NULL;
 	if (!f) {
-		/* A connection may have left a question to a neighbour there, or a SYN. */
-		if (!e)
-			e = list_pop_front(&net->out);
+		/* There before, or a question to a neighbour or a SYN that a connection left there. */
+		struct list *e = list_pop_front(&net->out);
 		if (!e)
 			return NULL;
 		f = CONTAINER_OF(e, struct net_frame, tx.link);

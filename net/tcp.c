@@ -444,21 +444,6 @@ void tcp_icmp_error(struct net *net, uint32_t source, uint32_t destination, cons
 	}
 }
 
-struct net_frame *tcp_output_next(struct net *net)
-{
-	while (!list_is_empty(&net->tx_ready)) {
-		if (UNLIKELY(net->frames.used == net->frames.capacity)) {
-			net->counters.tx_frame_failures++;
-			return NULL;
-		}
-		struct list *e = list_pop_front(&net->tx_ready);
-		struct net_frame *f = tcp_output(CONTAINER_OF(e, struct tcp_conn, tx_link));
-		if (f)
-			return f;
-	}
-	return NULL;
-}
-
 /* --- The API --------------------------------------------------------------------------------- */
 
 err tcp_listen(struct net *net, uint16_t port, uint32_t connections_max)

@@ -82,6 +82,11 @@ struct tcp_conn {
 	uint8_t state; /* enum tcp_state */
 	uint8_t snd_scale, rcv_scale;
 	uint8_t template_len;
+	/* These four stand together: they are looked at together. */
+	bool recovering : 1;    /* fast recovery */
+	bool probe : 1;         /* send one byte in spite of a closed window */
+	bool tail_probe : 1;    /* send one */
+	bool keepalive_due : 1;
 	bool ts_ok : 1, sack_ok : 1;
 	bool fin_queued : 1;    /* tcp_close was called */
 	bool fin_received : 1;  /* and all data before it */
@@ -89,16 +94,11 @@ struct tcp_conn {
 	bool discard : 1;       /* tcp_discard_input */
 	bool ack_now : 1;       /* send one even without data */
 	bool ack_pending : 1;   /* received data is not acknowledged yet */
-	bool probe : 1;         /* send one byte in spite of a closed window */
-	bool keepalive_due : 1;
-	bool recovering : 1;    /* fast recovery */
 	bool cwnd_limited : 1;
 	bool retransmit_syn : 1;
 	bool accepted : 1;      /* passive: counted by the listener */
 	bool released : 1;      /* the handle is gone */
-	bool window_update : 1;
 	bool probe_armed : 1;   /* rto_at is the time of a tail loss probe */
-	bool tail_probe : 1;    /* send one */
 	struct net *net;
 	void *cookie;
 	struct list tx_link;    /* net.tx_ready, or neighbor.waiting, or none */
@@ -373,7 +373,8 @@ static inline bool tcp_rx_room(struct tcp_conn *c)
 }
 /* Up to `max` SACK blocks, the newest first. */
 uint32_t tcp_ooo_blocks(const struct tcp_conn *c, struct tcp_range *out, uint32_t max);
-/* The window to advertise now, in bytes. When buffers run short everybody gets a small window; what was promised is kept. */
+/* The window to advertise now, in bytes. When buffers run short everybody gets a small one; what was
+ * promised is kept. */
 static inline uint32_t tcp_window(const struct tcp_conn *c)
 {
 	const struct net *net = c->net;

@@ -305,7 +305,10 @@ static bool choose(struct tcp_conn *c, struct piece *p)
 	p->len = 0;
 	p->seq = c->snd_nxt > c->snd_max ? c->snd_nxt : c->snd_max;
 	struct piece data = *p;
-	if (choose_repeat(c, &data) || choose_data(c, &data) || choose_probe(c, &data)) {
+	bool data_next = choose_repeat(c, &data) || choose_data(c, &data);
+	if (data_next || choose_probe(c, &data)) {
+		if (data_next)
+			c->tail_probe = false; /* new data probes as well (RFC 8985, 7.3) */
 		*p = data;
 		return true;
 	}
@@ -370,55 +373,51 @@ static void payload_attach(struct tcp_conn *c, struct net_frame *f, struct piece
 	}
 }
 
-/* A whole response that fits in one segment, on a connection where nothing else is going on: as
- * choose_data, gather and send_piece would do it. NULL: not that case. */
-static struct net_frame *send_whole(struct tcp_conn *c)
+/* The item that comes next, if it fits in one segment whole and nothing else is going on: a short response.
+ * What `choose` and `gather` would come to, without looking at all that they look at. */
+static inline struct tcp_send *whole_next(const struct tcp_conn *c)
 {
 	struct tcp_send *s = c->cursor.send;
-	uint64_t end = c->queue_end, flight = end - c->snd_una;
-	if (!s || c->cursor.seq != s->start || s->end != end || c->snd_nxt != s->start || c->cursor.index
-		|| c->snd_nxt != c->snd_max || c->state != TCP_STATE_ESTABLISHED || s->count > c->net->tx_segments_max)
+	if (!s || s->end != c->queue_end || s->start != c->cursor.seq || s->start != c->snd_nxt
+		|| s->start != c->snd_max)
 		return NULL;
-	if (end - s->start > c->mss || end == s->start || flight > c->snd_wnd || flight > c->cwnd
-		|| c->ooo_frames || c->sacked_count || c->dup_acks || c->acks_owed || c->recovering || c->probe
-		|| c->tail_probe || c->keepalive_due || c->cursor.offset)
+	uint64_t flight = s->end - c->snd_una, len = s->end - s->start;
+	if ((c->cursor.index | c->cursor.offset | c->ooo_frames | c->sacked_count | c->dup_acks | c->acks_owed)
+		|| c->recovering || c->probe || c->tail_probe || c->keepalive_due
+		|| c->state != TCP_STATE_ESTABLISHED)
 		return NULL;
-	struct net_frame *f = frame_get(c->net);
-	if (UNLIKELY(!f))
-		return NULL;
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < s->count; i++) {
-		f->tx.segment[n] = s->segments[i];
-		n += s->segments[i].len != 0;
-	}
-	f->tx.segment_count = (uint16_t)n;
-	f->tx.payload_len = (uint32_t)(end - s->start);
-	frame_refer(f, s);
-	c->cursor.index = s->count;
-	c->cursor.seq = end;
-	struct piece p = {s->start, f->tx.payload_len, TCP_ACK | TCP_PSH};
-	headers_write(c, f, &p);
-	if (!c->rtt_sent_ns) {
-		c->rtt_seq = end;
-		c->rtt_sent_ns = c->net->now_ns;
-	}
-	c->snd_nxt = c->snd_max = end;
-	if (c->rto_at == TIMER_NEVER || flight > c->mss)
-		tcp_rto_start(c);
-	ack_accounting(c, true);
-	c->net->counters.tcp_out_segs++;
-	c->net->counters.ip_out_requests++;
-	return f;
+	bool fits = len - 1 < c->mss && flight <= c->snd_wnd && flight <= c->cwnd
+		&& s->count <= c->net->tx_segments_max;
+	return fits ? s : NULL;
 }
 
-static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p)
+static inline void whole_attach(struct tcp_conn *c, struct net_frame *f, struct tcp_send *s, uint32_t len)
+{
+	struct slice *to = f->tx.segment;
+	for (const struct slice *from = s->segments, *last = from + s->count; from < last; from++) {
+		*to = *from;
+		to += from->len != 0;
+	}
+	f->tx.segment_count = (uint16_t)(to - f->tx.segment);
+	f->tx.payload_len = len;
+	f->sends = s;
+	f->send_count = 1;
+	s->frames++;
+	c->cursor.index = s->count;
+	c->cursor.seq = s->end;
+}
+
+/* `whole`: the piece is exactly that; or NULL. */
+static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p, struct tcp_send *whole)
 {
 	struct net_frame *f = frame_get(c->net);
 	if (UNLIKELY(!f)) {
 		tcp_conn_wake(c);
 		return NULL;
 	}
-	if (p->len)
+	if (LIKELY(whole != NULL))
+		whole_attach(c, f, whole, p->len);
+	else if (p->len)
 		payload_attach(c, f, p);
 	uint64_t end = p->seq + p->len;
 	if (p->len && end == c->queue_end)
@@ -440,16 +439,13 @@ static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p)
 
 /* The Ethernet address of the next hop is known, and in the template. Else the connection waits with the
  * neighbour, or for its retransmission timer. */
-static bool hop_ready(struct tcp_conn *c)
+static bool hop_find(struct tcp_conn *c)
 {
 	struct net *net = c->net;
-	struct neighbor *n = c->hop.neighbor;
 	uint32_t hop;
-	if (LIKELY(n && n->generation == c->hop.generation && neighbor_usable(net, n)))
-		return true;
 	bool routed = ip4_is_own(net, tcp_key_own_ip(&c->key))
 		&& ip4_route(net, tcp_key_peer_ip(&c->key), &hop);
-	n = routed ? neighbor_lookup(net, hop) : NULL;
+	struct neighbor *n = routed ? neighbor_lookup(net, hop) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
 		tcp_conn_unreachable(c);
@@ -464,6 +460,12 @@ static bool hop_ready(struct tcp_conn *c)
 	c->hop = (struct ip4_hop){n, n->generation};
 	memcpy(c->template, n->mac, 6);
 	return true;
+}
+
+static inline bool hop_ready(struct tcp_conn *c)
+{
+	struct neighbor *n = c->hop.neighbor;
+	return LIKELY(n && n->generation == c->hop.generation && neighbor_usable(c->net, n)) || hop_find(c);
 }
 
 /* SYN, or SYN|ACK on simultaneous open. */
@@ -485,26 +487,29 @@ static void syn_output(struct tcp_conn *c)
 		.flags = both ? TCP_SYN | TCP_ACK : TCP_SYN,
 		.options = slice_of(options, len),
 	};
-	struct piece p = {c->snd_una, 0, control.flags};
-	sent_accounting(c, &p, c->snd_una + 1);
+	if (c->snd_max > c->snd_una) {
+		net->counters.tcp_retrans_segs++;
+		c->rtt_sent_ns = 0;
+	} else {
+		c->rtt_seq = c->snd_una + 1;
+		c->rtt_sent_ns = net->now_ns;
+	}
+	c->snd_nxt = c->snd_max = c->snd_una + 1;
+	if (c->rto_at == TIMER_NEVER)
+		tcp_rto_start(c);
 	c->ack_now = false;
 	tcp_control_send(net, &control);
 }
 
-struct net_frame *tcp_output(struct tcp_conn *c)
+/* False: nothing is to be sent now as a segment of the stream. */
+static bool choose_any(struct tcp_conn *c, struct piece *p)
 {
-	struct piece p;
-	if (c->state == TCP_STATE_CLOSED || !hop_ready(c))
-		return NULL;
-	struct net_frame *whole = send_whole(c);
-	if (LIKELY(whole != NULL))
-		return whole;
 	if (!tcp_is_open(c)) {
 		syn_output(c);
-		return NULL;
+		return false;
 	}
-	if (choose(c, &p))
-		return send_piece(c, &p);
+	if (choose(c, p))
+		return true;
 	if (c->ack_pending && c->ack_at == TIMER_NEVER) {
 		c->ack_at = c->net->now_ns + TCP_DELAYED_ACK_NS;
 		tcp_timer_ensure(c, c->ack_at);
@@ -513,7 +518,20 @@ struct net_frame *tcp_output(struct tcp_conn *c)
 		tcp_rto_start(c); /* the window is closed and nothing is under way: probe later */
 	if (c->send_head)
 		tcp_sends_complete(c); /* items without bytes */
-	return NULL;
+	return false;
+}
+
+struct net_frame *tcp_output(struct tcp_conn *c)
+{
+	struct piece p;
+	if (c->state == TCP_STATE_CLOSED || !hop_ready(c))
+		return NULL;
+	struct tcp_send *whole = whole_next(c);
+	if (LIKELY(whole != NULL))
+		p = (struct piece){whole->start, (uint32_t)(whole->end - whole->start), TCP_ACK};
+	else if (!choose_any(c, &p))
+		return NULL;
+	return send_piece(c, &p, whole);
 }
 
 void tcp_rst_send(struct tcp_conn *c)

@@ -141,11 +141,8 @@ size_t tcp_readable(const struct tcp_conn *c)
 }
 
 /* Tells the peer only of a gain that matters: half the window, or the end of a stall. */
-static void window_opened(struct tcp_conn *c)
+static void window_opened_slow(struct tcp_conn *c)
 {
-	uint64_t left = c->rcv_adv - c->rcv_nxt;
-	if (LIKELY(left > c->net->receive_window / 2 && left >= c->mss))
-		return;
 	if (c->state == TCP_STATE_CLOSED || c->fin_received)
 		return;
 	uint64_t edge = c->rcv_nxt + tcp_window(c), gain = edge - c->rcv_adv;
@@ -154,6 +151,13 @@ static void window_opened(struct tcp_conn *c)
 		c->ack_now = true;
 		tcp_conn_wake(c);
 	}
+}
+
+static inline void window_opened(struct tcp_conn *c)
+{
+	uint64_t left = c->rcv_adv - c->rcv_nxt;
+	if (UNLIKELY(left <= c->net->receive_window / 2 || left < c->mss))
+		window_opened_slow(c);
 }
 
 void tcp_consume(struct tcp_conn *c, size_t n)

@@ -277,6 +277,21 @@ static void probe_acked(struct tcp_conn *c, uint32_t ts_echo, bool has_ts)
 	c->cwnd = c->ssthresh;
 }
 
+/* All that an acknowledgement can mean while something is lost, or the window is in the way. */
+static void acked_unusual(struct tcp_conn *c, uint64_t acked, uint32_t ts_echo, bool has_ts)
+{
+	ranges_prune(c);
+	if (c->probe_end && c->snd_una >= c->probe_end)
+		probe_acked(c, ts_echo, has_ts);
+	if (c->recovering) {
+		recovery_acked(c);
+		return;
+	}
+	c->dup_acks = 0;
+	if (c->cwnd_limited) /* else the application sets the pace: nothing was learnt */
+		congestion_acked(c, acked);
+}
+
 void tcp_acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts)
 {
 	uint64_t acked = ack - c->snd_una;
@@ -286,17 +301,10 @@ void tcp_acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts)
 	c->backoff = 0;
 	c->progress_ns = c->net->now_ns;
 	rtt_measure(c, ack, ts_echo, has_ts);
-	if (UNLIKELY(c->sacked_count))
-		ranges_prune(c);
-	if (UNLIKELY(c->probe_end) && ack >= c->probe_end)
-		probe_acked(c, ts_echo, has_ts);
-	if (UNLIKELY(c->recovering)) {
-		recovery_acked(c);
-	} else {
+	if (UNLIKELY(c->sacked_count || c->probe_end || c->recovering || c->cwnd_limited))
+		acked_unusual(c, acked, ts_echo, has_ts);
+	else
 		c->dup_acks = 0;
-		if (c->cwnd_limited) /* else the application sets the pace: nothing was learnt */
-			congestion_acked(c, acked);
-	}
 	if (c->snd_max > c->snd_una)
 		tcp_rto_start(c);
 	else

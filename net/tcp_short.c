@@ -29,6 +29,18 @@ static bool checksum_is_good(const struct frame_rx *f, uint32_t total)
 	return checksum_fold(sum) == 0xffff;
 }
 
+/* As a multiple of 0xffff it is intact: 2^64 is 1 modulo 0xffff, so a carry is worth 1. */
+static inline bool ip4_header_is_intact(const uint8_t *h)
+{
+	uint64_t a = load_le64(h), b = load_le64(h + 8), sum;
+	sum = a + b;
+	sum += sum < a;
+	a = load_le32(h + 16);
+	sum += a;
+	sum += sum < a;
+	return sum % 0xffff == 0;
+}
+
 /* A frame to us with a TCP segment, whole, with no IP options and no TCP options but a timestamp. */
 static bool headers_are_plain(const struct net *net, const struct frame_rx *f, struct expected *x)
 {
@@ -38,8 +50,8 @@ static bool headers_are_plain(const struct net *net, const struct frame_rx *f, s
 	if (load_le64(e) << 16 != net->mac_shifted || (load_le32(e + 12) & 0x00ffffff) != TYPE_IP4_45)
 		return false;
 	uint32_t total = load_be16(h + 2);
-	/* DF may be set, reserved bit and fragments not; a multiple of 0xffff: the header is intact. */
-	if ((load_le16(h + 6) & 0xffbf) || h[9] != IP_PROTO_TCP || checksum_ip4_header(h) % 0xffff
+	/* DF may be set, reserved bit and fragments not. */
+	if ((load_le16(h + 6) & 0xffbf) || h[9] != IP_PROTO_TCP || !ip4_header_is_intact(h)
 		|| total > f->len - ETHERNET_HEADER)
 		return false;
 	uint16_t offset_flags = load_le16(t + 12); /* ECN bits and PSH do not matter */
@@ -59,8 +71,7 @@ static struct tcp_conn *conn_of(const struct net *net, const uint8_t *frame)
 {
 	uint64_t addresses = load_le64(frame + ETHERNET_HEADER + 12);
 	uint32_t ports = load_le32(frame + TRANSPORT);
-	if (net->ipv4.state == NET_IPV4_NONE
-		|| (uint32_t)(addresses >> 32) != __builtin_bswap32(net->ipv4.address))
+	if (addresses >> 32 != net->own_address_wire)
 		return NULL;
 	struct tcp_conn *c = net->conn_table[tcp_table_hash(net, addresses, ports) & net->hash_mask];
 	while (c && (c->key.addresses != addresses || c->key.ports != ports))
@@ -71,8 +82,8 @@ static struct tcp_conn *conn_of(const struct net *net, const uint8_t *frame)
 /* Nothing that the states, windows or recovery of the long way would have to look at. */
 static bool is_expected(struct tcp_conn *c, const uint8_t *t, struct expected *x)
 {
-	if (c->state != TCP_STATE_ESTABLISHED || load_be32(t + 4) != (uint32_t)c->rcv_nxt || c->ooo_frames
-		|| c->sacked_count || c->recovering || x->has_ts != c->ts_ok)
+	if (c->state != TCP_STATE_ESTABLISHED || load_be32(t + 4) != (uint32_t)c->rcv_nxt
+		|| (c->ooo_frames | c->sacked_count) || c->recovering || x->has_ts != c->ts_ok)
 		return false;
 	if (x->has_ts && seq_before(load_be32(t + TCP_HEADER + 4), c->ts_recent))
 		return false;

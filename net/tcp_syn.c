@@ -1,6 +1,7 @@
 /* Half-open connections: a small entry for each, and none at all under pressure.
  *
- *   SYN, entry free     -> entry, SYN|ACK repeated after 1, 2, 4, 8, 16 s, then dropped
+ *   SYN, entry free     -> entry, SYN|ACK repeated after 1.1 s, then ever twice that, 5 times, then dropped;
+ *                          a repeated SYN is answered at once instead
  *   SYN, no entry free  -> SYN|ACK whose sequence number is a cookie (RFC 4987, 3.6); the options that a
  *                          cookie has no room for ride in the low bits of our timestamp
  *   ACK of either       -> struct tcp_conn, TCP_ACCEPTED
@@ -10,6 +11,10 @@
 #include "tcp_conn.h"
 
 #define SYN_RETRIES 5
+#define SYN_LIFE_NS (40 * NS_PER_S) /* in which repeated SYNs keep the entry */
+/* A little more than the second after which a peer repeats its SYN: the answer to that one, unlike a
+ * repetition of ours, tells it the round-trip time (else it would believe in one of a second or more). */
+#define SYN_ACK_TIMEOUT_NS (1100 * NS_PER_MS)
 #define COOKIE_PERIOD_NS (64 * NS_PER_S)
 #define COOKIE_TS_BITS 6
 #define COOKIE_TS_NO_SCALE 15
@@ -81,17 +86,12 @@ static void syn_ack_send(struct tcp_syn *syn, uint32_t ts_value)
 	tcp_control_send(net, &control);
 }
 
-/* By the timer, or because the SYN came again: then the timer begins anew, so that not both of them are
- * answered. */
 static void syn_ack_repeat(struct tcp_syn *syn)
 {
 	struct net *net = syn->net;
 	net->counters.tcp_retrans_segs++;
 	syn->repeated = true;
-	if (syn->retries < SYN_RETRIES) {
-		syn->retries++;
-		timer_arm(&net->timers, &syn->timer, net->now_ns + (NS_PER_S << syn->retries));
-	}
+	timer_arm(&net->timers, &syn->timer, net->now_ns + (SYN_ACK_TIMEOUT_NS << syn->retries));
 	syn_ack_send(syn, tcp_ts_now(net, syn->ts_offset));
 }
 
@@ -104,6 +104,21 @@ static void syn_timer(struct timer *t)
 		syn_free(syn);
 		return;
 	}
+	syn->retries++;
+	syn_ack_repeat(syn);
+}
+
+/* The SYN again: the answer to it was lost, or is late. The timer begins anew, so that the two ends do not
+ * both repeat; but nobody keeps an entry for ever by repeating a SYN. */
+static void syn_again(struct tcp_syn *syn, const struct tcp_segment *s)
+{
+	if (s->seq != syn->irs || syn->net->now_ns - syn->sent_ns > SYN_LIFE_NS) {
+		syn->repeated = true;
+		syn_ack_send(syn, tcp_ts_now(syn->net, syn->ts_offset));
+		return;
+	}
+	if (s->has_ts && !seq_before(s->ts_value, syn->ts_recent))
+		syn->ts_recent = s->ts_value;
 	syn_ack_repeat(syn);
 }
 
@@ -221,7 +236,7 @@ void tcp_syn_input(struct net *net, struct tcp_listener *l, const struct tcp_seg
 	entry->hash_next = net->syn_table[s->hash & net->hash_mask];
 	net->syn_table[s->hash & net->hash_mask] = entry;
 	timer_init(&entry->timer, syn_timer);
-	timer_arm(&net->timers, &entry->timer, net->now_ns + NS_PER_S);
+	timer_arm(&net->timers, &entry->timer, net->now_ns + SYN_ACK_TIMEOUT_NS);
 	syn_ack_send(entry, tcp_ts_now(net, entry->ts_offset));
 }
 
@@ -288,12 +303,13 @@ struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const str
 		}
 		return NULL;
 	}
-	if ((s->flags & TCP_SYN) || ahead > initial_window(net)) {
-		/* The SYN again: our answer was lost. Any other: our answer tells the peer what we think. */
-		if (s->flags & TCP_SYN)
-			syn_ack_repeat(syn);
-		else
-			syn_ack_send(syn, tcp_ts_now(net, syn->ts_offset));
+	if (s->flags & TCP_SYN) {
+		syn_again(syn, s);
+		return NULL;
+	}
+	if (ahead > initial_window(net)) { /* our answer tells the peer what we think */
+		syn->repeated = true;
+		syn_ack_send(syn, tcp_ts_now(net, syn->ts_offset));
 		return NULL;
 	}
 	if (!(s->flags & TCP_ACK))

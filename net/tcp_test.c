@@ -131,11 +131,13 @@ static const struct heard *last(const struct script *s)
 	return &s->heard[s->heard_count - 1];
 }
 
-static void say_raw(struct script *s, uint8_t flags, uint32_t seq, uint32_t ack, const void *options,
-	uint32_t options_len, const void *data, uint32_t len)
+/* Writes the frame that the peer would send to `f` (1,600 bytes, zero); its length. */
+static uint32_t frame_build(struct script *s, uint8_t *f, uint8_t flags, uint32_t seq, uint32_t ack,
+	const void *options, uint32_t options_len, const void *data, uint32_t len)
 {
-	uint8_t f[1600] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45};
+	static const uint8_t head[] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45};
 	uint32_t total = 20 + options_len + len;
+	memcpy(f, head, sizeof head);
 	store_be16(f + 16, (uint16_t)(20 + total));
 	f[22] = 64;
 	f[23] = 6;
@@ -157,7 +159,14 @@ static void say_raw(struct script *s, uint8_t flags, uint32_t seq, uint32_t ack,
 	uint64_t pseudo = checksum_sum(slice_of(f + 26, 8)) + (6 << 8)
 		+ __builtin_bswap16((uint16_t)total);
 	store_le16(t + 16, (uint16_t)~checksum_fold(pseudo + checksum_sum(slice_of(t, total))));
-	world_inject(&s->w, 1, f, 34 + total);
+	return 34 + total;
+}
+
+static void say_raw(struct script *s, uint8_t flags, uint32_t seq, uint32_t ack, const void *options,
+	uint32_t options_len, const void *data, uint32_t len)
+{
+	uint8_t f[1600] = {0};
+	world_inject(&s->w, 1, f, frame_build(s, f, flags, seq, ack, options, options_len, data, len));
 }
 
 static void say(struct script *s, uint8_t flags, const char *data)
@@ -652,6 +661,30 @@ static void the_demultiplexing_hash_spreads_neighbouring_ends_and_depends_on_the
 	script_stop(&s);
 }
 
+static void an_expected_segment_with_any_one_bit_wrong_is_not_accepted(void **state)
+{
+	(void)state;
+	for (uint32_t bit = 0; bit < (54 + 10) * 8; bit++) {
+		struct script s;
+		uint8_t f[1600] = {0};
+		if (bit / 8 >= 6 && bit / 8 < 12) /* the sender's Ethernet address is not looked at */
+			continue;
+		script_start(&s, 4, 4, 4);
+		struct tcp_conn *c = handshake(&s);
+		uint64_t fast = net_counters(s.net)->tcp_fast_path;
+		uint32_t len = frame_build(&s, f, ACK | TCP_PSH, s.seq, s.ack, NULL, 0, "0123456789", 10);
+		f[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		world_inject(&s.w, 1, f, len);
+		assert_int_equal(tcp_readable(c), 0);
+		f[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		world_inject(&s.w, 1, f, len);
+		assert_int_equal(tcp_readable(c), 10);
+		assert_int_equal(net_counters(s.net)->tcp_fast_path, fast + 1);
+		tcp_release(c);
+		script_stop(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -672,6 +705,7 @@ int main(void)
 		cmocka_unit_test(a_silent_peer_is_probed_and_then_dropped),
 		cmocka_unit_test(connecting_to_nobody_ends_by_itself),
 		cmocka_unit_test(the_demultiplexing_hash_spreads_neighbouring_ends_and_depends_on_the_secret),
+		cmocka_unit_test(an_expected_segment_with_any_one_bit_wrong_is_not_accepted),
 		cmocka_unit_test(a_closed_port_answers_with_a_reset),
 		cmocka_unit_test(an_idle_connection_fits_in_a_kibibyte),
 		cmocka_unit_test(a_hundred_thousand_connections_come_and_go),

@@ -122,6 +122,27 @@ static void kick(struct block_device *device)
 	of(device)->kicks++;
 }
 
+static bool happens(struct sim_disk *d, uint32_t one_in)
+{
+	return one_in && sim_random(&d->random) % one_in == 0;
+}
+
+static void perform_write(struct sim_disk *d, struct block_request *r, uint8_t *at)
+{
+	uint64_t len = length(r);
+	d->writes++;
+	d->bytes_written += len;
+	if (happens(d, d->lose_one_in)) {
+		d->lost++;
+		return;
+	}
+	if (happens(d, d->misdirect_one_in)) {
+		d->misdirected++;
+		at = d->media + sim_random(&d->random) % ((d->bytes - len) / 4096 + 1) * 4096;
+	}
+	gather(r, at);
+}
+
 static void perform(struct sim_disk *d, struct block_request *r)
 {
 	uint8_t *at = d->media + r->sector * d->device.sector_size;
@@ -130,10 +151,7 @@ static void perform(struct sim_disk *d, struct block_request *r)
 		for (uint32_t i = 0; i < r->buffer_count; at += r->buffer[i].len, i++)
 			memcpy(r->buffer[i].ptr, at, r->buffer[i].len);
 	} else if (r->op == BLOCK_WRITE) {
-		d->writes++;
-		d->bytes_written += length(r);
-		if (!d->lose_writes)
-			gather(r, at);
+		perform_write(d, r, at);
 	} else {
 		d->flushes += r->op == BLOCK_FLUSH;
 	}

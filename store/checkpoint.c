@@ -112,7 +112,17 @@ static void switch_base(struct store *s, const struct volume_superblock *b, uint
 	mark_merged(s, &s->deltas.fresh, s->base);
 	mark_merged(s, &s->deltas.retained, s->base);
 	delta_sweep(s);
-	space_checkpoint_done(&s->space, s->base);
+	space_checkpoint_done(s, s->base);
+	space_collect(s);
+}
+
+/* The base is the newest already. What earlier checkpoints had to leave to readers may be free by now, and
+ * nobody who needs space would get it otherwise: without space there is no commit, without a commit no
+ * checkpoint. */
+static void free_again(struct store *s)
+{
+	space_checkpoint_begin(&s->space);
+	space_checkpoint_done(s, s->base);
 	space_collect(s);
 }
 
@@ -120,8 +130,10 @@ static err run_checkpoint(struct store *s)
 {
 	struct checkpoint *c = &s->checkpoint;
 	uint32_t pages[STORE_OBJECTS_MAX];
-	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers)
+	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers) {
+		free_again(s);
 		return OK;
+	}
 	c->force = false;
 	c->running = true;
 	c->target = s->journal.durable;
@@ -174,7 +186,7 @@ void checkpoint_fiber(void *argument)
 		c->running = false;
 		if (failed(c->result))
 			store_fail(s, c->result.code == ERR_CORRUPT ?
-				"the page map is damaged; run `ingot db check`" :
+				"the page map is damaged" :
 				"a checkpoint could not be written");
 		c->done_count++;
 		fiber_queue_wake_all(&c->done);

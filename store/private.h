@@ -77,6 +77,7 @@ enum space_set {
 	SPACE_NEW,     /* superseded since the last checkpoint began */
 	SPACE_MERGING, /* no longer needed once the running checkpoint is durable */
 	SPACE_WAITING, /* free when no snapshot is older than waiting_for */
+	SPACE_YOUNG,   /* taken since the checkpoint of generation young_since was done */
 	SPACE_SETS,
 	/* While recovery merges, when nothing waits yet: map nodes that it wrote itself. */
 	SPACE_REBUILT = SPACE_WAITING
@@ -88,6 +89,8 @@ struct space {
 	uint32_t blocks, words, cursor;
 	uint64_t promised;    /* to open and unwritten transactions */
 	uint64_t waiting_for; /* generation of the checkpoint that freed the waiting set */
+	uint64_t young_since;
+	uint32_t held;        /* of NEW: what the last checkpoint could not free */
 	bool rebuilding;      /* recovery merges: SPACE_REBUILT is in use */
 };
 
@@ -107,7 +110,7 @@ void space_node_written(struct space *sp, uint32_t block);
 void space_node_superseded(struct space *sp, uint32_t block);
 void space_rebuild_done(struct space *sp);
 void space_checkpoint_begin(struct space *sp);
-void space_checkpoint_done(struct space *sp, uint64_t generation);
+void space_checkpoint_done(struct store *s, uint64_t generation);
 /* Frees the waiting set when no snapshot that is older than waiting_for is left. */
 void space_collect(struct store *s);
 uint64_t space_free(const struct space *sp);
@@ -350,8 +353,8 @@ void store_wait(struct store *s, struct fiber_queue *q);
 /* Does a snapshot (or the running checkpoint) see the version from..until of something that is not in
  * its base? */
 bool store_is_needed(const struct store *s, uint32_t object, uint64_t from, uint64_t until);
-/* The least base generation among the snapshots; GENERATION_NEVER without any. */
-uint64_t store_oldest_base(const struct store *s);
+/* The least base generation, of at least `from`, among the snapshots; GENERATION_NEVER without any. */
+uint64_t store_oldest_base(const struct store *s, uint64_t from);
 void snapshot_fill(struct store_object *o, struct store_snapshot *snap);
 
 #define store_log(s, level, ...)                                                                   \

@@ -190,11 +190,14 @@ static bool item_is_sane(const struct store *s, const struct volume_item *i)
 	       i->block >= VOLUME_RESERVED_BLOCKS && i->block < s->space.blocks;
 }
 
+/* The link matters: after a power cut that lost a record and kept the next one, a later life may write the lost
+ * number anew and lead to that next one's place. Number, nonce and checksum are right then. */
 static bool record_is_valid(const struct store *s, const struct chain *c, struct volume_record *r)
 {
 	if (r->magic != VOLUME_RECORD_MAGIC || memcmp(r->uuid, s->uuid, sizeof r->uuid) ||
 		r->record != c->record || r->link != c->link || r->item_count > VOLUME_RECORD_ITEMS ||
-		r->generation < c->generation || r->generation >= UINT64_MAX / 2 ||
+		r->generation < c->generation || r->generation <= s->base ||
+		r->generation >= UINT64_MAX / 2 ||
 		r->next_block < VOLUME_RESERVED_BLOCKS || r->next_block >= s->space.blocks ||
 		!checksum_holds(volume_seed_record(s->nonce, r->record), r, &r->checksum))
 		return false;
@@ -415,7 +418,7 @@ static err apply_record(struct store *s, const struct volume_record *r, bool may
 {
 	for (uint32_t i = 0; i < r->item_count; i++) {
 		const struct volume_item *item = &r->item[i];
-		if (may_merge && delta_free(s) < 2) /* an item takes one */
+		if (may_merge && !delta_free(s)) /* an item takes one */
 			TRY(merge_replayed(s, r->generation));
 		if (item->kind == VOLUME_ITEM_SIZE)
 			TRY(apply_size(s, &s->object[item->object], item, r->generation));
@@ -473,8 +476,9 @@ static void explain(struct store *s, err e)
 		store_log(s, LOG_ERROR, "%s: the volume's structure is damaged; it was not touched. "
 			"Restore it from a copy", name);
 	else if (e.code == ERR_NO_MEMORY)
-		store_log(s, LOG_ERROR, "%s: not enough memory for the volume's journal: give the machine "
-			"more, once", name);
+		store_log(s, LOG_ERROR, "%s: the volume's journal does not fit in memory, and cannot be "
+			"merged (the device is read-only, or the page map damaged): give the machine more",
+			name);
 	else
 		store_log(s, LOG_ERROR, "%s: %s", name, err_text(e));
 }

@@ -90,33 +90,35 @@ static void long_journal(void *argument)
 		write_range(p, i * 5, i * 5 + 1, 40000 + i);
 }
 
-static void expect_picture(void *argument)
+static void expect_readable(void *argument)
 {
 	struct picture *p = argument;
 	struct store_snapshot s;
-	struct store_stats stats;
-	uint32_t used = 0;
-	struct store_object *o = main_object(p->rig);
-	store_snapshot_begin(o, &s);
+	store_snapshot_begin(main_object(p->rig), &s);
 	assert_int_equal(store_snapshot_pages(&s), p->pages);
-	for (uint32_t i = 0; i < p->pages; i++) {
+	for (uint32_t i = 0; i < p->pages; i++)
 		assert_int_equal(read_id(&s, i), p->id[i]);
-		used += p->id[i] != 0;
-	}
 	store_snapshot_end(&s);
 	must(store_check(p->rig->store, NULL));
+}
+
+static void expect_picture(void *argument)
+{
+	struct picture *p = argument;
+	struct store_stats stats;
+	uint32_t used = 0;
+	expect_readable(p);
+	for (uint32_t i = 0; i < LONG_PAGES; i += 256) {
+		uint32_t before = used;
+		for (uint32_t j = i; j < i + 256 && j < LONG_PAGES; j++)
+			used += p->id[j] != 0;
+		used += used != before; /* the leaf */
+	}
 	must(store_checkpoint(p->rig->store));
 	store_stats(p->rig->store, &stats);
-	uint32_t leaves = 0;
-	for (uint32_t i = 0; i < LONG_PAGES; i += 256) {
-		bool any = false;
-		for (uint32_t j = i; j < i + 256 && j < LONG_PAGES; j++)
-			any |= p->id[j] != 0;
-		leaves += any;
-	}
-	/* reserved, pages, leaves, the root, the next header: no block is lost */
-	assert_int_equal(stats.blocks - stats.blocks_free, 16 + used + leaves + 1 + 1);
-	p->object = o;
+	/* ... reserved, the root, the next header: no block is lost */
+	assert_int_equal(stats.blocks - stats.blocks_free, used + 16 + 1 + 1);
+	p->object = main_object(p->rig);
 	write_range(p, 0, 1, p->id[0]);
 }
 
@@ -148,41 +150,56 @@ static void a_journal_is_recovered_in_any_memory(void **state)
 		must(rig_open(&r));
 		rig_run(&r, expect_picture, &p);
 	}
-	free(left);
+	/* What may not be written cannot be merged. */
 	rig_crash(&r);
+	memcpy(r.disk.media, left, r.disk.bytes);
+	r.disk.device.read_only = true;
+	assert_int_equal(rig_open(&r).code, ERR_NO_MEMORY);
+	assert_non_null(strstr(r.last_log, "give the machine more"));
+	rig_crash(&r);
+	r.config.txn_pages_max = 4096;
+	must(rig_open(&r));
+	assert_int_equal(store_state(r.store), STORE_READ_ONLY);
+	rig_run(&r, expect_readable, &p);
+	rig_crash(&r);
+	assert_memory_equal(r.disk.media, left, r.disk.bytes);
+	free(left);
 	rig_free(&r);
 }
 
-/* --- The same on a volume without room, cut everywhere --- */
+/* --- The same on a volume without room --- */
 
-#define TIGHT_PAGES 600u
-#define TIGHT_CHANGES 250u
+struct tight {
+	struct rig rig;
+	uint32_t pages, every; /* 5 of so many are changed */
+};
 
-static uint64_t tight_id(uint32_t page_no)
+static uint64_t tight_id(const struct tight *t, uint32_t page_no)
 {
-	return page_no % 12 < 5 ? 2 : 1;
+	return page_no % t->every < 5 ? 2 : 1;
 }
 
-/* One checkpointed generation, then as much as there is room for in one transaction. */
+/* One checkpointed generation, then one transaction that changes a part of it, here and there. */
 static void tight_journal(void *argument)
 {
-	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct tight *v = argument;
+	struct store_object *o = main_object(&v->rig);
 	struct store_txn *t;
 	uint64_t generation;
 	uint8_t page[STORE_PAGE_SIZE];
 	must(store_txn_begin(o, &t));
-	for (uint32_t i = 0; i < TIGHT_PAGES; i++)
+	for (uint32_t i = 0; i < v->pages; i++)
 		write_page(t, i, 1);
 	must(store_txn_commit(t, &generation));
-	must(store_checkpoint(r->store));
-	must(store_checkpoint(r->store));
+	must(store_checkpoint(v->rig.store));
+	must(store_checkpoint(v->rig.store));
 	must(store_txn_begin(o, &t));
 	err e = OK;
-	for (uint32_t i = 0; i < TIGHT_PAGES && !failed(e); i++) {
-		rig_fill(page, i, 2);
-		if (tight_id(i) == 2)
-			e = store_txn_write(t, i, page);
+	for (uint32_t i = 0; i < v->pages && !failed(e); i++) {
+		uint32_t p = (uint32_t)((uint64_t)i * 7919 % v->pages);
+		rig_fill(page, p, 2);
+		if (tight_id(v, p) == 2)
+			e = store_txn_write(t, p, page);
 	}
 	if (failed(e)) {
 		assert_int_equal(e.code, ERR_NO_SPACE);
@@ -190,80 +207,92 @@ static void tight_journal(void *argument)
 		return;
 	}
 	must(store_txn_commit(t, &generation));
-	must(store_wait_durable(r->store, generation));
+	must(store_wait_durable(v->rig.store, generation));
 }
 
 static void tight_expect(void *argument)
 {
-	struct rig *r = argument;
+	struct tight *v = argument;
 	struct store_snapshot s;
 	struct store_stats stats;
-	store_snapshot_begin(main_object(r), &s);
-	for (uint32_t i = 0; i < TIGHT_PAGES; i++)
-		assert_int_equal(read_id(&s, i), tight_id(i));
+	store_snapshot_begin(main_object(&v->rig), &s);
+	for (uint32_t i = 0; i < v->pages; i++)
+		assert_int_equal(read_id(&s, i), tight_id(v, i));
 	store_snapshot_end(&s);
-	must(store_checkpoint(r->store));
-	store_stats(r->store, &stats);
-	assert_int_equal(stats.blocks - stats.blocks_free, 16 + TIGHT_PAGES + 3 + 1 + 1);
+	must(store_checkpoint(v->rig.store));
+	store_stats(v->rig.store, &stats);
+	assert_int_equal(stats.blocks - stats.blocks_free, 16 + v->pages + (v->pages + 255) / 256 + 1 + 1);
 }
 
-/* The smallest volume on which it fits; opened in little memory. */
-static void tight_init(struct rig *r)
+/* Leaves the journal on the smallest volume on which there is room for it; the image. */
+static uint8_t *tight_init(struct tight *v, uint32_t pages, uint32_t every)
 {
-	for (uint64_t blocks = 16 + TIGHT_PAGES + TIGHT_CHANGES;; blocks++) {
+	struct rig *r = &v->rig;
+	v->pages = pages;
+	v->every = every;
+	for (uint64_t blocks = 16 + pages + 5 * pages / every;; blocks++) {
 		rig_init(r, blocks * 4096, 512, 23, 4);
-		r->config.cache_pages = 2048;
+		r->config.cache_pages = 4096;
 		must(rig_open(r));
-		rig_run(r, tight_journal, r);
+		rig_run(r, tight_journal, v);
 		rig_crash(r);
+		uint8_t *image = malloc(r->disk.bytes);
+		memcpy(image, r->disk.media, r->disk.bytes);
 		must(rig_open(r));
-		bool fits = r->info.records_replayed > 0;
+		bool fits = r->info.records_replayed > 1;
+		rig_crash(r);
+		r->config.cache_pages = STORE_CACHE_PAGES_MIN;
 		if (fits)
-			rig_run(r, tight_expect, r);
-		rig_crash(r);
+			return image;
+		free(image);
 		rig_free(r);
-		if (!fits)
-			continue;
-		rig_init(r, blocks * 4096, 512, 23, 4);
-		r->config.cache_pages = 2048;
-		must(rig_open(r));
-		rig_run(r, tight_journal, r);
-		rig_crash(r);
-		return;
 	}
 }
 
 static void recovery_in_little_memory_and_space_can_be_cut_anywhere(void **state)
 {
 	(void)state;
-	struct rig r;
-	tight_init(&r);
-	uint8_t *left = malloc(r.disk.bytes), *image = malloc(r.disk.bytes);
-	memcpy(left, r.disk.media, r.disk.bytes);
-	for (uint32_t txn_pages_max = 8; txn_pages_max <= 64; txn_pages_max *= 8) {
-		memcpy(r.disk.media, left, r.disk.bytes);
-		r.config.cache_pages = STORE_CACHE_PAGES_MIN;
-		r.config.txn_pages_max = txn_pages_max;
-		sim_disk_record(&r.disk);
-		must(rig_open(&r));
-		assert_true(r.info.records_replayed > 1);
-		r.disk.recording = false;
-		rig_run(&r, tight_expect, &r);
-		rig_crash(&r);
-		assert_true(r.disk.events > 20);
-		for (uint64_t at = 1; at <= r.disk.events; at++)
+	struct tight v;
+	struct rig *r = &v.rig;
+	uint8_t *left = tight_init(&v, 600, 12), *image = malloc(r->disk.bytes);
+	for (r->config.txn_pages_max = 8; r->config.txn_pages_max <= 64; r->config.txn_pages_max *= 8) {
+		memcpy(r->disk.media, left, r->disk.bytes);
+		sim_disk_record(&r->disk);
+		must(rig_open(r));
+		r->disk.recording = false;
+		rig_run(r, tight_expect, &v);
+		rig_crash(r);
+		assert_true(r->disk.events > 20);
+		for (uint64_t at = 1; at <= r->disk.events; at++)
 			for (unsigned i = 0; i < 3; i++) {
-				(void)sim_disk_cut(&r.disk, at, i == 0 ? SIM_CUT_LOSE : i == 1 ?
+				(void)sim_disk_cut(&r->disk, at, i == 0 ? SIM_CUT_LOSE : i == 1 ?
 					SIM_CUT_KEEP : SIM_CUT_RANDOM, at, image);
-				memcpy(r.disk.media, image, r.disk.bytes);
-				must(rig_open(&r));
-				rig_run(&r, tight_expect, &r);
-				rig_crash(&r);
+				memcpy(r->disk.media, image, r->disk.bytes);
+				must(rig_open(r));
+				rig_run(r, tight_expect, &v);
+				rig_crash(r);
 			}
 	}
 	free(image);
 	free(left);
-	rig_free(&r);
+	rig_free(r);
+}
+
+/* All leaves of the map change in each of the merges; that must not take more room than one merge. */
+static void recovery_takes_no_more_space_in_less_memory(void **state)
+{
+	(void)state;
+	struct tight v;
+	struct rig *r = &v.rig;
+	uint8_t *left = tight_init(&v, 4000, 64);
+	for (r->config.txn_pages_max = 1; r->config.txn_pages_max <= 128; r->config.txn_pages_max *= 3) {
+		memcpy(r->disk.media, left, r->disk.bytes);
+		must(rig_open(r));
+		rig_run(r, tight_expect, &v);
+		rig_crash(r);
+	}
+	free(left);
+	rig_free(r);
 }
 
 /* --- Records of a life that was lost --- */
@@ -435,6 +464,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_journal_is_recovered_in_any_memory),
 		cmocka_unit_test(recovery_in_little_memory_and_space_can_be_cut_anywhere),
+		cmocka_unit_test(recovery_takes_no_more_space_in_less_memory),
 		cmocka_unit_test(a_record_that_follows_a_lost_one_is_never_believed),
 		cmocka_unit_test(a_transaction_is_never_completed_by_another_life),
 	};

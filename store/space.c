@@ -1,4 +1,4 @@
-/* Which blocks are used. Four bits for each block of the volume:
+/* Which blocks are used. Five bits for each block of the volume:
  *
  *            take                  defer              checkpoint begins
  *   free ----------> USED ---------------------> NEW -------------------> MERGING
@@ -8,7 +8,9 @@
  *     +----------------+<---------------------------------------------------------- WAITING
  *
  * (USED stays set through all of them.) When the waiting set is not empty yet as the next checkpoint
- * is done, what that would add goes back to NEW and waits for the one after it. */
+ * is done, what that would add goes back to NEW and waits for the one after it; except for what is too young
+ * for the reader that holds the waiting set (free_young): so a long reader holds about what it can see, and
+ * not all that is written in its time. */
 #include "private.h"
 
 static inline bool test(const struct space *sp, enum space_set set, uint32_t block)
@@ -52,6 +54,7 @@ uint32_t space_take(struct space *sp)
 			return 0;
 	}
 	(void)space_mark(sp, b);
+	sp->bits[SPACE_YOUNG][b / 64] |= 1ull << b % 64;
 	sp->cursor = b + 1 < sp->blocks ? b + 1 : VOLUME_RESERVED_BLOCKS;
 	return b;
 }
@@ -75,6 +78,7 @@ void space_release(struct space *sp, uint32_t block)
 {
 	ASSERT(test(sp, SPACE_USED, block));
 	sp->bits[SPACE_USED][block / 64] &= ~(1ull << block % 64);
+	sp->bits[SPACE_YOUNG][block / 64] &= ~(1ull << block % 64);
 	sp->count[SPACE_USED]--;
 }
 
@@ -130,12 +134,39 @@ static void move(struct space *sp, enum space_set from, enum space_set to)
 void space_checkpoint_begin(struct space *sp)
 {
 	move(sp, SPACE_NEW, SPACE_MERGING);
+	sp->held = 0;
 }
 
-void space_checkpoint_done(struct space *sp, uint64_t generation)
+/* Only what an old reader may see shall wait for it: a block that was taken since its base is in none of its
+ * maps. It may see it through the delta, which says so. Readers of bases between have maps of their own: then
+ * all waits. */
+static void free_young(struct store *s, uint64_t generation)
 {
+	struct space *sp = &s->space;
+	if (store_oldest_base(s, sp->young_since + 1) < generation)
+		return;
+	for (const struct list *e = s->deltas.retained.next; e != &s->deltas.retained; e = e->next) {
+		uint32_t b = LIST_ENTRY(e, const struct delta, link)->block;
+		sp->bits[SPACE_YOUNG][b / 64] &= ~(1ull << b % 64);
+	}
+	for (uint32_t i = 0; i < sp->words; i++) {
+		uint64_t open = sp->bits[SPACE_MERGING][i] & sp->bits[SPACE_YOUNG][i];
+		uint32_t n = (uint32_t)__builtin_popcountll(open);
+		sp->bits[SPACE_MERGING][i] &= ~open;
+		sp->bits[SPACE_YOUNG][i] &= ~open;
+		sp->bits[SPACE_USED][i] &= ~open;
+		sp->count[SPACE_MERGING] -= n;
+		sp->count[SPACE_USED] -= n;
+	}
+}
+
+void space_checkpoint_done(struct store *s, uint64_t generation)
+{
+	struct space *sp = &s->space;
+	free_young(s, generation);
 	if (sp->count[SPACE_WAITING]) {
 		move(sp, SPACE_MERGING, SPACE_NEW);
+		sp->held = sp->count[SPACE_NEW];
 		return;
 	}
 	move(sp, SPACE_MERGING, SPACE_WAITING);
@@ -145,12 +176,15 @@ void space_checkpoint_done(struct space *sp, uint64_t generation)
 void space_collect(struct store *s)
 {
 	struct space *sp = &s->space;
-	if (!sp->count[SPACE_WAITING] || store_oldest_base(s) < sp->waiting_for)
+	bool nothing = !sp->count[SPACE_WAITING] && sp->young_since == s->base;
+	if (nothing || store_oldest_base(s, 0) < sp->waiting_for)
 		return;
 	for (uint32_t i = 0; i < sp->words; i++) {
 		sp->bits[SPACE_USED][i] &= ~sp->bits[SPACE_WAITING][i];
-		sp->bits[SPACE_WAITING][i] = 0;
+		sp->bits[SPACE_WAITING][i] = sp->bits[SPACE_YOUNG][i] = 0;
 	}
+	sp->young_since = s->base;
+	sp->held = 0;
 	sp->count[SPACE_USED] -= sp->count[SPACE_WAITING];
 	sp->count[SPACE_WAITING] = 0;
 }
@@ -164,7 +198,7 @@ uint64_t space_available(const struct store *s)
 
 void space_check_pressure(struct store *s)
 {
-	uint32_t fresh = s->space.count[SPACE_NEW];
+	uint32_t fresh = s->space.count[SPACE_NEW] - s->space.held;
 	if (fresh >= 64 && fresh > space_available(s) / 4)
 		checkpoint_want(s);
 }

@@ -330,12 +330,12 @@ bool store_is_needed(const struct store *s, uint32_t object, uint64_t from, uint
 	return false;
 }
 
-uint64_t store_oldest_base(const struct store *s)
+uint64_t store_oldest_base(const struct store *s, uint64_t from)
 {
 	uint64_t oldest = GENERATION_NEVER;
 	for (const struct list *e = s->snapshots.next; e != &s->snapshots; e = e->next) {
 		const struct store_snapshot *snap = LIST_ENTRY(e, const struct store_snapshot, link);
-		if (snap->base_generation < oldest)
+		if (snap->base_generation >= from && snap->base_generation < oldest)
 			oldest = snap->base_generation;
 	}
 	return oldest;

@@ -123,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (reseal)
 		seal_all(media);
 	rig_crash(&rig);
+	rig.config.txn_pages_max = size && data[0] & 2 ? 2 : 0; /* 2: recovery merges again and again */
 	if (failed(rig_open(&rig)))
 		return 0;
 	rig_run(&rig, read_all, &rig);

@@ -226,10 +226,10 @@ static void report(const struct net *net)
 	const struct net_counters *n = net_counters(net);
 	struct net_usage u = net_usage(net);
 	printf("in %lu fast %lu out %lu retrans %lu timeouts %lu recoveries %lu ooo %lu errs %lu paws %lu "
-	       "challenge %lu opens %lu time-waits %lu\n", n->tcp_in_segs, n->tcp_fast_path,
+	       "challenge %lu opens %lu time-waits %lu tail-probes %lu\n", n->tcp_in_segs, n->tcp_fast_path,
 		n->tcp_out_segs, n->tcp_retrans_segs, n->tcp_timeouts, n->tcp_fast_recoveries,
 		n->tcp_out_of_order, n->tcp_in_errs, n->tcp_paws_drops, n->tcp_challenge_acks,
-		n->tcp_passive_opens, n->tcp_time_waits);
+		n->tcp_passive_opens, n->tcp_time_waits, n->tcp_tail_loss_probes);
 	printf("connections %u syns %u tx %u rx %u\n", u.connections, u.syns, u.tx_frames, u.rx_frames);
 }
 

@@ -26,9 +26,11 @@ struct sim_disk {
 	uint64_t fail_at;     /* this operation (1: the next) fails with ERR_IO; 0: none */
 	bool fail_from;       /* and all after it */
 	uint64_t fail_flush_at; /* the same, counting flushes only */
-	bool lose_writes;     /* writes report success and do nothing */
+	/* Lies: one write in so many, at random, reports success and does nothing, or lands in other blocks
+	 * (of 4096 bytes). 0: none. A recording does not show them. */
+	uint32_t lose_one_in, misdirect_one_in;
 	/* Counters. */
-	uint64_t operations, reads, writes, flushes, kicks, bytes_written;
+	uint64_t operations, reads, writes, flushes, kicks, bytes_written, lost, misdirected;
 	struct list queue; /* requests, by due time not sorted */
 	uint32_t queued;
 	/* The recording. */

@@ -99,7 +99,7 @@ struct store_waiter {
 
 API_BEGIN
 
-/* Bytes of memory for config's device, cache_pages and txn_pages_max: about 4210 for a cache page, 4
+/* Bytes of memory for config's device, cache_pages and txn_pages_max: about 4210 for a cache page, 5
  * bits for a volume block, the map delta (see txn_pages_max), and about 64 KiB. It takes two fibers
  * of the loop for good. */
 size_t store_memory_size(const struct store_config *config);
@@ -109,7 +109,8 @@ size_t store_memory_size(const struct store_config *config);
  *   ERR_NO_SPACE     the device is too small
  *   ERR_TOO_LARGE    the device is larger than 16 TiB
  *   ERR_CORRUPT      ours, but damaged; untouched
- *   ERR_NO_MEMORY    memory_len too small, or the volume's journal needs a larger txn_pages_max
+ *   ERR_NO_MEMORY    memory_len too small; or the device is read-only (or its map damaged) and the
+ *                    journal, which then must stay in memory, needs a larger txn_pages_max
  *   ERR_NOT_FOUND    blank, and config->must_exist
  *   ERR_INVALID      nonsense in config, a device with an unusable sector size
  *   ERR_IO           the device fails
