@@ -127,7 +127,8 @@ static err database_open(
 
 static err database_sync(struct database *db)
 {
-	return store_wait_durable(db->store, store_generation(db->store));
+	TRY(store_wait_durable(db->store, store_generation(db->store)));
+	return store_checkpoint(db->store);
 }
 
 static err database_close(struct database *db)

@@ -126,6 +126,14 @@ bool server_is_drained(const struct server *s)
 	return s->connections.used == 0;
 }
 
+bool server_is_at_rest(const struct server *s)
+{
+	for (const struct list *e = s->open.next; e != &s->open; e = e->next)
+		if (CONTAINER_OF(e, const struct connection, open_link)->in_use)
+			return false;
+	return true;
+}
+
 struct server_stats server_stats(const struct server *s)
 {
 	struct server_stats stats = s->stats;

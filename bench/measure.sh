@@ -236,12 +236,30 @@ for name in hello guestbook; do
 	build $name
 	image $name
 done
-boot_rows hello --memory 64M
-boot_rows guestbook --memory 64M --data "$WORK/boot.volume"
-hello
-notifications
-large
-guestbook
+measure() {
+	boot_rows hello --memory 64M
+	boot_rows guestbook --memory 64M --data "$WORK/boot.volume"
+	hello
+	notifications
+	large
+	guestbook
+}
+# What else this machine does changes how many requests one wake-up of the guest serves, and so can only
+# add: of several measurements the least counts. One is enough when it is within the budgets.
+least_of_each() {
+	awk '!($1 in least) { order[++n] = $1; least[$1] = $2 } $2 < least[$1] { least[$1] = $2 }
+		END { for (i = 1; i <= n; i++) print order[i], least[order[i]] }' "$results" >"$WORK/least" &&
+		cp "$WORK/least" "$results"
+}
+measure
+if [ $mode = check ]; then
+	for again in 1 2; do
+		check_budgets | grep -q '^not ok' || break
+		echo "# over a budget: measuring once more"
+		measure
+		least_of_each
+	done
+fi
 if [ $memory = 1 ]; then
 	least hello 1024 16384
 	least guestbook 1024 32768 --data "$WORK/boot.volume"

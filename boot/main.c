@@ -275,7 +275,7 @@ static void close_down(void *argument)
 	report(p);
 	/* A request that is still at work holds a part of the database: then that is only made durable. */
 	const struct app_database_engine *engine = p->database ? app_manifest.database->engine : NULL;
-	if (engine && failed(server_is_drained(p->server) ? engine->close(p->database)
+	if (engine && failed(server_is_at_rest(p->server) ? engine->close(p->database)
 							  : engine->sync(p->database))) {
 		log_write(&p->log, LOG_ERROR, "store", "not everything could be made durable");
 		status = PLATFORM_EXIT_FAILED;

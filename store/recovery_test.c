@@ -1,41 +1,9 @@
 /* Recovery in particular circumstances; crash_test.c cuts the power everywhere. */
-#include "support/rig.h"
+#include "support/world.h"
 
 #include <abi/volume.h>
-#include <base/assert.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
-
-#define MIB (1024u * 1024u)
-
-#define must(e) assert_int_equal((e).code, ERR_OK)
-
-static struct store_object *main_object(struct rig *r)
-{
-	struct store_object *o;
-	must(store_object_open(r->store, "main", true, &o));
-	return o;
-}
-
-static void write_page(struct store_txn *t, uint32_t page_no, uint64_t id)
-{
-	uint8_t page[STORE_PAGE_SIZE];
-	rig_fill(page, page_no, id);
-	must(store_txn_write(t, page_no, page));
-}
-
-static uint64_t read_id(struct store_snapshot *s, uint32_t page_no)
-{
-	struct store_page *page;
-	must(store_page_get(s, page_no, &page));
-	uint64_t id = rig_identify(store_page_data(page), page_no);
-	store_page_put(page);
-	return id;
-}
 
 /* --- Recovery in less memory than the writer had --- */
 
@@ -55,7 +23,7 @@ static void write_range(struct picture *p, uint32_t from, uint32_t to, uint64_t 
 	uint64_t generation;
 	must(store_txn_begin(p->object, &t));
 	for (uint32_t i = from; i < to; i++) {
-		write_page(t, i, id + i);
+		world_write(t, i, id + i);
 		p->id[i] = id + i;
 	}
 	p->pages = to > p->pages ? to : p->pages;
@@ -79,7 +47,7 @@ static void cut_off(struct picture *p, uint32_t pages)
 static void long_journal(void *argument)
 {
 	struct picture *p = argument;
-	p->object = main_object(p->rig);
+	p->object = world_object(p->rig);
 	write_range(p, 0, 1500, 10000);
 	must(store_checkpoint(p->rig->store));
 	write_range(p, 700, 1900, 20000);
@@ -94,10 +62,10 @@ static void expect_readable(void *argument)
 {
 	struct picture *p = argument;
 	struct store_snapshot s;
-	store_snapshot_begin(main_object(p->rig), &s);
+	store_snapshot_begin(world_object(p->rig), &s);
 	assert_int_equal(store_snapshot_pages(&s), p->pages);
 	for (uint32_t i = 0; i < p->pages; i++)
-		assert_int_equal(read_id(&s, i), p->id[i]);
+		assert_int_equal(world_read(&s, i), p->id[i]);
 	store_snapshot_end(&s);
 	must(store_check(p->rig->store, NULL));
 }
@@ -118,7 +86,7 @@ static void expect_picture(void *argument)
 	store_stats(p->rig->store, &stats);
 	/* ... reserved, the root, the next header: no block is lost */
 	assert_int_equal(stats.blocks - stats.blocks_free, used + 16 + 1 + 1);
-	p->object = main_object(p->rig);
+	p->object = world_object(p->rig);
 	write_range(p, 0, 1, p->id[0]);
 }
 
@@ -183,13 +151,13 @@ static uint64_t tight_id(const struct tight *t, uint32_t page_no)
 static void tight_journal(void *argument)
 {
 	struct tight *v = argument;
-	struct store_object *o = main_object(&v->rig);
+	struct store_object *o = world_object(&v->rig);
 	struct store_txn *t;
 	uint64_t generation;
 	uint8_t page[STORE_PAGE_SIZE];
 	must(store_txn_begin(o, &t));
 	for (uint32_t i = 0; i < v->pages; i++)
-		write_page(t, i, 1);
+		world_write(t, i, 1);
 	must(store_txn_commit(t, &generation));
 	must(store_checkpoint(v->rig.store));
 	must(store_checkpoint(v->rig.store));
@@ -215,9 +183,9 @@ static void tight_expect(void *argument)
 	struct tight *v = argument;
 	struct store_snapshot s;
 	struct store_stats stats;
-	store_snapshot_begin(main_object(&v->rig), &s);
+	store_snapshot_begin(world_object(&v->rig), &s);
 	for (uint32_t i = 0; i < v->pages; i++)
-		assert_int_equal(read_id(&s, i), tight_id(v, i));
+		assert_int_equal(world_read(&s, i), tight_id(v, i));
 	store_snapshot_end(&s);
 	must(store_checkpoint(v->rig.store));
 	store_stats(v->rig.store, &stats);
@@ -310,24 +278,24 @@ struct lives {
 static void chain_base(void *argument)
 {
 	struct lives *l = argument;
-	struct store_object *o = main_object(&l->rig);
+	struct store_object *o = world_object(&l->rig);
 	struct store_txn *t;
 	uint64_t generation;
 	must(store_txn_begin(o, &t));
 	for (uint32_t i = 0; i < CHAIN_PAGES; i++)
-		write_page(t, i, 1);
+		world_write(t, i, 1);
 	must(store_txn_commit(t, &generation));
 }
 
 static void chain_life(void *argument)
 {
 	struct lives *l = argument;
-	struct store_object *o = main_object(&l->rig);
+	struct store_object *o = world_object(&l->rig);
 	struct store_txn *t;
 	uint64_t generation;
 	must(store_txn_begin(o, &t));
 	for (uint32_t i = 0; i < l->count; i++)
-		write_page(t, i, i < l->same ? 2 : l->id);
+		world_write(t, i, i < l->same ? 2 : l->id);
 	must(store_txn_commit(t, &generation));
 	must(store_wait_durable(l->rig.store, generation));
 }
@@ -377,9 +345,9 @@ static void expect_life(void *argument)
 {
 	struct lives *l = argument;
 	struct store_snapshot s;
-	store_snapshot_begin(main_object(&l->rig), &s);
+	store_snapshot_begin(world_object(&l->rig), &s);
 	for (uint32_t i = 0; i < CHAIN_PAGES; i++)
-		assert_int_equal(read_id(&s, i), i >= l->count ? 1 : i < l->same ? 2 : l->id);
+		assert_int_equal(world_read(&s, i), i >= l->count ? 1 : i < l->same ? 2 : l->id);
 	store_snapshot_end(&s);
 	must(store_check(l->rig.store, NULL));
 }

@@ -1,87 +1,36 @@
 /* Readers and the writer: what snapshots see, whatever is written, and what they hold back. */
-#include "support/rig.h"
+#include "support/world.h"
 
-#include <base/assert.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
-
-#define MIB (1024u * 1024u)
-
-#define must(e) assert_int_equal((e).code, ERR_OK)
-
-static struct store_object *main_object(struct rig *r)
-{
-	struct store_object *o;
-	must(store_object_open(r->store, "main", true, &o));
-	return o;
-}
-
-static void write_page(struct store_txn *t, uint32_t page_no, uint64_t id)
-{
-	uint8_t page[STORE_PAGE_SIZE];
-	rig_fill(page, page_no, id);
-	must(store_txn_write(t, page_no, page));
-}
-
-static uint64_t commit_one(struct store_object *o, uint32_t page_no, uint64_t id)
-{
-	struct store_txn *t;
-	uint64_t generation = 0;
-	must(store_txn_begin(o, &t));
-	write_page(t, page_no, id);
-	must(store_txn_commit(t, &generation));
-	return generation;
-}
-
-static uint64_t read_id(struct store_snapshot *s, uint32_t page_no)
-{
-	struct store_page *page;
-	must(store_page_get(s, page_no, &page));
-	uint64_t id = rig_identify(store_page_data(page), page_no);
-	store_page_put(page);
-	return id;
-}
-
-static uint64_t newest_id(struct store_object *o, uint32_t page_no)
-{
-	struct store_snapshot s;
-	store_snapshot_begin(o, &s);
-	uint64_t id = read_id(&s, page_no);
-	store_snapshot_end(&s);
-	return id;
-}
 
 static void snapshots(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_snapshot s[50];
 	for (uint32_t i = 0; i < 50; i++) {
-		(void)commit_one(o, 3, i + 1);
-		(void)commit_one(o, 100 + i, i + 1);
+		(void)world_commit(o, 3, i + 1);
+		(void)world_commit(o, 100 + i, i + 1);
 		store_snapshot_begin(o, &s[i]);
 		if (i % 7 == 6)
 			must(store_checkpoint(r->store));
 	}
 	for (uint32_t i = 0; i < 50; i += 2) {
-		assert_int_equal(read_id(&s[i], 3), i + 1);
+		assert_int_equal(world_read(&s[i], 3), i + 1);
 		assert_int_equal(store_snapshot_pages(&s[i]), 101 + i);
 		store_snapshot_end(&s[i]);
 	}
 	for (uint32_t i = 0; i < 200; i++)
-		(void)commit_one(o, 200 + i, 1); /* pushes all out of the cache */
+		(void)world_commit(o, 200 + i, 1); /* pushes all out of the cache */
 	for (uint32_t i = 1; i < 50; i += 2) {
-		assert_int_equal(read_id(&s[i], 3), i + 1);
-		assert_int_equal(read_id(&s[i], 0), 0);
-		assert_int_equal(read_id(&s[i], 100 + i), i + 1);
+		assert_int_equal(world_read(&s[i], 3), i + 1);
+		assert_int_equal(world_read(&s[i], 0), 0);
+		assert_int_equal(world_read(&s[i], 100 + i), i + 1);
 		assert_false(store_snapshot_is_newest(&s[i]));
 		store_snapshot_end(&s[i]);
 	}
-	assert_int_equal(newest_id(o, 3), 50);
+	assert_int_equal(world_newest(o, 3), 50);
 	must(store_check(r->store, NULL));
 }
 
@@ -135,7 +84,7 @@ static err rewrite_over_and_over(struct rig *r, struct store_object *o, uint32_t
 static void old_reader(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_snapshot old;
 	for (uint32_t checkpoint_each = 3; checkpoint_each < 100; checkpoint_each *= 3) {
 		rewrite_all(r, o, 500);
@@ -145,10 +94,10 @@ static void old_reader(void *argument)
 		/* It holds what it sees, not all that is written meanwhile. */
 		must(rewrite_over_and_over(r, o, checkpoint_each));
 		for (uint32_t i = 40; i < 140; i++) /* what is not on the device is not to help */
-			assert_int_equal(newest_id(o, i), i);
+			assert_int_equal(world_newest(o, i), i);
 		assert_null(store_page_peek(&old, 0));
 		for (uint32_t i = 0; i < 40; i++)
-			assert_int_equal(read_id(&old, i), 500 + i);
+			assert_int_equal(world_read(&old, i), 500 + i);
 		store_snapshot_end(&old);
 		/* Now all of that is free again. */
 		must(rewrite_over_and_over(r, o, checkpoint_each));
@@ -158,9 +107,9 @@ static void old_reader(void *argument)
 
 static void fill_behind(void *argument)
 {
-	struct store_object *o = main_object(argument);
+	struct store_object *o = world_object(argument);
 	for (uint32_t i = 40; i < 140; i++)
-		(void)commit_one(o, i, i);
+		(void)world_commit(o, i, i);
 }
 
 static void what_an_old_snapshot_needs_is_not_reused(void **state)
@@ -179,7 +128,7 @@ static void what_an_old_snapshot_needs_is_not_reused(void **state)
 static void many_readers(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_snapshot s[60];
 	for (uint32_t round = 0; round < 3; round++) {
 		uint32_t n = 0;
@@ -258,7 +207,7 @@ static bool change_some(struct ages *a)
 static void end_reader(struct ages *a, uint32_t i)
 {
 	for (uint32_t p = 0; p < store_snapshot_pages(&a->snapshot[i]); p++)
-		assert_int_equal(read_id(&a->snapshot[i], p), a->seen[i][p]);
+		assert_int_equal(world_read(&a->snapshot[i], p), a->seen[i][p]);
 	store_snapshot_end(&a->snapshot[i]);
 	a->open[i] = false;
 }
@@ -266,7 +215,7 @@ static void end_reader(struct ages *a, uint32_t i)
 static void grow_old(void *argument)
 {
 	struct ages *a = argument;
-	a->object = main_object(a->rig);
+	a->object = world_object(a->rig);
 	for (uint32_t step = 0; step < 1500; step++) {
 		uint32_t i = (uint32_t)(sim_random(&a->random) % AGES_READERS);
 		bool changed = change_some(a);
@@ -314,7 +263,7 @@ static void readers_of_all_ages_see_their_generation_while_space_is_reused(void 
 static void hold_the_delta(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_snapshot s[8];
 	struct store_txn *t;
 	uint64_t generation;
@@ -337,7 +286,7 @@ static void hold_the_delta(void *argument)
 	assert_int_equal(e.code, ERR_NO_MEMORY);
 	assert_int_equal(store_state(r->store), STORE_OPEN);
 	for (uint32_t i = 0; i < n; i++) {
-		assert_int_equal(read_id(&s[i], 63), 100 * i + 63);
+		assert_int_equal(world_read(&s[i], 63), 100 * i + 63);
 		store_snapshot_end(&s[i]);
 	}
 	rewrite_all(r, o, 5000);

@@ -1,66 +1,15 @@
 /* What the store promises while the power stays on. */
-#include "support/rig.h"
+#include "support/world.h"
 
-#include <base/assert.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
-
-#define MIB (1024u * 1024u)
-
-#define must(e) assert_int_equal((e).code, ERR_OK)
-
-static struct store_object *main_object(struct rig *r)
-{
-	struct store_object *o;
-	must(store_object_open(r->store, "main", true, &o));
-	return o;
-}
-
-static void write_page(struct store_txn *t, uint32_t page_no, uint64_t id)
-{
-	uint8_t page[STORE_PAGE_SIZE];
-	rig_fill(page, page_no, id);
-	must(store_txn_write(t, page_no, page));
-}
-
-static uint64_t commit_one(struct store_object *o, uint32_t page_no, uint64_t id)
-{
-	struct store_txn *t;
-	uint64_t generation = 0;
-	must(store_txn_begin(o, &t));
-	write_page(t, page_no, id);
-	must(store_txn_commit(t, &generation));
-	return generation;
-}
-
-static uint64_t read_id(struct store_snapshot *s, uint32_t page_no)
-{
-	struct store_page *page;
-	must(store_page_get(s, page_no, &page));
-	uint64_t id = rig_identify(store_page_data(page), page_no);
-	store_page_put(page);
-	return id;
-}
-
-static uint64_t newest_id(struct store_object *o, uint32_t page_no)
-{
-	struct store_snapshot s;
-	store_snapshot_begin(o, &s);
-	uint64_t id = read_id(&s, page_no);
-	store_snapshot_end(&s);
-	return id;
-}
 
 static void write_and_leave(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	for (uint32_t i = 0; i < 20; i++)
-		must(store_wait_durable(r->store, commit_one(o, i, i + 100)));
+		must(store_wait_durable(r->store, world_commit(o, i, i + 100)));
 }
 
 static void expect_all(void *argument)
@@ -69,7 +18,7 @@ static void expect_all(void *argument)
 	struct store_object *o;
 	must(store_object_open(r->store, "main", false, &o));
 	for (uint32_t i = 0; i < 20; i++)
-		assert_int_equal(newest_id(o, i), i + 100);
+		assert_int_equal(world_newest(o, i), i + 100);
 	must(store_check(r->store, NULL));
 }
 
@@ -100,16 +49,16 @@ static void what_was_committed_is_there_after_closing_and_after_a_crash(void **s
 static void spilling(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_txn *t;
 	uint8_t page[STORE_PAGE_SIZE];
 	struct store_stats stats;
 	uint64_t generation;
 	must(store_txn_begin(o, &t));
 	for (uint32_t i = 0; i < 200; i++)
-		write_page(t, i, i + 7);
+		world_write(t, i, i + 7);
 	for (uint32_t i = 0; i < 200; i += 3)
-		write_page(t, i, i + 9);
+		world_write(t, i, i + 9);
 	for (uint32_t i = 0; i < 200; i++) {
 		must(store_txn_read(t, i, page));
 		assert_int_equal(rig_identify(page, i), i + (i % 3 ? 7 : 9));
@@ -120,7 +69,7 @@ static void spilling(void *argument)
 	assert_int_equal(store_snapshot_pages(&s), 0);
 	must(store_txn_begin(o, &t));
 	for (uint32_t i = 0; i < 200; i++)
-		write_page(t, i, i + 11);
+		world_write(t, i, i + 11);
 	must(store_txn_commit(t, &generation));
 	assert_int_equal(store_snapshot_pages(&s), 0);
 	store_snapshot_end(&s);
@@ -128,7 +77,7 @@ static void spilling(void *argument)
 	store_stats(r->store, &stats);
 	assert_true(stats.pages_spilled > 100);
 	for (uint32_t i = 0; i < 200; i++)
-		assert_int_equal(newest_id(o, i), i + 11);
+		assert_int_equal(world_newest(o, i), i + 11);
 	must(store_checkpoint(r->store));
 	must(store_checkpoint(r->store));
 	store_stats(r->store, &stats);
@@ -150,32 +99,32 @@ static void a_transaction_larger_than_the_cache_spills_and_stays_atomic(void **s
 static void truncation(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_txn *t;
 	uint64_t generation;
 	uint8_t page[STORE_PAGE_SIZE];
 	for (uint32_t i = 0; i < 600; i++)
-		(void)commit_one(o, i, i + 1);
+		(void)world_commit(o, i, i + 1);
 	must(store_checkpoint(r->store));
-	(void)commit_one(o, 550, 5);
+	(void)world_commit(o, 550, 5);
 	struct store_snapshot before;
 	store_snapshot_begin(o, &before);
 	must(store_txn_begin(o, &t));
-	write_page(t, 590, 77);
+	world_write(t, 590, 77);
 	must(store_txn_truncate(t, 300));
 	assert_int_equal(store_txn_read(t, 300, page).code, ERR_INVALID);
 	must(store_txn_truncate(t, 580));
 	must(store_txn_read(t, 550, page));
 	assert_int_equal(rig_identify(page, 550), 0);
-	write_page(t, 400, 9);
+	world_write(t, 400, 9);
 	must(store_txn_commit(t, &generation));
 	for (unsigned round = 0; round < 3; round++) {
-		assert_int_equal(newest_id(o, 299), 300);
-		assert_int_equal(newest_id(o, 300), 0);
-		assert_int_equal(newest_id(o, 400), 9);
-		assert_int_equal(newest_id(o, 550), 0);
-		assert_int_equal(read_id(&before, 550), 5);
-		assert_int_equal(read_id(&before, 599), 600);
+		assert_int_equal(world_newest(o, 299), 300);
+		assert_int_equal(world_newest(o, 300), 0);
+		assert_int_equal(world_newest(o, 400), 9);
+		assert_int_equal(world_newest(o, 550), 0);
+		assert_int_equal(world_read(&before, 550), 5);
+		assert_int_equal(world_read(&before, 599), 600);
 		must(store_checkpoint(r->store));
 	}
 	store_snapshot_end(&before);
@@ -204,12 +153,12 @@ static void truncation_hides_and_frees_pages_and_growing_shows_zeros(void **stat
 static void churn(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	uint64_t random = 4;
 	for (uint32_t i = 0; i < 100; i++)
-		(void)commit_one(o, i, 1);
+		(void)world_commit(o, i, 1);
 	for (uint32_t i = 0; i < 6000; i++) {
-		uint64_t generation = commit_one(o, (uint32_t)(sim_random(&random) % 100), i);
+		uint64_t generation = world_commit(o, (uint32_t)(sim_random(&random) % 100), i);
 		if (i % 3 == 0)
 			must(store_wait_durable(r->store, generation));
 	}
@@ -232,7 +181,7 @@ static void constant_data_never_fills_the_volume(void **state)
 static void fill_up(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_txn *t;
 	uint8_t page[STORE_PAGE_SIZE] = {1};
 	uint64_t generation;
@@ -254,12 +203,12 @@ static void fill_up(void *argument)
 	assert_in_range(n, 90, 112);
 	assert_int_equal(store_state(r->store), STORE_OPEN);
 	for (uint32_t i = 0; i < n; i++)
-		assert_int_equal(newest_id(o, i), i + 1);
+		assert_int_equal(world_newest(o, i), i + 1);
 	must(store_txn_begin(o, &t));
 	must(store_txn_truncate(t, 50));
 	must(store_txn_commit(t, &generation));
 	for (uint32_t i = 0; i < 20; i++)
-		(void)commit_one(o, 50 + i, 3);
+		(void)world_commit(o, 50 + i, 3);
 }
 
 static void a_full_volume_says_so_and_can_be_emptied(void **state)
@@ -278,10 +227,10 @@ static void a_full_volume_says_so_and_can_be_emptied(void **state)
 static void alone(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	uint64_t before = r->disk.flushes;
 	for (uint32_t i = 0; i < 100; i++)
-		must(store_wait_durable(r->store, commit_one(o, i, i)));
+		must(store_wait_durable(r->store, world_commit(o, i, i)));
 	assert_int_equal(r->disk.flushes - before, 100);
 }
 
@@ -305,13 +254,13 @@ static void waiter_done(struct store_waiter *w, err result)
 static void one_of_many(void *argument)
 {
 	struct writer *w = argument;
-	struct store_object *o = main_object(w->rig);
+	struct store_object *o = world_object(w->rig);
 	for (uint32_t i = 0; i < 20; i++) {
 		struct store_txn *t;
 		while (store_txn_begin(o, &t).code == ERR_BUSY)
 			fiber_sleep_until(&w->rig->loop, w->rig->loop.now_ns + 1000000);
-		write_page(t, w->number, i);
-		write_page(t, 100, i); /* all change this one */
+		world_write(t, w->number, i);
+		world_write(t, 100, i); /* all change this one */
 		must(store_txn_commit(t, &w->waiter.generation));
 		must(store_wait_durable(w->rig->store, w->waiter.generation));
 	}
@@ -348,19 +297,19 @@ static void flushes_are_one_for_each_commit_alone_and_shared_by_many(void **stat
 static void steady(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_stats before, after;
 	struct store_txn *t;
 	uint64_t generation;
 	for (uint32_t i = 0; i < 400; i++)
-		(void)commit_one(o, i, 1);
+		(void)world_commit(o, i, 1);
 	must(store_checkpoint(r->store));
 	store_stats(r->store, &before);
 	for (uint32_t i = 0; i < 1000; i++) {
 		must(store_txn_begin(o, &t));
-		write_page(t, 0, i);
-		write_page(t, 100 + i / 40, i);
-		write_page(t, 200 + i / 10, i);
+		world_write(t, 0, i);
+		world_write(t, 100 + i / 40, i);
+		world_write(t, 200 + i / 10, i);
 		must(store_txn_commit(t, &generation));
 		must(store_wait_durable(r->store, generation));
 	}
@@ -392,21 +341,21 @@ struct reader {
 static void read_same(void *argument)
 {
 	struct reader *reader = argument;
-	assert_int_equal(read_id(reader->snapshot, 17), 18);
+	assert_int_equal(world_read(reader->snapshot, 17), 18);
 }
 
 static void share_reads(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_snapshot s;
 	static struct reader reader;
 	for (uint32_t i = 0; i < 300; i++)
-		(void)commit_one(o, i, i + 1);
+		(void)world_commit(o, i, i + 1);
 	must(store_wait_durable(r->store, 300));
 	store_snapshot_begin(o, &s);
 	for (uint32_t i = 100; i < 300; i++)
-		(void)read_id(&s, i);
+		(void)world_read(&s, i);
 	assert_null(store_page_peek(&s, 17));
 	uint64_t before = r->disk.reads;
 	reader = (struct reader){r, &s};
@@ -436,11 +385,11 @@ static void misses_of_one_page_share_one_read(void **state)
 static void borrow_all(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_snapshot s;
 	struct store_page *page[64], *more;
 	for (uint32_t i = 0; i < 100; i++)
-		must(store_wait_durable(r->store, commit_one(o, i, i + 1)));
+		must(store_wait_durable(r->store, world_commit(o, i, i + 1)));
 	must(store_checkpoint(r->store));
 	store_snapshot_begin(o, &s);
 	uint32_t n = 0;
@@ -451,7 +400,7 @@ static void borrow_all(void *argument)
 	assert_int_equal(e.code, ERR_NO_MEMORY);
 	while (n > 0)
 		store_page_put(page[--n]);
-	assert_int_equal(read_id(&s, 99), 100);
+	assert_int_equal(world_read(&s, 99), 100);
 	store_snapshot_end(&s);
 }
 
@@ -469,7 +418,7 @@ static void a_cache_of_lent_pages_is_an_error_not_a_crash(void **state)
 static void one_writer(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_object *other;
 	struct store_txn *t, *u;
 	uint64_t generation = 0;
@@ -481,10 +430,10 @@ static void one_writer(void *argument)
 	assert_int_equal(store_txn_begin(other, &u).code, ERR_BUSY);
 	must(store_txn_commit(t, &generation));
 	assert_int_equal(generation, 0);
-	(void)commit_one(other, 0, 5);
-	(void)commit_one(o, 0, 6);
-	assert_int_equal(newest_id(other, 0), 5);
-	assert_int_equal(newest_id(o, 0), 6);
+	(void)world_commit(other, 0, 5);
+	(void)world_commit(o, 0, 6);
+	assert_int_equal(world_newest(other, 0), 5);
+	assert_int_equal(world_newest(o, 0), 6);
 }
 
 static void objects_are_apart_and_there_is_one_writer(void **state)
@@ -550,7 +499,7 @@ static void a_small_volume_and_a_newer_one_are_refused(void **state)
 static void expect_one_damaged(void *argument)
 {
 	struct rig *r = argument;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_snapshot s;
 	struct store_page *page;
 	uint32_t damaged = 0, good = 0;
@@ -644,10 +593,10 @@ static void expect_whole(void *argument)
 	}
 	struct store_snapshot s;
 	store_snapshot_begin(o, &s);
-	uint64_t id = store_snapshot_pages(&s) ? read_id(&s, 0) : 0;
+	uint64_t id = store_snapshot_pages(&s) ? world_read(&s, 0) : 0;
 	assert_in_range(id, a->acknowledged, a->acknowledged + 1);
 	for (uint32_t p = 1; p < store_snapshot_pages(&s); p++)
-		assert_int_equal(read_id(&s, p), id);
+		assert_int_equal(world_read(&s, p), id);
 	store_snapshot_end(&s);
 }
 
@@ -689,16 +638,16 @@ static void fail_flush(void *argument)
 {
 	struct writer *w = argument;
 	struct rig *r = w->rig;
-	struct store_object *o = main_object(r);
+	struct store_object *o = world_object(r);
 	struct store_txn *t;
-	must(store_wait_durable(r->store, commit_one(o, 0, 1)));
+	must(store_wait_durable(r->store, world_commit(o, 0, 1)));
 	r->disk.fail_flush_at = 1;
-	w->waiter.generation = commit_one(o, 0, 2);
+	w->waiter.generation = world_commit(o, 0, 2);
 	store_waiter_add(r->store, &w->waiter);
 	assert_int_equal(store_wait_durable(r->store, w->waiter.generation).code, ERR_IO);
 	assert_int_equal(store_state(r->store), STORE_READ_ONLY);
 	assert_int_equal(store_txn_begin(o, &t).code, ERR_IO);
-	assert_int_equal(newest_id(o, 0), 2);
+	assert_int_equal(world_newest(o, 0), 2);
 	assert_int_equal(store_durable_generation(r->store), w->waiter.generation - 1);
 }
 

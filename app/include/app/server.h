@@ -49,6 +49,9 @@ MUST_USE err server_start(const struct server_config *config, void *memory, stru
 void server_drain(struct server *server);
 /* True once no connection is left. */
 bool server_is_drained(const struct server *server);
+/* True while no request is being handled or waits for its changes to be durable: nothing uses the
+ * database. Connections may be left, of peers that do not answer any more. */
+bool server_is_at_rest(const struct server *server);
 struct server_stats server_stats(const struct server *server);
 
 API_END
