@@ -90,6 +90,8 @@ static bool config_is_valid(const struct net_config *c)
 		return false;
 	if (c->receive_window < 2048 || c->receive_window > UINT32_C(1) << 30)
 		return false;
+	if (!ip6_config_is_valid(c))
+		return false;
 	if (!c->address)
 		return true;
 	uint32_t top = c->address >> 24;
@@ -351,4 +353,5 @@ void net_link_up(struct net *net)
 	if (net->ipv4.state != NET_IPV4_NONE)
 		arp_announce(net);
 	dhcp_link_up(net);
+	ip6_link_up(net);
 }
