@@ -330,6 +330,12 @@ struct net_ipv4 net_ipv4(const struct net *net)
 	return net->ipv4;
 }
 
+bool net_is_on_link(const struct net *net, const struct net_address *a)
+{
+	uint32_t hop, ip = net_address_to_v4(a);
+	return net_address_is_v4(a) && ip4_route(net, ip, &hop) && hop == ip;
+}
+
 const struct net_counters *net_counters(const struct net *net)
 {
 	return &net->counters;

@@ -125,6 +125,8 @@ uint64_t net_next_deadline(const struct net *net);
 struct frame_tx *net_output(struct net *net);
 
 struct net_ipv4 net_ipv4(const struct net *net);
+/* A host that is reached without a router. */
+bool net_is_on_link(const struct net *net, const struct net_address *address);
 const struct net_counters *net_counters(const struct net *net);
 /* Counter number i, by its name in struct net_counters; false: there are fewer. */
 bool net_counter_at(const struct net *net, uint32_t i, struct net_counter *out);
