@@ -118,7 +118,7 @@ static bool ip4_dispatch(struct net *net, const struct ip_packet *p)
 
 void ip4_input(struct net *net, struct frame_rx *frame, bool broadcast)
 {
-	struct ip4_packet p = {.broadcast = broadcast};
+	struct ip_packet p = {.broadcast = broadcast};
 	bool kept = false;
 	if (UNLIKELY(!ip4_parse(net, frame, &p)))
 		;
@@ -163,12 +163,9 @@ void ip4_send(struct net *net, struct net_frame *f, uint32_t source, uint32_t de
 		list_push_back(&net->out, &f->tx.link);
 		return;
 	}
-	struct net_address next;
-	struct neighbor *n = NULL;
-	if (ip4_route(net, destination, &hop)) {
-		next = net_address_v4(hop);
-		n = neighbor_lookup(net, &next);
-	}
+	bool routed = ip4_route(net, destination, &hop);
+	struct net_address next = net_address_v4(routed ? hop : 0);
+	struct neighbor *n = routed ? neighbor_lookup(net, &next) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
 		net_frame_put(net, f);

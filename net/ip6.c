@@ -265,7 +265,8 @@ static void header_write(struct net *net, struct net_frame *f, const struct net_
 	memcpy(e + 6, net->mac, 6);
 	store_be16(e + 12, ETHERTYPE_IP6);
 	store_be32(h, UINT32_C(6) << 28 | label);
-	store_be16(h + 4, (uint16_t)(f->tx.header_len - ETHERNET_HEADER - IP6_HEADER + f->tx.payload_len));
+	uint32_t behind = f->tx.header_len - (uint32_t)(ETHERNET_HEADER + IP6_HEADER);
+	store_be16(h + 4, (uint16_t)(behind + f->tx.payload_len));
 	h[6] = protocol;
 	h[7] = hop_limit;
 	memcpy(h + 8, source->octet, 16);

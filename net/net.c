@@ -2,6 +2,7 @@
 #include <net/net.h>
 
 #include "engine.h"
+#include "ip6.h"
 #include "tcp_conn.h"
 
 struct layout {
@@ -156,9 +157,11 @@ err net_init(struct net **out, const struct net_config *config, void *memory)
 	list_init(&net->events);
 	list_init(&net->udp_sockets);
 	net->ip_id = (uint16_t)random_u64(net->random);
+	neighbors_init(net);
 	arp_init(net);
 	tcp_init(net);
 	dhcp_init(net);
+	ip6_init(net, &c);
 	if (c.address) {
 		struct net_ipv4 ipv4 = {NET_IPV4_STATIC, c.address, c.mask, c.gateway, {0, 0}, 0, 0};
 		ip4_configure(net, &ipv4);
@@ -347,7 +350,7 @@ struct net_usage net_usage(const struct net *net)
 
 void net_link_up(struct net *net)
 {
-	arp_flush(net);
+	neighbors_doubt(net);
 	if (net->ipv4.state != NET_IPV4_NONE)
 		arp_announce(net);
 	dhcp_link_up(net);

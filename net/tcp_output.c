@@ -492,6 +492,8 @@ static bool hop_find(struct tcp_conn *c)
 			tcp_rto_start(c);
 		return false;
 	}
+	if (UNLIKELY(n->state != NEIGHBOR_REACHABLE))
+		neighbor_witness(net, n, c, c->snd_una);
 	c->hop = (struct hop){n, n->generation};
 	memcpy(c->template, n->mac, 6);
 	return true;
@@ -500,7 +502,9 @@ static bool hop_find(struct tcp_conn *c)
 static inline bool hop_ready(struct tcp_conn *c)
 {
 	struct neighbor *n = c->hop.neighbor;
-	return LIKELY(n && n->generation == c->hop.generation && neighbor_usable(c->net, n)) || hop_find(c);
+	bool known = n && n->generation == c->hop.generation && n->state == NEIGHBOR_REACHABLE
+		&& c->net->now_ns <= n->fresh_until_ns;
+	return LIKELY(known) || hop_find(c);
 }
 
 /* SYN, or SYN|ACK on simultaneous open. */
