@@ -139,6 +139,7 @@ struct rate_limit {
 struct tcp_listener {
 	uint16_t port; /* 0: unused */
 	uint32_t connections, connections_max;
+	struct tcp_handler *handler; /* or NULL */
 };
 
 enum dhcp_state {
@@ -183,6 +184,7 @@ struct net {
 	uint8_t host_name_len;
 	uint8_t receive_scale; /* window scale that we offer */
 
+	struct net_capture *capture; /* NULL: none runs */
 	uint64_t now_ns;
 	struct timer_wheel timers;
 	struct list out;      /* net_frame.tx.link: complete, next to leave */

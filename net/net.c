@@ -1,6 +1,7 @@
 /* The engine's life, and its two edges: frames in, frames out. */
 #include <net/net.h>
 
+#include "capture.h"
 #include "engine.h"
 #include "ip6.h"
 #include "tcp_conn.h"
@@ -237,6 +238,8 @@ void net_input(struct net *net, struct frame_rx *frame, uint64_t now_ns)
 	clock_set(net, now_ns);
 	net->counters.if_in_frames++;
 	net->counters.if_in_octets += LIKELY(!frame->frag) ? frame->len : frame_octets(frame);
+	if (UNLIKELY(net->capture != NULL))
+		capture_received(net->capture, frame, net->now_ns);
 	if (UNLIKELY(!tcp_short_way(net, frame)))
 		input_long_way(net, frame);
 }
@@ -314,6 +317,8 @@ struct frame_tx *net_output(struct net *net)
 	}
 	net->counters.if_out_frames++;
 	net->counters.if_out_octets += f->tx.header_len + f->tx.payload_len;
+	if (UNLIKELY(net->capture != NULL))
+		capture_sent(net->capture, &f->tx, net->now_ns);
 	return &f->tx;
 }
 

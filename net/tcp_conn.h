@@ -108,6 +108,7 @@ struct tcp_conn {
 	bool retransmit_syn : 1;
 	bool accepted : 1;      /* passive: counted by the listener */
 	bool released : 1;      /* the handle is gone */
+	bool handled : 1;       /* `cookie` is a struct tcp_handler */
 	bool probe_armed : 1;   /* rto_at is the time of a tail loss probe */
 	struct net *net;
 	void *cookie;

@@ -113,6 +113,11 @@ struct net_counters {
 	uint64_t tx_frame_failures;        /* net_output found no free frame */
 };
 
+struct net_counter {
+	const char *name; /* static */
+	uint64_t value;
+};
+
 /* How much of each pool is in use now. */
 struct net_usage {
 	uint32_t connections, syns, time_waits, tx_frames, rx_frames;
@@ -193,6 +198,8 @@ void net_ipv6(const struct net *net, struct net_ipv6 *out);
 /* It only grows: a cheap look whether net_ipv6 has news. */
 uint32_t net_ipv6_generation(const struct net *net);
 const struct net_counters *net_counters(const struct net *net);
+/* Counter number i, by its name in struct net_counters; false: there are fewer. */
+bool net_counter_at(const struct net *net, uint32_t i, struct net_counter *out);
 struct net_usage net_usage(const struct net *net);
 /* The link came (back) up: announces the address, and lets DHCP confirm its lease. */
 void net_link_up(struct net *net);
