@@ -91,6 +91,8 @@ static bool config_is_valid(const struct net_config *c)
 		return false;
 	if (c->receive_window < 2048 || c->receive_window > UINT32_C(1) << 30)
 		return false;
+	if (!ip6_config_is_valid(c))
+		return false;
 	if (!c->address)
 		return true;
 	uint32_t top = c->address >> 24;
@@ -336,6 +338,12 @@ struct net_ipv4 net_ipv4(const struct net *net)
 	return net->ipv4;
 }
 
+bool net_is_on_link(const struct net *net, const struct net_address *a)
+{
+	uint32_t hop, ip = net_address_to_v4(a);
+	return net_address_is_v4(a) && ip4_route(net, ip, &hop) && hop == ip;
+}
+
 const struct net_counters *net_counters(const struct net *net)
 {
 	return &net->counters;
@@ -359,4 +367,5 @@ void net_link_up(struct net *net)
 	if (net->ipv4.state != NET_IPV4_NONE)
 		arp_announce(net);
 	dhcp_link_up(net);
+	ip6_link_up(net);
 }

@@ -193,6 +193,8 @@ uint64_t net_next_deadline(const struct net *net);
 struct frame_tx *net_output(struct net *net);
 
 struct net_ipv4 net_ipv4(const struct net *net);
+/* A host that is reached without a router. */
+bool net_is_on_link(const struct net *net, const struct net_address *address);
 /* A snapshot of IPv6's addresses. */
 void net_ipv6(const struct net *net, struct net_ipv6 *out);
 /* It only grows: a cheap look whether net_ipv6 has news. */
