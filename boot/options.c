@@ -30,6 +30,15 @@ static bool network_parse(struct slice text, struct options *o)
 	return comma == text.len || address_parse(slice_sub(text, comma + 1, text.len), &o->gateway);
 }
 
+static bool keep_alive_parse(struct slice text, struct options *o)
+{
+	uint64_t seconds;
+	if (!slice_to_u64(text, &seconds) || seconds < 1 || seconds > 86400)
+		return false;
+	o->keep_alive_s = (uint32_t)seconds;
+	return true;
+}
+
 bool options_parse(struct slice command_line, struct options *out, struct slice *bad)
 {
 	*out = (struct options){0};
@@ -39,8 +48,10 @@ bool options_parse(struct slice command_line, struct options *out, struct slice 
 		command_line = slice_sub(command_line, end + 1, command_line.len);
 		if (slice_eq(word, SLICE("debug")))
 			out->debug = true;
-		else if (slice_starts_with(word, SLICE("ip="))
-			&& !network_parse(slice_sub(word, 3, word.len), out)) {
+		else if ((slice_starts_with(word, SLICE("ip="))
+				 && !network_parse(slice_sub(word, 3, word.len), out))
+			|| (slice_starts_with(word, SLICE("keep-alive="))
+				&& !keep_alive_parse(slice_sub(word, 11, word.len), out))) {
 			*bad = word;
 			return false;
 		}
