@@ -140,10 +140,12 @@ static void request_begin(struct connection *c)
 {
 	struct server *s = c->server;
 	c->since_ns = now_of(s);
-	if (list_is_empty(&s->queued) && exchange_take(c))
+	if (list_is_empty(&s->queued) && exchange_take(c)) {
+		c->state = CONNECTION_BUSY;
 		exchange_read(c->exchange);
-	else
+	} else {
 		queue_join(c);
+	}
 }
 
 void connection_rest(struct connection *c)

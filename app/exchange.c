@@ -59,7 +59,6 @@ bool exchange_take(struct connection *c)
 	x->connection = c;
 	x->tcp = c->tcp;
 	c->exchange = x;
-	c->state = CONNECTION_BUSY;
 	x->http.count.requests = c->requests;
 	http_conn_head_began(&x->http, c->since_ns);
 	if (UNLIKELY(s->draining))

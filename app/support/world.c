@@ -349,7 +349,7 @@ struct world *world_new(struct world_options o)
 	loop_init(&w->loop, &w->sim.platform, w->loop_memory, fibers, STACK_SIZE);
 	site_make(w, o.database);
 	station_start(w, SERVER, (o.connections_max ? o.connections_max : 32) + 8);
-	station_start(w, CLIENT, 256);
+	station_start(w, CLIENT, 512);
 	w->source = (struct sim_source){.next_ns = wire_next};
 	sim_platform_add(&w->sim, &w->source);
 	w->wire = (struct loop_client){.poll = wire_poll, .flush = wire_flush};
