@@ -63,6 +63,7 @@ void link6_start(struct link6 *l, const struct net_config *config)
 void link6_run(struct link6 *l, uint64_t ns)
 {
 	world_run(&l->w, l->w.now_ns + ns, NULL);
+	net_advance(l->net, l->w.now_ns); /* also when nothing was due */
 }
 
 void link6_stop(struct link6 *l)
