@@ -50,6 +50,24 @@ void ip6_send(struct net *net, struct net_frame *f, const struct net_address *so
 /* The sum of the pseudo-header without the length. */
 uint64_t ip6_pseudo_sum(const struct net_address *source, const struct net_address *destination,
 	uint8_t protocol);
+/* 20 bits that are the same for all packets of a flow from us, and tell nothing (RFC 6437). */
+uint32_t ip6_flow_label(const struct net *net, const struct net_address *source,
+	const struct net_address *destination, uint16_t source_port, uint16_t destination_port);
+/* Moves *at from the header of type *next to the one behind it, in a chain that begins at byte 40 of `packet`;
+ * false: *next is no extension header that can be skipped, or it is not all there. */
+bool ip6_extension_skip(struct slice packet, uint32_t *at, uint8_t *next);
+
+/* icmp6.c; true: the frame was kept */
+bool icmp6_input(struct net *net, const struct ip_packet *p);
+bool icmp6_port_unreachable(struct net *net, const struct ip_packet *p);
+enum icmp6_problem {
+	ICMP6_PROBLEM_FIELD,
+	ICMP6_PROBLEM_NEXT_HEADER,
+	ICMP6_PROBLEM_OPTION,
+};
+/* `at`: the byte of the packet that is the problem. `even_multicast`: also when it was not sent to us alone. */
+bool icmp6_parameter_problem(struct net *net, const struct ip_packet *p, enum icmp6_problem code,
+	uint32_t at, bool even_multicast);
 
 /* ndp.c: ICMPv6 types 133 to 137. The caller (icmp6.c) has checked the ICMPv6 checksum and that the hop limit
  * is 255; all else is checked here. `icmp` begins with the type and is in one buffer. */

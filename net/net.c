@@ -87,7 +87,7 @@ static bool config_is_valid(const struct net_config *c)
 {
 	if (c->mtu < 576 || c->host_name.len > 63 || (c->mac[0] & 1) || !c->random)
 		return false;
-	if (c->tx_tso4 && !c->tx_checksum)
+	if ((c->tx_tso4 || c->tx_tso6) && !c->tx_checksum)
 		return false;
 	if (c->receive_window < 2048 || c->receive_window > UINT32_C(1) << 30)
 		return false;
@@ -105,6 +105,7 @@ static void settings_init(struct net *net, const struct net_config *c)
 	net->mtu = c->mtu;
 	net->tx_checksum = c->tx_checksum;
 	net->tx_tso4 = c->tx_tso4;
+	net->tx_tso6 = c->tx_tso6;
 	net->tx_segments_max = c->tx_segments_max;
 	net->rx_frames_max = c->rx_frames_max;
 	net->receive_window = c->receive_window;
@@ -221,6 +222,8 @@ static void input_long_way(struct net *net, struct frame_rx *frame)
 		frame_rx_put(frame);
 	} else if (LIKELY(type == ETHERTYPE_IP4)) {
 		ip4_input(net, frame, !unicast);
+	} else if (type == ETHERTYPE_IP6) {
+		ip6_input(net, frame, !unicast);
 	} else {
 		if (type == ETHERTYPE_ARP)
 			arp_input(net, slice_of(p + ETHERNET_HEADER, frame->len - ETHERNET_HEADER));
