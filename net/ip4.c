@@ -181,6 +181,8 @@ void ip4_configure(struct net *net, const struct net_ipv4 *ipv4)
 	net->ipv4 = *ipv4;
 	net->ipv4.generation = generation;
 	net->own_address_wire = ipv4->state == NET_IPV4_NONE ? 0 : __builtin_bswap32(ipv4->address);
+	if (changed)
+		neighbors_reroute(net); /* what had begun from another address finds no way */
 	if (changed && ipv4->state != NET_IPV4_NONE)
 		arp_announce(net);
 }
