@@ -125,7 +125,9 @@ struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_key *key, uin
 	list_init(&c->ooo_link);
 	timer_init(&c->timer, tcp_timer_fire);
 	c->rto_at = c->ack_at = TIMER_NEVER;
-	c->rto_ns = TCP_RTO_INITIAL_NS;
+	c->rto_us = TCP_RTO_INITIAL_US;
+	c->sent = &c->last;
+	c->last_link = &c->sent;
 	c->last_rx_ns = c->progress_ns = net->now_ns;
 	c->ts_offset = tcp_ts_offset(net, key);
 	c->quick_acks = 4;
@@ -157,8 +159,9 @@ void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t pee
 	if (mss < 88) /* a peer cannot make us send a header for each byte */
 		mss = 88;
 	c->mss = c->ts_ok ? mss - TCP_TIMESTAMP_OPTION : mss;
+	c->mss_max = (uint16_t)c->mss;
 	c->snd_una = c->snd_nxt = c->snd_max = c->queue_end = (UINT64_C(1) << 32) + iss + 1;
-	c->recover = c->snd_una;
+	c->recover = c->last.start = c->last.end = c->snd_una;
 	c->rcv_nxt = c->last_ack_sent = (UINT64_C(1) << 32) + irs + 1;
 	c->rcv_adv = c->rcv_nxt + (net->receive_window < 0xffff ? net->receive_window : 0xffff);
 	c->snd_wl1 = c->rcv_nxt - 1;
@@ -201,6 +204,7 @@ void tcp_conn_kill(struct tcp_conn *c, uint32_t events)
 	timer_cancel(&net->timers, &c->timer);
 	list_remove(&c->tx_link);
 	tcp_ooo_drop(c);
+	tcp_flight_reset(c);
 	if (c->accepted && net->listener[c->listener].connections)
 		net->listener[c->listener].connections--;
 	bool had_sends = c->send_head != NULL;
@@ -365,7 +369,8 @@ static bool segment_parse(const struct ip4_packet *p, struct tcp_segment *s)
 	s->key.ports = load_le32(h);
 	s->seq = load_be32(h + 4);
 	s->ack = load_be32(h + 8);
-	s->flags = h[13] & 63;
+	s->flags = h[13];
+	s->ce = (p->header[1] & IP_ECN_MASK) == IP_ECN_CE;
 	s->window = load_be16(h + 14);
 	s->len = p->total - header_len;
 	s->payload_offset = (uint32_t)(h - p->frame->data) + header_len;
@@ -415,6 +420,17 @@ bool tcp_input(struct net *net, const struct ip4_packet *p)
 	return LIKELY(c != NULL) ? tcp_conn_segment(c, &s) : strange_segment(net, &s);
 }
 
+/* What a router that does not say it may mean (RFC 1191, 7). */
+static uint32_t plateau_below(uint32_t size)
+{
+	static const uint16_t plateau[] = {32000, 17914, 8166, 4352, 2002, 1492, 1006};
+	for (uint32_t i = 0; i < ARRAY_LEN(plateau); i++) {
+		if (plateau[i] < size)
+			return plateau[i];
+	}
+	return 576;
+}
+
 /* Only what concerns data in flight is believed (RFC 5927, 4). Hard errors end an attempt to connect;
  * "fragmentation needed" lowers the segment size, never below 536. */
 void tcp_icmp_error(struct net *net, uint32_t source, uint32_t destination, const uint8_t *transport,
@@ -436,10 +452,10 @@ void tcp_icmp_error(struct net *net, uint32_t source, uint32_t destination, cons
 	if (seq < c->snd_una || seq >= c->snd_max || code != 4)
 		return;
 	uint32_t overhead = IP4_HEADER + TCP_HEADER + (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0);
-	uint32_t mss = mtu >= 576 ? mtu - overhead : 576 - overhead;
-	if (mss < c->mss) {
-		c->mss = mss;
-		c->snd_nxt = c->snd_una;
+	uint32_t size = mtu ? mtu : plateau_below(c->mss + overhead), before = c->mss;
+	tcp_pmtu_limit(c, size >= 576 ? size - overhead : 576 - overhead);
+	if (c->mss < before) { /* it is no sign of congestion: sent again at once, in smaller pieces */
+		tcp_flight_lose_all(c, false);
 		tcp_conn_wake(c);
 	}
 }
@@ -573,8 +589,11 @@ err tcp_send(struct tcp_conn *c, struct tcp_send *s)
 	s->conn = c;
 	s->frames = 0;
 	s->dead = s->finished = false;
-	if (c->snd_una == c->queue_end)
+	if (c->snd_una == c->queue_end) {
 		c->progress_ns = c->net->now_ns;
+		if (UNLIKELY(tcp_now_us(c->net) - c->last.sent_us > c->rto_us))
+			tcp_congestion_idle(c);
+	}
 	c->queue_end = s->end;
 	if (c->send_tail)
 		c->send_tail->next = s;
@@ -643,6 +662,7 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
 {
 	static const char *const name[] = {"CLOSED", "SYN_SENT", "SYN_RECEIVED", "ESTABLISHED",
 		"FIN_WAIT_1", "FIN_WAIT_2", "CLOSE_WAIT", "CLOSING", "LAST_ACK"};
+	static const char *const recovery[] = {"OPEN", "FAST", "SLOW"};
 	*out = (struct tcp_info){
 		.state = name[c->state],
 		.mss = c->mss,
@@ -651,8 +671,17 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
 		.peer_window = c->snd_wnd,
 		.receive_window = (uint32_t)(c->rcv_adv - c->rcv_nxt),
 		.in_flight = (uint32_t)(c->snd_nxt - c->snd_una),
-		.srtt_ns = c->srtt_ns,
-		.rto_ns = c->rto_ns,
+		.srtt_ns = c->srtt_us * UINT64_C(1000),
+		.rto_ns = c->rto_us * UINT64_C(1000),
+		.min_rtt_ns = c->min_rtt_us * UINT64_C(1000),
+		.recovery = recovery[c->recovery],
+		.sacked = c->sacked,
+		.lost = c->lost,
+		.records = c->records,
+		.retransmits = c->repeats,
+		.dsacks = c->dsacks,
+		.ecn = c->ecn_ok,
+		.reordering = c->reordering,
 		.out_of_order_frames = c->ooo_frames,
 		.readable = c->readable,
 	};
