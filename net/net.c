@@ -3,6 +3,7 @@
 
 #include "capture.h"
 #include "engine.h"
+#include "ip6.h"
 #include "tcp_conn.h"
 
 #define WINDOW_DEFAULT (64u << 10)
@@ -176,9 +177,11 @@ err net_init(struct net **out, const struct net_config *config, void *memory)
 	list_init(&net->events);
 	list_init(&net->udp_sockets);
 	net->ip_id = (uint16_t)random_u64(net->random);
+	neighbors_init(net);
 	arp_init(net);
 	tcp_init(net);
 	dhcp_init(net);
+	ip6_init(net, &c);
 	if (c.address) {
 		struct net_ipv4 ipv4 = {NET_IPV4_STATIC, c.address, c.mask, c.gateway, {0, 0}, 0, 0};
 		ip4_configure(net, &ipv4);
@@ -350,6 +353,12 @@ struct net_ipv4 net_ipv4(const struct net *net)
 	return net->ipv4;
 }
 
+bool net_is_on_link(const struct net *net, const struct net_address *a)
+{
+	uint32_t hop, ip = net_address_to_v4(a);
+	return net_address_is_v4(a) && ip4_route(net, ip, &hop) && hop == ip;
+}
+
 const struct net_counters *net_counters(const struct net *net)
 {
 	return &net->counters;
@@ -370,7 +379,7 @@ struct net_usage net_usage(const struct net *net)
 
 void net_link_up(struct net *net)
 {
-	arp_flush(net);
+	neighbors_doubt(net);
 	if (net->ipv4.state != NET_IPV4_NONE)
 		arp_announce(net);
 	dhcp_link_up(net);

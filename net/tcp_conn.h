@@ -198,7 +198,7 @@ struct tcp_conn {
 	uint32_t dsack_start, dsack_end;
 
 	/* Headers as they go out, but for what changes. */
-	struct ip4_hop hop;
+	struct hop hop;
 	uint8_t template[TCP_TEMPLATE_MAX];
 	uint64_t ip_sum, tcp_sum; /* over the constant parts */
 };
