@@ -150,6 +150,15 @@ static void fin_acked(struct tcp_conn *c)
 	}
 }
 
+/* What probed the closed window was most likely thrown away: sending goes on from there, and with the usual
+ * timeout. */
+static void window_reopened(struct tcp_conn *c)
+{
+	c->snd_nxt = c->snd_una;
+	c->backoff = 0;
+	c->rto_at = TIMER_NEVER;
+}
+
 /* False: the segment is to go no further. */
 static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64_t seq)
 {
@@ -171,6 +180,8 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 	uint32_t window = s->window << c->snd_scale;
 	bool same_window = window == c->snd_wnd;
 	if (c->snd_wl1 <= seq) {
+		if (UNLIKELY(!c->snd_wnd && window && c->backoff && ack == una))
+			window_reopened(c);
 		c->snd_wl1 = seq;
 		tcp_peer_window_set(c, window);
 	}
@@ -183,7 +194,7 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 	bool had_fin = tcp_fin_sent(c);
 	if (ack > una)
 		tcp_acked(c, ack, s->ts_echo, s->has_ts);
-	else if (c->snd_max > una && !s->len && !(s->flags & TCP_FIN)
+	else if (c->snd_max > una && c->snd_wnd && !s->len && !(s->flags & TCP_FIN)
 		&& (same_window || sacked_before || c->sacked_count))
 		tcp_dup_ack(c);
 	tcp_recovery_check(c);
@@ -298,8 +309,9 @@ static bool slow_path(struct tcp_conn *c, struct tcp_segment *s)
 			ack_soon(c);
 		else
 			challenge_ack(c);
-		/* Data may be old and its ACK new: both sides' FINs lost at once. */
-		if (!(s->flags & TCP_ACK) || (s->flags & TCP_SYN) || seq > c->rcv_nxt)
+		/* What does not fit into a closed window may still acknowledge; nothing else is believed, or a
+		 * guess at the acknowledgement alone would do for an attacker. */
+		if (!(s->flags & TCP_ACK) || (s->flags & TCP_SYN) || seq != c->rcv_nxt)
 			return false;
 		return ack_received(c, s, seq) && false;
 	}

@@ -11,7 +11,7 @@
 
 #define DUP_THRESHOLD 3
 #define CWND_MAX (UINT32_C(1) << 30)
-#define SYN_RETRIES_MAX 6
+#define SYN_RETRIES_MAX 7 /* 187 s in all: no less than 3 minutes (RFC 9293, 3.8.3) */
 #define BETA_PERCENT 70
 #define PROBE_MIN_NS (10 * NS_PER_MS)
 
@@ -412,7 +412,9 @@ void tcp_rto(struct tcp_conn *c)
 	bool unsent = c->snd_nxt < c->queue_end, unacked = c->snd_max > c->snd_una;
 	if (!unsent && !unacked && !(c->fin_queued && c->snd_una <= c->queue_end))
 		return;
-	if (net->now_ns - c->progress_ns > net->user_timeout_ns) {
+	/* A peer that keeps its window closed and answers our probes may do so for ever (RFC 9293, 3.8.6.1). */
+	uint64_t since = !c->snd_wnd && c->last_rx_ns > c->progress_ns ? c->last_rx_ns : c->progress_ns;
+	if (net->now_ns - since > net->user_timeout_ns) {
 		net->counters.tcp_user_timeouts++;
 		tcp_rst_send(c);
 		tcp_conn_kill(c, TCP_TIMED_OUT);
