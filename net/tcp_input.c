@@ -170,7 +170,7 @@ static void flight_news(struct tcp_conn *c, const struct tcp_segment *s, uint64_
 		.clean_rtt_us = UINT32_MAX,
 	};
 	c->net->counters.tcp_ecn_ece_in += news.ece;
-	news.duplicate = ack == c->snd_una && c->snd_max > c->snd_una && !s->len && !(s->flags & TCP_FIN)
+	news.duplicate = ack == c->snd_una && c->snd_max > c->snd_una && c->snd_wnd && !s->len && !(s->flags & TCP_FIN)
 		&& (same_window || c->sacked);
 	c->net->counters.tcp_dup_acks_in += news.duplicate;
 	if (c->sack_ok && s->options.len > (s->has_ts ? TCP_TIMESTAMP_OPTION : 0)) {
@@ -179,6 +179,15 @@ static void flight_news(struct tcp_conn *c, const struct tcp_segment *s, uint64_
 		tcp_sack_input(c, o.sack, &news);
 	}
 	tcp_acked(c, &news);
+}
+
+/* What probed the closed window was most likely thrown away: sending goes on from there, and with the usual
+ * timeout. */
+static void window_reopened(struct tcp_conn *c)
+{
+	tcp_flight_lose_all(c, true);
+	c->backoff = 0;
+	c->rto_at = TIMER_NEVER;
 }
 
 /* False: the segment is to go no further. */
@@ -202,6 +211,8 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 	uint32_t window = s->window << c->snd_scale;
 	bool same_window = window == c->snd_wnd;
 	if (c->snd_wl1 <= seq) {
+		if (UNLIKELY(!c->snd_wnd && window && c->backoff && ack == una))
+			window_reopened(c);
 		c->snd_wl1 = seq;
 		tcp_peer_window_set(c, window);
 	}
@@ -350,8 +361,9 @@ static bool slow_path(struct tcp_conn *c, struct tcp_segment *s)
 		} else {
 			challenge_ack(c);
 		}
-		/* Data may be old and its ACK new: both sides' FINs lost at once. */
-		if (!(s->flags & TCP_ACK) || (s->flags & TCP_SYN) || seq > c->rcv_nxt)
+		/* What does not fit into a closed window may still acknowledge; nothing else is believed, or a
+		 * guess at the acknowledgement alone would do for an attacker. */
+		if (!(s->flags & TCP_ACK) || (s->flags & TCP_SYN) || seq != c->rcv_nxt)
 			return false;
 		return ack_received(c, s, seq) && false;
 	}

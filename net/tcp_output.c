@@ -295,7 +295,12 @@ static bool choose_repeat(struct tcp_conn *c, struct piece *p)
 	p->fin = end <= r->start;
 	if (p->fin)
 		return true;
-	uint64_t len = end - r->start < window ? end - r->start : window, least = len < size ? len : size;
+	/* The end of the flight, if it is short, takes new data along: what probed a closed window was a byte. */
+	uint64_t len = r->end == c->snd_max && end - r->start < size ? c->queue_end - r->start : end - r->start;
+	if (len > size && r->end == c->snd_max && end - r->start < size)
+		len = size;
+	len = len < window ? len : window;
+	uint64_t least = len < size ? len : size;
 	if (room < len) {
 		c->cwnd_limited = true;
 		len = room;
@@ -394,11 +399,11 @@ static void repeat_accounting(struct tcp_conn *c, const struct piece *p, uint64_
 static void sent_accounting(struct tcp_conn *c, const struct piece *p, uint64_t end)
 {
 	bool fresh = p->seq == c->snd_max;
-	if (LIKELY(fresh)) {
-		tcp_flight_sent(c, p->seq, end);
+	if (UNLIKELY(!fresh))
+		repeat_accounting(c, p, end < c->snd_max ? end : c->snd_max);
+	if (end > c->snd_max) {
+		tcp_flight_sent(c, c->snd_max, end);
 		c->snd_nxt = c->snd_max = end;
-	} else {
-		repeat_accounting(c, p, end);
 	}
 	if (UNLIKELY(c->recovery == TCP_RECOVERY_FAST))
 		c->prr_out += p->len;

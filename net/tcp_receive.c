@@ -145,7 +145,9 @@ static void window_opened_slow(struct tcp_conn *c)
 {
 	if (c->state == TCP_STATE_CLOSED || c->fin_received)
 		return;
-	uint64_t edge = c->rcv_nxt + tcp_window(c), gain = edge - c->rcv_adv;
+	uint64_t window = tcp_window(c), most = UINT64_C(0xffff) << c->rcv_scale;
+	uint64_t edge = c->rcv_nxt + (window < most ? window : most); /* what can be said */
+	uint64_t gain = edge > c->rcv_adv ? edge - c->rcv_adv : 0;
 	bool stalled = c->rcv_adv - c->rcv_nxt < c->mss;
 	if (gain >= c->net->receive_window / 2 || (stalled && gain >= c->mss)) {
 		c->ack_now = true;

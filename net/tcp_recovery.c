@@ -14,7 +14,7 @@
 #include "tcp_conn.h"
 
 #define DUP_THRESHOLD 3
-#define SYN_RETRIES_MAX 6
+#define SYN_RETRIES_MAX 7 /* 187 s in all: no less than 3 minutes (RFC 9293, 3.8.3) */
 
 uint32_t tcp_pipe(const struct tcp_conn *c)
 {
@@ -308,7 +308,9 @@ static void reorder_due(struct tcp_conn *c)
 static bool user_timeout(struct tcp_conn *c)
 {
 	struct net *net = c->net;
-	if (net->now_ns - c->progress_ns <= net->user_timeout_ns)
+	/* A peer that keeps its window closed and answers our probes may do so for ever (RFC 9293, 3.8.6.1). */
+	uint64_t since = !c->snd_wnd && c->last_rx_ns > c->progress_ns ? c->last_rx_ns : c->progress_ns;
+	if (net->now_ns - since <= net->user_timeout_ns)
 		return false;
 	net->counters.tcp_user_timeouts++;
 	tcp_rst_send(c);
