@@ -8,6 +8,7 @@
 
 #define WINDOW_DEFAULT (64u << 10)
 #define WINDOW_MAX (4u << 20)
+#define SCALE_FOR (256u << 10) /* the window scale is never chosen for less */
 #define SENT_RECORDS_LEAST 1024u
 
 struct layout {
@@ -127,7 +128,8 @@ static void settings_init(struct net *net, const struct net_config *c)
 	net->receive_window = c->receive_window;
 	net->receive_window_max = c->receive_window_max;
 	net->ecn = (uint8_t)c->ecn;
-	while (net->receive_window_max >> net->receive_scale > 0xffff)
+	uint32_t sayable = c->receive_window_max > SCALE_FOR ? c->receive_window_max : SCALE_FOR;
+	while (sayable >> net->receive_scale > 0xffff)
 		net->receive_scale++;
 	net->neighbors_max = c->neighbors_max;
 	net->time_wait_max = c->time_wait_max;
