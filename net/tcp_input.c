@@ -186,7 +186,7 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 		tcp_peer_window_set(c, window);
 	}
 	uint8_t sacked_before = c->sacked_count;
-	if (c->sack_ok && s->options.len > TCP_TIMESTAMP_OPTION) {
+	if (c->sack_ok && s->options.len > (s->has_ts ? TCP_TIMESTAMP_OPTION : 0)) {
 		struct tcp_options o;
 		tcp_options_parse(s->options, false, &o);
 		tcp_sack_input(c, o.sack);

@@ -290,7 +290,7 @@ const struct segment_option *segment_option_find(const struct segment *s, uint32
 
 static bool number_matches(const struct segment_option *o, uint32_t i, uint32_t got, uint32_t slack)
 {
-	if (o->how[i] == NUMBER_ANY)
+	if (o->how[i] != NUMBER_GIVEN)
 		return true;
 	uint32_t apart = got - o->number[i];
 	return apart <= slack || -apart <= slack;

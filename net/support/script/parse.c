@@ -262,6 +262,12 @@ static void options(struct reader *r, struct segment *s)
 	symbol_must(r, ">");
 }
 
+static uint32_t address_given(struct reader *r, bool *given)
+{
+	*given = true;
+	return ip4_must(r);
+}
+
 static void attribute(struct reader *r, struct segment *s)
 {
 	static const char *const ecn[] = {"noecn", "ect1", "ect0", "ce"};
@@ -274,9 +280,9 @@ static void attribute(struct reader *r, struct segment *s)
 	if (keyword(r, "ttl"))
 		s->ttl = (int32_t)number_must(r);
 	else if (keyword(r, "from"))
-		s->source = ip4_must(r);
+		s->source = address_given(r, &s->has_source);
 	else if (keyword(r, "to"))
-		s->destination = ip4_must(r);
+		s->destination = address_given(r, &s->has_destination);
 	else if (keyword(r, "frag"))
 		s->fragment = number_must(r) & ~7u;
 	else if (keyword(r, "doff"))

@@ -11,6 +11,7 @@
 #include "support/world.h"
 
 #define HEARD_MAX 512
+#define COUNTERS_MAX 256
 #define ENGINE 1
 #define ENGINE_IP WORLD_B_IP
 #define ETHERTYPE_IP4 0x0800
@@ -54,7 +55,7 @@ struct run {
 	struct heard heard[HEARD_MAX];
 	uint32_t heard_first, heard_count;
 	uint64_t start_ns, last_ns; /* of the script, and of the newest statement */
-	struct net_counters counted;
+	uint64_t counted[COUNTERS_MAX]; /* when they were asked for last */
 	struct sending *sendings;
 	uint16_t ip_id;
 	FILE *log;
@@ -381,8 +382,8 @@ static script_complaint inject(struct run *r, uint32_t flow, const struct segmen
 	timestamp_add(r, f, &s);
 	log_segment(r, r->world.now_ns, '<', flow, &s);
 	struct segment_path path = {
-		.source = s.source ? s.source : f->ends.peer_ip,
-		.destination = s.destination ? s.destination : ENGINE_IP,
+		.source = s.has_source ? s.source : f->ends.peer_ip,
+		.destination = s.has_destination ? s.destination : ENGINE_IP,
 		.source_port = f->ends.peer_port,
 		.destination_port = f->ends.own_port,
 		.id = r->ip_id++,
@@ -510,37 +511,18 @@ static script_complaint check_events(struct flow *f, const struct statement *st)
 
 /* --- Looking inside -------------------------------------------------------------------------- */
 
-#define COUNTER(name) {#name, offsetof(struct net_counters, name)}
-static const struct {
-	const char *name;
-	size_t offset;
-} counters[] = {COUNTER(ip_in_hdr_errors), COUNTER(ip_in_addr_errors), COUNTER(icmp_in_errors),
-	COUNTER(tcp_active_opens), COUNTER(tcp_passive_opens), COUNTER(tcp_attempt_fails),
-	COUNTER(tcp_estab_resets), COUNTER(tcp_retrans_segs), COUNTER(tcp_in_errs), COUNTER(tcp_out_rsts),
-	COUNTER(tcp_fast_path), COUNTER(tcp_syn_drops), COUNTER(tcp_syn_cookies_sent),
-	COUNTER(tcp_syn_cookies_good), COUNTER(tcp_syn_cookies_bad), COUNTER(tcp_accept_drops),
-	COUNTER(tcp_listen_limit_drops), COUNTER(tcp_tail_loss_probes), COUNTER(tcp_timeouts),
-	COUNTER(tcp_fast_recoveries), COUNTER(tcp_dup_acks_in), COUNTER(tcp_zero_window_probes),
-	COUNTER(tcp_keepalive_probes), COUNTER(tcp_user_timeouts), COUNTER(tcp_fin_wait_2_timeouts),
-	COUNTER(tcp_challenge_acks), COUNTER(tcp_challenge_acks_limited), COUNTER(tcp_paws_drops),
-	COUNTER(tcp_rst_ignored), COUNTER(tcp_out_of_order), COUNTER(tcp_out_of_order_drops),
-	COUNTER(tcp_rx_pressure_drops), COUNTER(tcp_time_waits), COUNTER(tcp_time_wait_recycled),
-	COUNTER(tcp_time_wait_evicted)};
-
 /* How much it has grown since it was asked for last. */
 static script_complaint check_counter(struct run *r, const struct statement *st)
 {
-	size_t i = 0;
-	while (i < ARRAY_LEN(counters) && strcmp(counters[i].name, st->name) != 0)
+	struct net_counter c;
+	uint32_t i = 0;
+	while (net_counter_at(r->net, i, &c) && strcmp(c.name, st->name) != 0)
 		i++;
-	if (i == ARRAY_LEN(counters))
+	if (i >= COUNTERS_MAX || strcmp(c.name, st->name) != 0)
 		return complain("there is no counter of this name");
-	uint64_t now, before;
-	memcpy(&now, (const uint8_t *)net_counters(r->net) + counters[i].offset, sizeof now);
-	memcpy(&before, (uint8_t *)&r->counted + counters[i].offset, sizeof before);
-	memcpy((uint8_t *)&r->counted + counters[i].offset, &now, sizeof now);
-	return now - before == (uint64_t)st->number ? NULL
-		: complain("got: counter %s +%" PRIu64, st->name, now - before);
+	uint64_t grown = c.value - r->counted[i];
+	r->counted[i] = c.value;
+	return grown == (uint64_t)st->number ? NULL : complain("got: counter %s +%" PRIu64, st->name, grown);
 }
 
 static bool compare(const struct statement *st, int64_t got)

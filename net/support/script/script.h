@@ -69,7 +69,8 @@ struct segment {
 
 	/* In brackets: below TCP, or wrong on purpose. */
 	int32_t ecn, ttl; /* -1: not said */
-	uint32_t source, destination; /* IPv4; 0: the flow's */
+	bool has_source, has_destination;
+	uint32_t source, destination; /* IPv4, instead of the flow's */
 	uint32_t fragment; /* sent in IP fragments of so many bytes; 0: whole */
 	uint32_t data_offset; /* what the header claims, in words; 0: what is true */
 	bool bad_sum, bad_ip_sum, junk, broadcast;
