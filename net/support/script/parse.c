@@ -1,5 +1,5 @@
 /* The language of scripts, line by line. A line is a setting (before the first statement), a statement, or
- * empty; `#` begins a comment. The first thing that is wrong sticks in the reader and is reported with its
+ * empty; `#` begins a comment. The first thing that is wrong sticks in the scanner and is reported with its
  * line. */
 #include "script.h"
 
@@ -10,7 +10,7 @@
 
 #define TEXT_MAX (1 << 20)
 
-struct reader {
+struct scanner {
 	const char *at;
 	script_complaint wrong;
 };
@@ -28,26 +28,26 @@ script_complaint complain(const char *format, ...)
 
 /* --- Words and numbers ----------------------------------------------------------------------- */
 
-static void wrong(struct reader *r, const char *wanted)
+static void wrong(struct scanner *r, const char *wanted)
 {
 	if (!r->wrong)
 		r->wrong = *r->at ? complain("%s is expected at \"%s\"", wanted, r->at)
 			: complain("%s is expected at the end", wanted);
 }
 
-static void space_skip(struct reader *r)
+static void space_skip(struct scanner *r)
 {
 	while (*r->at == ' ' || *r->at == '\t')
 		r->at++;
 }
 
-static bool at_end(struct reader *r)
+static bool at_end(struct scanner *r)
 {
 	space_skip(r);
 	return !*r->at;
 }
 
-static bool symbol(struct reader *r, const char *text)
+static bool symbol(struct scanner *r, const char *text)
 {
 	space_skip(r);
 	size_t len = strlen(text);
@@ -57,7 +57,7 @@ static bool symbol(struct reader *r, const char *text)
 	return true;
 }
 
-static void symbol_must(struct reader *r, const char *text)
+static void symbol_must(struct scanner *r, const char *text)
 {
 	if (!symbol(r, text))
 		wrong(r, text);
@@ -68,7 +68,7 @@ static bool is_word(char c)
 	return isalnum((unsigned char)c) || c == '_';
 }
 
-static bool keyword(struct reader *r, const char *text)
+static bool keyword(struct scanner *r, const char *text)
 {
 	space_skip(r);
 	size_t len = strlen(text);
@@ -78,7 +78,7 @@ static bool keyword(struct reader *r, const char *text)
 	return true;
 }
 
-static bool word(struct reader *r, char *out, size_t size)
+static bool word(struct scanner *r, char *out, size_t size)
 {
 	space_skip(r);
 	size_t n = 0;
@@ -90,7 +90,7 @@ static bool word(struct reader *r, char *out, size_t size)
 	return n > 0;
 }
 
-static bool number(struct reader *r, int64_t *out)
+static bool number(struct scanner *r, int64_t *out)
 {
 	char *end;
 	space_skip(r);
@@ -104,7 +104,7 @@ static bool number(struct reader *r, int64_t *out)
 	return true;
 }
 
-static uint32_t number_must(struct reader *r)
+static uint32_t number_must(struct scanner *r)
 {
 	int64_t n = 0;
 	if (!number(r, &n) || n > UINT32_MAX || n < INT32_MIN)
@@ -113,7 +113,7 @@ static uint32_t number_must(struct reader *r)
 }
 
 /* 0.25, 250ms or 0.25s; `has_unit` (may be NULL): one was said. */
-static bool duration(struct reader *r, uint64_t *ns, bool *has_unit)
+static bool duration(struct scanner *r, uint64_t *ns, bool *has_unit)
 {
 	static const struct {
 		const char *name;
@@ -139,7 +139,7 @@ static bool duration(struct reader *r, uint64_t *ns, bool *has_unit)
 	return true;
 }
 
-static uint64_t duration_must(struct reader *r)
+static uint64_t duration_must(struct scanner *r)
 {
 	uint64_t ns = 0;
 	if (!duration(r, &ns, NULL))
@@ -147,7 +147,7 @@ static uint64_t duration_must(struct reader *r)
 	return ns;
 }
 
-static uint32_t ip4_must(struct reader *r)
+static uint32_t ip4_must(struct scanner *r)
 {
 	uint32_t ip = 0;
 	for (int i = 0; i < 4; i++) {
@@ -158,7 +158,7 @@ static uint32_t ip4_must(struct reader *r)
 	return ip;
 }
 
-static uint32_t hex(struct reader *r, uint8_t *out, uint32_t max)
+static uint32_t hex(struct scanner *r, uint8_t *out, uint32_t max)
 {
 	uint32_t n = 0;
 	space_skip(r);
@@ -173,7 +173,7 @@ static uint32_t hex(struct reader *r, uint8_t *out, uint32_t max)
 
 /* --- Segments -------------------------------------------------------------------------------- */
 
-static void option_number(struct reader *r, struct segment_option *o)
+static void option_number(struct scanner *r, struct segment_option *o)
 {
 	uint32_t i = o->count++;
 	if (symbol(r, "*"))
@@ -185,7 +185,7 @@ static void option_number(struct reader *r, struct segment_option *o)
 }
 
 /* `TS` alone: any value where it is expected, the right one where it is sent. */
-static void timestamp(struct reader *r, struct segment_option *o)
+static void timestamp(struct scanner *r, struct segment_option *o)
 {
 	o->kind = OPTION_TS;
 	if (!keyword(r, "val")) {
@@ -201,7 +201,7 @@ static void timestamp(struct reader *r, struct segment_option *o)
 		wrong(r, "ecr");
 }
 
-static void sack(struct reader *r, struct segment_option *o)
+static void sack(struct scanner *r, struct segment_option *o)
 {
 	o->kind = OPTION_SACK;
 	do {
@@ -209,10 +209,10 @@ static void sack(struct reader *r, struct segment_option *o)
 		symbol_must(r, ":");
 		option_number(r, o);
 		space_skip(r);
-	} while (isdigit((unsigned char)*r->at) && o->count < 8);
+	} while (!r->wrong && *r->at != ',' && *r->at != '>' && o->count < 8);
 }
 
-static void option(struct reader *r, struct segment *s)
+static void option(struct scanner *r, struct segment *s)
 {
 	struct segment_option *o = &s->option[s->option_count];
 	if (symbol(r, "...")) {
@@ -251,7 +251,7 @@ static void option(struct reader *r, struct segment *s)
 }
 
 /* After `<`. */
-static void options(struct reader *r, struct segment *s)
+static void options(struct scanner *r, struct segment *s)
 {
 	s->has_options = true;
 	if (symbol(r, ">"))
@@ -262,13 +262,13 @@ static void options(struct reader *r, struct segment *s)
 	symbol_must(r, ">");
 }
 
-static uint32_t address_given(struct reader *r, bool *given)
+static uint32_t address_given(struct scanner *r, bool *given)
 {
 	*given = true;
 	return ip4_must(r);
 }
 
-static void attribute(struct reader *r, struct segment *s)
+static void attribute(struct scanner *r, struct segment *s)
 {
 	static const char *const ecn[] = {"noecn", "ect1", "ect0", "ce"};
 	for (int i = 0; i < 4; i++) {
@@ -301,7 +301,7 @@ static void attribute(struct reader *r, struct segment *s)
 		wrong(r, "ect0, ce, ttl, from, to, frag, doff, ipopt, badsum, badipsum, junk or broadcast");
 }
 
-static void icmp(struct reader *r, struct segment *s)
+static void icmp(struct scanner *r, struct segment *s)
 {
 	static const struct {
 		const char *name;
@@ -326,7 +326,7 @@ static void icmp(struct reader *r, struct segment *s)
 		s->seq = number_must(r);
 }
 
-static void flags(struct reader *r, struct segment *s)
+static void flags(struct scanner *r, struct segment *s)
 {
 	static const char letter[] = "FSRP.UEW";
 	const char *found;
@@ -340,7 +340,7 @@ static void flags(struct reader *r, struct segment *s)
 }
 
 /* SEQ:END(LEN) or SEQ:END(LEN/PIECE) */
-static void numbers(struct reader *r, struct segment *s)
+static void numbers(struct scanner *r, struct segment *s)
 {
 	s->seq = number_must(r);
 	symbol_must(r, ":");
@@ -359,7 +359,7 @@ static void segment_reset(struct segment *s)
 	*s = (struct segment){.ecn = -1, .ttl = -1};
 }
 
-static void segment(struct reader *r, struct segment *s)
+static void segment(struct scanner *r, struct segment *s)
 {
 	segment_reset(s);
 	while (symbol(r, "[")) {
@@ -411,7 +411,7 @@ const char *event_name(uint32_t bit)
 	return bit < sizeof event_names / sizeof event_names[0] ? event_names[bit] : "?";
 }
 
-static void events(struct reader *r, struct statement *s)
+static void events(struct scanner *r, struct statement *s)
 {
 	char name[32];
 	if (keyword(r, "none"))
@@ -426,9 +426,9 @@ static void events(struct reader *r, struct statement *s)
 }
 
 /* A plain number, or a time with a unit in nanoseconds. */
-static bool quantity(struct reader *r, int64_t *out)
+static bool quantity(struct scanner *r, int64_t *out)
 {
-	struct reader again = *r;
+	struct scanner again = *r;
 	uint64_t ns;
 	bool has_unit;
 	if (duration(r, &ns, &has_unit) && has_unit) {
@@ -439,7 +439,7 @@ static bool quantity(struct reader *r, int64_t *out)
 	return number(r, out);
 }
 
-static void condition(struct reader *r, struct statement *s)
+static void condition(struct scanner *r, struct statement *s)
 {
 	static const char *const sign[] = {"==", "!=", "<=", ">=", "<", ">"};
 	static const enum comparison meaning[] = {COMPARE_EQ, COMPARE_NE, COMPARE_LE, COMPARE_GE, COMPARE_LT,
@@ -466,7 +466,7 @@ static void condition(struct reader *r, struct statement *s)
 		wrong(r, "a value");
 }
 
-static void establish(struct reader *r, struct statement *s)
+static void establish(struct scanner *r, struct statement *s)
 {
 	segment_reset(&s->segment);
 	s->segment.flags = FLAG_SYN;
@@ -487,7 +487,7 @@ static void establish(struct reader *r, struct statement *s)
 	}
 }
 
-static void counter(struct reader *r, struct statement *s)
+static void counter(struct scanner *r, struct statement *s)
 {
 	if (!word(r, s->name, sizeof s->name))
 		wrong(r, "a counter's name");
@@ -495,19 +495,19 @@ static void counter(struct reader *r, struct statement *s)
 	s->number = number_must(r);
 }
 
-static void amount(struct reader *r, struct statement *s)
+static void amount(struct scanner *r, struct statement *s)
 {
 	s->has_number = !keyword(r, "all");
 	if (s->has_number)
 		s->number = number_must(r);
 }
 
-static void call(struct reader *r, struct statement *s)
+static void call(struct scanner *r, struct statement *s)
 {
 	static const struct {
 		const char *name;
 		enum action action;
-		void (*read)(struct reader *, struct statement *);
+		void (*read)(struct scanner *, struct statement *);
 	} known[] = {{"establish", ACTION_ESTABLISH, establish}, {"listen", ACTION_LISTEN, amount},
 		{"unlisten", ACTION_UNLISTEN, amount}, {"connect", ACTION_CONNECT, NULL},
 		{"send", ACTION_SEND, amount}, {"read", ACTION_READ, amount}, {"close", ACTION_CLOSE, NULL},
@@ -534,7 +534,7 @@ static void call(struct reader *r, struct statement *s)
 	wrong(r, "<, > or a call");
 }
 
-static void when(struct reader *r, struct statement *s)
+static void when(struct scanner *r, struct statement *s)
 {
 	s->has_time = symbol(r, "+");
 	if (!s->has_time)
@@ -544,7 +544,7 @@ static void when(struct reader *r, struct statement *s)
 		s->wait_max_ns = duration_must(r);
 }
 
-static void statement(struct reader *r, struct statement *s)
+static void statement(struct scanner *r, struct statement *s)
 {
 	int64_t flow = 0;
 	when(r, s);
@@ -569,7 +569,7 @@ static void statement(struct reader *r, struct statement *s)
 /* --- Settings -------------------------------------------------------------------------------- */
 
 /* `flow N IP:PORT [to PORT]` */
-static void flow_setting(struct reader *r, struct script *s)
+static void flow_setting(struct scanner *r, struct script *s)
 {
 	uint32_t n = number_must(r);
 	if (n >= SCRIPT_FLOWS_MAX) {
@@ -583,7 +583,7 @@ static void flow_setting(struct reader *r, struct script *s)
 		s->ends[n].own_port = (uint16_t)number_must(r);
 }
 
-static bool number_setting(struct reader *r, struct script *s)
+static bool number_setting(struct scanner *r, struct script *s)
 {
 	const struct {
 		const char *name;
@@ -602,7 +602,7 @@ static bool number_setting(struct reader *r, struct script *s)
 	return false;
 }
 
-static bool time_setting(struct reader *r, struct script *s)
+static bool time_setting(struct scanner *r, struct script *s)
 {
 	const struct {
 		const char *name;
@@ -620,7 +620,7 @@ static bool time_setting(struct reader *r, struct script *s)
 	return false;
 }
 
-static bool setting(struct reader *r, struct script *s)
+static bool setting(struct scanner *r, struct script *s)
 {
 	if (keyword(r, "flow")) {
 		flow_setting(r, s);
@@ -668,7 +668,7 @@ static void defaults(struct script *s, const char *path)
 
 static script_complaint line_parse(struct script *s, char *line, uint32_t line_number)
 {
-	struct reader r = {.at = line};
+	struct scanner r = {.at = line};
 	size_t len = strcspn(line, "#");
 	while (len && isspace((unsigned char)line[len - 1]))
 		len--;
