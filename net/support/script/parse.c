@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "support/world.h"
 
 #define TEXT_MAX (1 << 20)
 
@@ -147,15 +148,20 @@ static uint64_t duration_must(struct scanner *r)
 	return ns;
 }
 
-static uint32_t ip4_must(struct scanner *r)
+static struct net_address address_must(struct scanner *r)
 {
-	uint32_t ip = 0;
-	for (int i = 0; i < 4; i++) {
-		if (i)
-			symbol_must(r, ".");
-		ip = ip << 8 | (number_must(r) & 255);
-	}
-	return ip;
+	struct net_address a = {{0}};
+	space_skip(r);
+	bool brackets = symbol(r, "[");
+	size_t len = strspn(r->at, brackets ? "0123456789abcdefABCDEF:." : "0123456789abcdefABCDEF.");
+	if (!brackets && r->at[len] == ':' && memchr(r->at, '.', len) == NULL)
+		len = strspn(r->at, "0123456789abcdefABCDEF:.");
+	if (!net_address_parse(slice_of(r->at, len), &a))
+		wrong(r, "an address");
+	r->at += len;
+	if (brackets)
+		symbol_must(r, "]");
+	return a;
 }
 
 static uint32_t hex(struct scanner *r, uint8_t *out, uint32_t max)
@@ -262,10 +268,10 @@ static void options(struct scanner *r, struct segment *s)
 	symbol_must(r, ">");
 }
 
-static uint32_t address_given(struct scanner *r, bool *given)
+static struct net_address address_given(struct scanner *r, bool *given)
 {
 	*given = true;
-	return ip4_must(r);
+	return address_must(r);
 }
 
 static void attribute(struct scanner *r, struct segment *s)
@@ -303,13 +309,16 @@ static void attribute(struct scanner *r, struct segment *s)
 
 static void icmp(struct scanner *r, struct segment *s)
 {
+	/* Of IPv4, then, with a six before, of IPv6. */
 	static const struct {
 		const char *name;
 		uint8_t type, code;
 	} kind[] = {{"net_unreachable", 3, 0}, {"host_unreachable", 3, 1}, {"protocol_unreachable", 3, 2},
 		{"port_unreachable", 3, 3}, {"frag_needed", 3, 4}, {"source_route_failed", 3, 5},
 		{"admin_prohibited", 3, 13}, {"source_quench", 4, 0}, {"time_exceeded", 11, 0},
-		{"parameter_problem", 12, 0}};
+		{"parameter_problem", 12, 0}, {"no_route6", 1, 0}, {"admin_prohibited6", 1, 1},
+		{"address_unreachable6", 1, 3}, {"port_unreachable6", 1, 4}, {"packet_too_big6", 2, 0},
+		{"time_exceeded6", 3, 0}, {"parameter_problem6", 4, 1}};
 	s->icmp = ICMP_ERROR;
 	size_t i = 0;
 	while (i < sizeof kind / sizeof kind[0] && !keyword(r, kind[i].name))
@@ -318,6 +327,7 @@ static void icmp(struct scanner *r, struct segment *s)
 		wrong(r, "an ICMP message's name");
 		return;
 	}
+	s->icmp_name = kind[i].name;
 	s->icmp_type = kind[i].type;
 	s->icmp_code = kind[i].code;
 	if (keyword(r, "mtu"))
@@ -576,7 +586,7 @@ static void flow_setting(struct scanner *r, struct script *s)
 		wrong(r, "a flow below 16");
 		return;
 	}
-	s->ends[n].peer_ip = ip4_must(r);
+	s->ends[n].peer = address_must(r);
 	symbol_must(r, ":");
 	s->ends[n].peer_port = (uint16_t)number_must(r);
 	if (keyword(r, "to"))
@@ -592,7 +602,7 @@ static bool number_setting(struct scanner *r, struct script *s)
 		{"time_waits", &s->config.time_wait_max}, {"tx_frames", &s->config.tx_frames_max},
 		{"rx_frames", &s->config.rx_frames_max}, {"window", &s->config.receive_window},
 		{"peer_isn", &s->peer_isn}, {"peer_window", &s->peer_window}, {"seed", &s->seed},
-		{"split_buffers", &s->split_buffers}, {"arp_silent", &s->arp_silent}};
+		{"split_buffers", &s->split_buffers}, {"neighbours_silent", &s->neighbours_silent}};
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
 		if (!keyword(r, known[i].name))
 			continue;
@@ -620,6 +630,13 @@ static bool time_setting(struct scanner *r, struct script *s)
 	return false;
 }
 
+static void ends_default(struct script *s, bool ip6)
+{
+	s->ip6 = ip6;
+	for (uint32_t i = 0; i < SCRIPT_FLOWS_MAX; i++)
+		s->ends[i] = (struct flow_ends){world_address(0, ip6), (uint16_t)(4000 + i), 80};
+}
+
 static bool setting(struct scanner *r, struct script *s)
 {
 	if (keyword(r, "flow")) {
@@ -627,9 +644,9 @@ static bool setting(struct scanner *r, struct script *s)
 	} else if (keyword(r, "mtu")) {
 		s->config.mtu = (uint16_t)number_must(r);
 	} else if (keyword(r, "tso")) {
-		s->config.tx_tso4 = s->config.tx_checksum = true;
-	} else if (keyword(r, "gateway")) {
-		s->config.gateway = ip4_must(r);
+		s->config.tx_tso4 = s->config.tx_tso6 = s->config.tx_checksum = true;
+	} else if (keyword(r, "ip6")) {
+		ends_default(s, true);
 	} else if (keyword(r, "fails")) {
 		s->fails_line = number_must(r);
 		space_skip(r);
@@ -662,8 +679,7 @@ static void defaults(struct script *s, const char *path)
 {
 	*s = (struct script){.path = path, .tolerance_ns = 2000000, .seed = 1, .peer_isn = 1000,
 		.peer_window = 65535};
-	for (uint32_t i = 0; i < SCRIPT_FLOWS_MAX; i++)
-		s->ends[i] = (struct flow_ends){0x0a000001, (uint16_t)(4000 + i), 80};
+	ends_default(s, false);
 }
 
 static script_complaint line_parse(struct script *s, char *line, uint32_t line_number)
