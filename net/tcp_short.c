@@ -178,9 +178,11 @@ static void take(struct tcp_conn *c, struct frame_rx *f, const struct expected *
 	c->last_rx_ns = c->net->now_ns;
 	c->keepalive_probes = 0;
 	if (x->has_ts) {
-		c->ts_recent = load_be32(t + TCP_HEADER + 4);
-		c->ts_recent_ns = c->net->now_ns;
 		ts_echo = load_be32(t + TCP_HEADER + 8);
+		if (LIKELY(c->rcv_nxt == c->last_ack_sent)) { /* RFC 7323, 4.3: the first of those acknowledged together */
+			c->ts_recent = load_be32(t + TCP_HEADER + 4);
+			c->ts_recent_ns = c->net->now_ns;
+		}
 	}
 	c->snd_wl1 = c->rcv_nxt;
 	bool was_blocked = c->snd_wnd < c->snd_wnd_max;
