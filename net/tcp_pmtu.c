@@ -1,14 +1,15 @@
-/* Paths that swallow large packets without a word (RFC 4821, 8899): when full segments time out twice in a
+/* Paths that swallow large packets without a word (RFC 4821, 8899): when full segments time out three times in a
  * row, smaller ones are tried, first 1,024 bytes and then 512 (with the options). What gets through stays in
  * use; ten minutes later the old size is tried again, and given up at its first timeout.
  *
- *   full --2 timeouts in a row--> 1024 --2 timeouts--> 512 --10 min--> trial of full
+ *   full --3 timeouts in a row--> 1024 --2 more--> 512 --10 min--> trial of full
  *   trial --timeout--> the size of before;  --a full segment arrives--> full
  *
  * What an ICMP message says (tcp_icmp_error) comes sooner where it comes at all. */
 #include "tcp_conn.h"
 
-#define TIMEOUTS 2
+#define TIMEOUTS_FIRST 3
+#define TIMEOUTS_NEXT 2
 #define RAISE_MS (10u * 60 * 1000)
 
 static const uint16_t sizes[] = {1024, 512};
@@ -35,7 +36,9 @@ void tcp_pmtu_timeout(struct tcp_conn *c)
 		mss_set(c, c->mss_good);
 		return;
 	}
-	if (c->backoff + 1u < TIMEOUTS || (c->backoff + 1u) % TIMEOUTS || first->end - first->start < c->mss)
+	uint32_t timeouts = c->backoff + 1u;
+	if (timeouts < TIMEOUTS_FIRST || (timeouts - TIMEOUTS_FIRST) % TIMEOUTS_NEXT
+		|| first->end - first->start < c->mss)
 		return;
 	for (uint32_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		uint32_t mss = sizes[i] - (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0u);
