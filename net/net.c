@@ -138,9 +138,14 @@ static void memory_init(struct net *net, const struct net_config *c, const struc
 		c->time_wait_max);
 	size_t table_size = l->slots * sizeof(void *);
 	net->hash_mask = l->slots - 1;
-	net->conn_table = memset(base + l->conn_table, 0, table_size);
-	net->syn_table = memset(base + l->syn_table, 0, table_size);
-	net->time_wait_table = memset(base + l->time_wait_table, 0, table_size);
+	net->conn_table = (struct tcp_conn **)(void *)(base + l->conn_table);
+	net->syn_table = (struct tcp_syn **)(void *)(base + l->syn_table);
+	net->time_wait_table = (struct tcp_time_wait **)(void *)(base + l->time_wait_table);
+	if (!c->memory_is_zero) {
+		memset(net->conn_table, 0, table_size);
+		memset(net->syn_table, 0, table_size);
+		memset(net->time_wait_table, 0, table_size);
+	}
 }
 
 err net_init(struct net **out, const struct net_config *config, void *memory)

@@ -66,6 +66,7 @@ struct net_config {
 
 	struct random *random; /* seeded; borrowed for the engine's life */
 	uint64_t now_ns;
+	bool memory_is_zero;   /* what net_init is given: then its tables need not be cleared */
 };
 
 /* Names after RFC 4022 (tcp*), 4113 (udp*), 4293 (ip*), 2466 (icmp6*) where there is one. */
