@@ -754,6 +754,19 @@ static void stop(struct run *r)
 	free(r);
 }
 
+/* What the engine has said that no statement has looked at. */
+static void log_waiting(struct run *r)
+{
+	struct segment s;
+	uint32_t flow = 0;
+	for (; r->heard_count; r->heard_count--, r->heard_first++) {
+		script_complaint c = heard_read(r, &r->heard[r->heard_first], &s, &flow);
+		if (!c)
+			log_segment(r, r->heard[r->heard_first].at_ns, '>', flow, &s);
+		free(c);
+	}
+}
+
 static script_complaint located(const struct script *s, uint32_t line, const char *source, script_complaint c,
 	const char *log)
 {
@@ -778,7 +791,9 @@ script_complaint script_run(const struct script *s)
 	if (!c && r->heard_count)
 		c = unexpected(r);
 	st--;
-	if (!c)
+	if (c)
+		log_waiting(r);
+	else
 		c = finish(r);
 	fclose(r->log);
 	if (c)
