@@ -270,6 +270,18 @@ bool tcp_ooo_insert(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uin
 	return true;
 }
 
+bool tcp_ooo_has(const struct tcp_conn *c, uint64_t seq, uint32_t len)
+{
+	LIST_FOR_EACH(e, &c->ooo) {
+		struct ooo_mark m = mark_of(LIST_ENTRY(e, struct frame_rx, link));
+		if (m.seq <= seq && seq + len <= m.seq + m.len)
+			return true;
+		if (m.seq > seq)
+			return false;
+	}
+	return false;
+}
+
 void tcp_ooo_drain(struct tcp_conn *c)
 {
 	while (!list_is_empty(&c->ooo)) {
