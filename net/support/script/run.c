@@ -637,6 +637,11 @@ static script_complaint check_usage(struct run *r, const struct statement *st)
 	return check_named(st, list, ARRAY_LEN(list));
 }
 
+static uint32_t distance(uint32_t a, uint32_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
 static script_complaint check_info(struct run *r, struct flow *f, const struct statement *st)
 {
 	struct tcp_info i;
@@ -650,7 +655,7 @@ static script_complaint check_info(struct run *r, struct flow *f, const struct s
 		{"out_of_order", i.out_of_order_frames}, {"readable", i.readable},
 		{"unsent", tcp_unsent(f->conn)}, {"isn_step", f->isn_step},
 		{"isn_apart", f->engine_isn - r->flow[0].engine_isn},
-		{"own_port", tcp_local(f->conn).port}};
+		{"own_port", f->ends.own_port}, {"port_apart", distance(f->ends.own_port, r->flow[0].ends.own_port)}};
 	return check_named(st, list, ARRAY_LEN(list));
 }
 
