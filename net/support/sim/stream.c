@@ -140,7 +140,7 @@ static void send_more(struct run *r, struct end *e)
 	if (!(e->events & (TCP_CONNECTED | TCP_ACCEPTED)) && !early)
 		return;
 	while (e->queued < e->intent.to_send && (item = item_free(e))) {
-		if (e->send_ns > r->network.now_ns)
+		if (e->send_ns)
 			return;
 		send_one(r, e, item);
 	}
@@ -184,6 +184,7 @@ static void receive(struct run *r, struct end *e)
 	struct slice s;
 	if (e->intent.discards || e->read_ns > now)
 		return;
+	e->read_ns = 0;
 	peek_further(r, e);
 	while (left && tcp_peek(e->conn, &s)) {
 		if (!s.len || s.len > tcp_readable(e->conn))
@@ -236,6 +237,8 @@ static void end_serve(struct run *r, struct end *e)
 	if (!e->conn)
 		return;
 	e->has_news = false;
+	if (e->send_ns <= r->network.now_ns)
+		e->send_ns = 0;
 	receive(r, e);
 	if (!(e->events & TCP_CLOSED)) {
 		if (!e->aborted && e->queued + e->received >= e->intent.abort_after) {
@@ -267,11 +270,11 @@ static uint64_t end_next(const struct end *e, uint64_t now)
 		return next;
 	if (e->has_news)
 		return now;
-	if (e->read_ns > now && tcp_readable(e->conn))
+	if (e->read_ns && tcp_readable(e->conn))
 		next = e->read_ns;
-	if (e->send_ns > now && e->queued < e->intent.to_send && e->send_ns < next)
+	if (e->send_ns && e->queued < e->intent.to_send && e->send_ns < next)
 		next = e->send_ns;
-	return next;
+	return next > now ? next : now;
 }
 
 uint64_t ends_next(const struct run *r, const struct host *h)
