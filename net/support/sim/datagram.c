@@ -38,12 +38,14 @@ static void letter_send(struct host *h, struct udp_socket *from, const struct ne
 	l->datagram = (struct udp_datagram){.count = 2, .done = letter_done, .cookie = l};
 	l->datagram.segment[0] = slice_of(l->bytes, content.len - cut);
 	l->datagram.segment[1] = slice_of(l->bytes + content.len - cut, cut);
+	list_push_back(&h->letters, &l->link);
+	/* It may be done before that returns. */
 	err e = udp_send(from, to, &l->datagram);
 	if (failed(e)) {
+		list_remove(&l->link);
 		free(l);
 		return;
 	}
-	list_push_back(&h->letters, &l->link);
 	h->attention = true;
 }
 

@@ -36,6 +36,7 @@ static void child(const struct options *o, volatile struct verdict *v)
 {
 	struct run *r = calloc(1, sizeof *r);
 	ASSERT(r);
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	alarm(SECONDS_MAX);
 	run_seed(r, o, v);
 	free(r);

@@ -108,6 +108,7 @@ struct flow {
 	uint16_t port;
 	uint64_t start_ns;
 	bool started, simultaneous;
+	uint32_t started_as;         /* counted from 1: the newest of those that have had the same ports */
 	struct end end[2];
 	struct end ghost;            /* a second acceptance of the same handshake, which cookies allow */
 	uint64_t drops_before, cookies_before; /* counters of the server's */
@@ -174,6 +175,7 @@ struct run {
 	uint32_t pings;
 	uint64_t next_datagram_ns;
 	uint64_t work_end_ns, faults_end_ns;
+	uint32_t flows_started;
 	bool recovering, quiet;
 	struct wire *wire;
 	bool sabotaged;
@@ -207,6 +209,9 @@ void host_poll(struct host *h);
 
 /* stream.c */
 void flow_start(struct flow *f);
+/* The newest connection between these ends; `side`: which of its ends `from` is. NULL: none. */
+struct flow *flow_find(struct run *r, const struct net_endpoint *from, const struct net_endpoint *to,
+	uint32_t *side);
 void end_event(struct host *h, struct tcp_conn *c, uint32_t events);
 /* Lets the ends of a host act whose time has come. */
 void ends_serve(struct host *h);

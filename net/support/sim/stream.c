@@ -378,6 +378,7 @@ void flow_start(struct flow *f)
 	struct run *r = f->run;
 	struct host *a = &r->host[f->client], *b = &r->host[f->server];
 	f->started = true;
+	f->started_as = ++r->flows_started;
 	f->drops_before = drops(b);
 	f->cookies_before = net_counters(b->net)->tcp_syn_cookies_sent;
 	f->simultaneous &= host_runs(b);
@@ -389,17 +390,35 @@ void flow_start(struct flow *f)
 	}
 }
 
+static bool endpoint_equal(const struct net_endpoint *a, const struct net_endpoint *b)
+{
+	return a->port == b->port && memcmp(&a->address, &b->address, sizeof a->address) == 0;
+}
+
+struct flow *flow_find(struct run *r, const struct net_endpoint *from, const struct net_endpoint *to,
+	uint32_t *side)
+{
+	struct flow *best = NULL;
+	for (uint32_t i = 0; i < r->flows; i++) {
+		struct flow *f = &r->flow[i];
+		bool client = endpoint_equal(from, &f->local) && endpoint_equal(to, &f->peer);
+		bool server = endpoint_equal(from, &f->peer) && endpoint_equal(to, &f->local);
+		if (!f->started || !(client || server) || (best && best->started_as > f->started_as))
+			continue;
+		best = f;
+		*side = server;
+	}
+	return best;
+}
+
 static struct flow *flow_of(struct host *h, const struct tcp_conn *c)
 {
 	struct net_endpoint peer = tcp_peer(c), local = tcp_local(c);
-	struct run *r = h->run;
-	for (uint32_t i = r->flows; i-- > 0;) {
-		struct flow *f = &r->flow[i];
-		if (f->started && !f->simultaneous && f->server == h->index && f->local.port == peer.port
-			&& f->port == local.port && net_address_to_v4(&peer.address) == r->host[f->client].ip)
-			return f;
-	}
-	run_fail(r, "host %u has accepted a connection that nobody has opened", h->index);
+	uint32_t side = 1;
+	struct flow *f = flow_find(h->run, &local, &peer, &side);
+	if (!f || side != 1 || f->simultaneous)
+		run_fail(h->run, "host %u has accepted a connection that nobody has opened", h->index);
+	return f;
 }
 
 static void accepted(struct host *h, struct tcp_conn *c)
@@ -427,7 +446,8 @@ static bool excusable(struct run *r, struct flow *f, const struct end *e)
 	bool connected = e->events & (TCP_CONNECTED | TCP_ACCEPTED);
 	if (drops(b) != f->drops_before && !f->end[1].exists)
 		return true;
-	if (net_counters(b->net)->tcp_syn_cookies_sent != f->cookies_before && !f->end[1].exists)
+	/* A segment that overtakes the one that would open a cookie is answered by RST. */
+	if (net_counters(b->net)->tcp_syn_cookies_sent != f->cookies_before)
 		return true;
 	/* Its simultaneous peer has not come through, and it had no listener to fall back to. */
 	if (f->simultaneous && !connected && (faults || other(e)->gone))

@@ -62,25 +62,16 @@ void wire_free(struct wire *w)
 
 /* --- Finding --------------------------------------------------------------------------------- */
 
-/* The newest of these ends; `client`: which half that is, when half `from` has sent the packet. */
+/* `client`: which half that is, when half `from` has sent the packet. */
 static struct flow *flow_of(struct wire *w, const struct sim_packet *p, uint32_t from, uint32_t *client)
 {
-	struct run *r = w->run;
-	for (uint32_t i = r->flows; i-- > 0;) {
-		struct flow *f = &r->flow[i];
-		if (!f->started)
-			continue;
-		for (uint32_t k = 0; k < 2; k++) {
-			const struct net_endpoint *a = k ? &f->peer : &f->local, *b = k ? &f->local : &f->peer;
-			if (a->port == p->source_port && b->port == p->destination_port
-				&& memcmp(a->address.octet, p->source, 16) == 0
-				&& memcmp(b->address.octet, p->destination, 16) == 0) {
-				*client = from ^ k;
-				return f;
-			}
-		}
-	}
-	return NULL;
+	struct net_endpoint a = {.port = p->source_port}, b = {.port = p->destination_port};
+	uint32_t side = 0;
+	memcpy(a.address.octet, p->source, 16);
+	memcpy(b.address.octet, p->destination, 16);
+	struct flow *f = flow_find(w->run, &a, &b, &side);
+	*client = from ^ side;
+	return f;
 }
 
 /* `from`: which half speaks. */
