@@ -171,8 +171,9 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 		return true;
 	uint32_t window = s->window << c->snd_scale;
 	bool same_window = window == c->snd_wnd;
-	if (c->snd_wl1 <= seq) {
-		c->snd_wl1 = seq;
+	/* The newest by sequence number or by ACK: one window counted from the other's ACK reaches too far. */
+	if (c->snd_wl1 <= seq || ack > una) {
+		c->snd_wl1 = seq > c->snd_wl1 ? seq : c->snd_wl1;
 		tcp_peer_window_set(c, window);
 	}
 	uint8_t sacked_before = c->sacked_count;

@@ -35,6 +35,7 @@ struct script {
 	uint32_t heard_count, arps, icmps;
 	uint8_t icmp_type;
 	bool silent; /* does not answer ARP */
+	uint16_t window; /* that the peer offers; 0: 0xffff */
 	uint32_t events; /* seen while time passed */
 	struct tcp_conn *conn;
 };
@@ -151,7 +152,7 @@ static uint32_t frame_build(struct script *s, uint8_t *f, uint8_t flags, uint32_
 	store_be32(t + 8, ack);
 	t[12] = (uint8_t)((20 + options_len) << 2);
 	t[13] = flags;
-	store_be16(t + 14, 0xffff);
+	store_be16(t + 14, s->window ? s->window : 0xffff);
 	if (options_len)
 		memcpy(t + 20, options, options_len);
 	if (len)
@@ -277,6 +278,33 @@ static void early_data_is_kept_and_reported_by_sack(void **state)
 	assert_int_equal(last(&s)->ack, s.seq);
 	assert_int_equal(tcp_readable(c), 6);
 	assert_true(tcp_peek(c, &got) && slice_starts_with(got, SLICE("abc")));
+	tcp_release(c);
+	script_stop(&s);
+}
+
+/* What fills a hole is older than the last window heard by its sequence number, and newer by its ACK: counted
+ * from that ACK, the old window would reach further than the peer has said. */
+static void an_old_segment_with_a_new_ack_says_the_window(void **state)
+{
+	(void)state;
+	struct script s;
+	static uint8_t bytes[2000];
+	struct slice text = {bytes, sizeof bytes};
+	struct tcp_send first = {.segments = &text, .count = 1, .done = count_done}, second = first;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	assert_false(failed(tcp_send(c, &first)));
+	run(&s, MS);
+	s.window = 5000;
+	say_raw(&s, ACK, s.seq + 3, s.ack, NULL, 0, "def", 3);
+	s.window = 1000;
+	s.ack += 2000;
+	say_raw(&s, ACK, s.seq, s.ack, NULL, 0, "abc", 3);
+	assert_false(failed(tcp_send(c, &second)));
+	run(&s, MS);
+	assert_true(s.heard_count > 0);
+	for (uint32_t i = 0; i < s.heard_count; i++)
+		assert_true((int32_t)(s.heard[i].seq + s.heard[i].len - s.ack - 1000) <= 0);
 	tcp_release(c);
 	script_stop(&s);
 }
@@ -691,6 +719,7 @@ int main(void)
 		cmocka_unit_test(a_request_is_answered_with_one_frame_that_acknowledges_it),
 		cmocka_unit_test(a_lone_segment_is_acknowledged_after_40_ms),
 		cmocka_unit_test(early_data_is_kept_and_reported_by_sack),
+		cmocka_unit_test(an_old_segment_with_a_new_ack_says_the_window),
 		cmocka_unit_test(a_reset_counts_only_at_the_exact_number),
 		cmocka_unit_test(a_syn_in_the_window_gets_a_challenge),
 		cmocka_unit_test(closing_from_both_ends_leaves_a_time_wait_only),
