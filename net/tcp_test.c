@@ -29,7 +29,7 @@ struct heard {
 struct script {
 	struct world w;
 	struct net *net;
-	uint16_t port;
+	uint16_t port, own_port; /* own: 0: 80 */
 	uint32_t seq, ack; /* the peer's next, and what it expects */
 	struct heard heard[64];
 	uint32_t heard_count, arps, icmps;
@@ -85,7 +85,8 @@ static bool listen_in(struct world *w, uint32_t from, uint8_t *b, uint32_t len)
 	return false;
 }
 
-static void script_start(struct script *s, uint32_t connections, uint32_t syns, uint32_t time_waits)
+static void script_start_with(struct script *s, uint32_t connections, uint32_t syns, uint32_t time_waits,
+	uint32_t receive_window)
 {
 	memset(s, 0, sizeof *s);
 	world_init(&s->w, 1);
@@ -95,11 +96,17 @@ static void script_start(struct script *s, uint32_t connections, uint32_t syns, 
 	c.connections_max = connections;
 	c.syn_max = syns;
 	c.time_wait_max = time_waits;
+	c.receive_window = receive_window;
 	world_start(&s->w, 1, &c);
 	s->net = s->w.station[1].net;
 	s->port = 4000;
 	s->seq = 1000;
 	assert_false(failed(tcp_listen(s->net, 80, 0)));
+}
+
+static void script_start(struct script *s, uint32_t connections, uint32_t syns, uint32_t time_waits)
+{
+	script_start_with(s, connections, syns, time_waits, 0);
 }
 
 static void collect(struct world *w)
@@ -147,7 +154,7 @@ static uint32_t frame_build(struct script *s, uint8_t *f, uint8_t flags, uint32_
 	store_le16(f + 24, (uint16_t)~checksum_fold(checksum_ip4_header(f + 14)));
 	uint8_t *t = f + 34;
 	store_be16(t, s->port);
-	store_be16(t + 2, 80);
+	store_be16(t + 2, s->own_port ? s->own_port : 80);
 	store_be32(t + 4, seq);
 	store_be32(t + 8, ack);
 	t[12] = (uint8_t)((20 + options_len) << 2);
@@ -578,6 +585,29 @@ static void time_wait_is_left_early_for_a_newer_syn_only(void **state)
 	script_stop(&s);
 }
 
+/* Our own scale is 0, and still it must be said: else the peer, which may never see our first SYN, does not
+ * scale its window, and we believe that it does. */
+static void a_simultaneous_open_answers_the_scale(void **state)
+{
+	(void)state;
+	struct script s;
+	struct tcp_options o;
+	struct tcp_conn *c;
+	struct net_endpoint to = {net_address_v4(WORLD_A_IP), 4000};
+	script_start_with(&s, 4, 4, 4, 32768);
+	assert_false(failed(tcp_connect(&c, s.net, &to)));
+	s.own_port = tcp_local(c).port;
+	run(&s, MS);
+	assert_int_equal(last(&s)->flags, SYN);
+	say_raw(&s, SYN, s.seq, 0, "\x02\x04\x05\xb4\x01\x03\x03\x05", 8, NULL, 0);
+	run(&s, MS);
+	assert_int_equal(last(&s)->flags, SYN | ACK);
+	tcp_options_parse(slice_of(last(&s)->options, last(&s)->options_len), true, &o);
+	assert_true(o.has_scale && o.scale == 0);
+	tcp_release(c);
+	script_stop(&s);
+}
+
 static void a_closed_window_is_probed_until_it_opens(void **state)
 {
 	(void)state;
@@ -731,6 +761,7 @@ int main(void)
 		cmocka_unit_test(without_a_free_connection_a_syn_is_dropped_and_counted),
 		cmocka_unit_test(time_wait_is_left_early_for_a_newer_syn_only),
 		cmocka_unit_test(a_closed_window_is_probed_until_it_opens),
+		cmocka_unit_test(a_simultaneous_open_answers_the_scale),
 		cmocka_unit_test(a_silent_peer_is_probed_and_then_dropped),
 		cmocka_unit_test(connecting_to_nobody_ends_by_itself),
 		cmocka_unit_test(the_demultiplexing_hash_spreads_neighbouring_ends_and_depends_on_the_secret),
