@@ -49,7 +49,7 @@ static void plan_host(struct run *r, uint32_t i)
 {
 	static const uint32_t ring[] = {4, 16, 64, 256};
 	struct host *h = &r->host[i];
-	*h = (struct host){.run = r, .index = i, .ip = 0x0a000001 + i, .patient = draw_chance(r, 70)};
+	*h = (struct host){.run = r, .index = i, .ip = 0x0a000001 + i, .patient = draw_chance(r, 80)};
 	struct net_config *c = &h->config;
 	*c = (struct net_config){.mac = {2, 0, 0, 0, 0, (uint8_t)(i + 1)}, .address = h->ip,
 		.mask = 0xffffff00, .host_name = SLICE_INIT("sim")};

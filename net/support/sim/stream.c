@@ -452,8 +452,9 @@ static bool excusable(struct run *r, struct flow *f, const struct end *e)
 	/* Its simultaneous peer has not come through, and it had no listener to fall back to. */
 	if (f->simultaneous && !connected && (faults || other(e)->gone))
 		return true;
-	return faults && (!connected || !(other(e)->events & (TCP_CONNECTED | TCP_ACCEPTED))
-		|| !(a->patient && b->patient));
+	if (faults && (!connected || !(other(e)->events & (TCP_CONNECTED | TCP_ACCEPTED))))
+		return true;
+	return !(a->patient && b->patient);
 }
 
 static void closed(struct run *r, struct end *e)
