@@ -46,7 +46,10 @@ static bool timer_is_lost(struct run *r)
 static bool frame_is_leaked(struct run *r)
 {
 	struct net *net = r->host[0].net;
-	return net->frames.used < net->frames.capacity && pool_get(&net->frames);
+	struct net_frame *f = net->frames.used < net->frames.capacity ? pool_get(&net->frames) : NULL;
+	if (f)
+		memset(f, 0, sizeof *f);
+	return f;
 }
 
 static bool window_shrinks(struct run *r)
