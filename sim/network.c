@@ -130,7 +130,8 @@ static void corrupt(struct sim_network *n, uint64_t *random, struct sim_frame *f
 	if (p.kind == SIM_OTHER || p.kind == SIM_ARP || (forge && !p.payload.len))
 		return;
 	uint32_t from = forge ? (uint32_t)(p.payload.ptr - f->bytes) : SIM_ETHERNET;
-	f->bytes[from + sim_random(random) % (f->len - from)] ^= (uint8_t)(1 + sim_random(random) % 255);
+	uint32_t at = from + (uint32_t)(sim_random(random) % (f->len - from));
+	f->bytes[at] ^= (uint8_t)(1 + sim_random(random) % 255);
 	if (forge)
 		sim_packet_mend(f->bytes, f->len);
 	sim_fate(n, forge ? SIM_FORGED : SIM_CORRUPTED, f);

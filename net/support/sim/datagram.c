@@ -90,8 +90,8 @@ static void datagram_send(struct run *r)
 	struct host *h = &r->host[draw_below(r, r->hosts)];
 	struct host *to = &r->host[(h->index + 1 + draw_below(r, r->hosts - 1)) % r->hosts];
 	/* Now and then nobody listens, or nobody is there. */
-	struct net_endpoint end = {net_address_v4(draw_chance(r, 5) ? 0x0a000063 : to->ip),
-		draw_chance(r, 10) ? 9 : ECHO_PORT};
+	struct net_endpoint end = {.port = draw_chance(r, 10) ? 9 : ECHO_PORT};
+	end.address = net_address_v4(draw_chance(r, 5) ? 0x0a000063 : to->ip);
 	uint32_t len = 8 + draw_below(r, DATAGRAM_MAX - 8);
 	uint64_t key = draw(r);
 	store_le64(bytes, key);

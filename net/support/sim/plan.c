@@ -1,5 +1,5 @@
-/* What the seed means: hosts, links, connections and faults. The order of the draws is the plan: a new
- * draw goes to the end of its function, so that seeds keep their meaning as far as may be. */
+/* What the seed means: hosts, links, connections and faults. The order of the draws is the plan: each is a
+ * statement of its own, since compilers order the parts of an expression as they like. */
 #include "run.h"
 
 #include <string.h>
@@ -59,15 +59,12 @@ static void plan_host(struct run *r, uint32_t i)
 	h->input_max = draw_chance(r, 70) ? UINT32_MAX : 1 + draw_below(r, 8);
 	uint32_t room = c->rx_frames_max + 4 + draw_below(r, 60);
 	bool split = draw_chance(r, 40) || c->mtu > 2000;
-	struct sim_port_config p = {
-		.tx_ring = pick(r, ring, ARRAY_LEN(ring)),
-		.rx_buffers = room,
-		.rx_size = draw_chance(r, 50) ? 2048 : 1600,
-		.rx_headroom = draw_below(r, 3) * 10,
-		.rx_split = split,
-		.rx_checksum = draw_below(r, 3),
-		.done_ns_max = draw_chance(r, 20) ? draw_between(r, 0, 20 * MS) : draw_between(r, 0, MS / 2),
-	};
+	struct sim_port_config p = {.rx_buffers = room, .rx_split = split};
+	p.tx_ring = pick(r, ring, ARRAY_LEN(ring));
+	p.rx_size = draw_chance(r, 50) ? 2048 : 1600;
+	p.rx_headroom = draw_below(r, 3) * 10;
+	p.rx_checksum = draw_below(r, 3);
+	p.done_ns_max = draw_between(r, 0, draw_chance(r, 20) ? 20 * MS : MS / 2);
 	memcpy(p.mac, c->mac, 6);
 	h->port = sim_network_add(&r->network, &p);
 	h->port->up.mtu = h->port->down.mtu = c->mtu;
@@ -134,7 +131,8 @@ static void plan_flow(struct run *r, uint32_t i, uint64_t span_ns)
 		plan_intent(r, &e->intent);
 		*e = (struct end){.flow = f, .side = k, .intent = e->intent, .key = draw(r)};
 	}
-	f->end[draw_below(r, 2)].intent.close_after_peer = draw_chance(r, 40);
+	uint32_t second = draw_below(r, 2);
+	f->end[second].intent.close_after_peer = draw_chance(r, 40);
 	match(&f->end[0].intent, &f->end[1].intent);
 	match(&f->end[1].intent, &f->end[0].intent);
 	f->ghost = (struct end){.flow = f, .side = true, .key = f->end[1].key};
@@ -172,14 +170,15 @@ static uint64_t plan_amount(struct run *r, enum fault_kind kind)
 static void plan_fault(struct run *r, uint32_t i, uint64_t span_ns)
 {
 	struct fault *f = &r->fault[i];
-	*f = (struct fault){.kind = draw_below(r, FAULT_KINDS), .host = draw_below(r, r->hosts)};
+	*f = (struct fault){.kind = draw_below(r, FAULT_KINDS)};
+	f->host = draw_below(r, r->hosts);
 	if (f->kind == FAULT_RESTART && draw_chance(r, 60))
 		f->kind = FAULT_LOSS;
 	uint64_t longest = f->kind == FAULT_TX_HELD ? 500 * MS : 12 * SECOND;
 	if (f->kind == FAULT_SMALL_STEPS)
 		longest = 50 * MS;
 	f->from_ns = START_NS + draw_between(r, 0, span_ns);
-	f->to_ns = f->from_ns + (draw_chance(r, 50) ? draw_between(r, 1, longest / 10) : draw_between(r, 1, longest));
+	f->to_ns = f->from_ns + draw_between(r, 1, draw_chance(r, 50) ? longest / 10 : longest);
 	f->amount = plan_amount(r, f->kind);
 	/* Who sleeps that long may find others gone. */
 	if (f->kind == FAULT_CLOCK_JUMP && f->amount > 3 * SECOND)
@@ -208,8 +207,9 @@ void plan_draw(struct run *r)
 	r->pings = draw_below(r, ARRAY_LEN(r->ping));
 	for (uint32_t i = 0; i < r->pings; i++) {
 		struct ping *p = &r->ping[i];
-		*p = (struct ping){START_NS + draw_between(r, 0, span), draw_below(r, r->hosts), 0,
-			draw_below(r, 1300), false};
+		*p = (struct ping){.at_ns = START_NS + draw_between(r, 0, span)};
+		p->from = draw_below(r, r->hosts);
+		p->len = draw_below(r, 1300);
 		p->to = (p->from + 1 + draw_below(r, r->hosts - 1)) % r->hosts;
 	}
 	r->next_datagram_ns = START_NS;
