@@ -397,6 +397,7 @@ bool tcp_conn_segment(struct tcp_conn *c, struct tcp_segment *s)
 		&& seq_extend(c->rcv_nxt, s->seq) == c->rcv_nxt - 1) {
 		s->flags &= (uint8_t)~TCP_SYN;
 		s->seq++;
+		s->window >>= c->snd_scale; /* that of a SYN is not scaled (RFC 7323, 2.2) */
 	}
 	return slow_path(c, s);
 }

@@ -602,7 +602,7 @@ static void syn_output(struct tcp_conn *c)
 		return;
 	tcp_conn_ends(c, &ends);
 	size_t len = tcp_syn_options(options, tcp_own_mss(net, tcp_key_is_ip6(&c->key)), c->sack_ok,
-		both && !(c->rcv_scale | c->snd_scale) ? -1 : net->receive_scale, c->ts_ok,
+		both && !c->rcv_scale ? -1 : net->receive_scale, c->ts_ok,
 		tcp_ts_now(net, c->ts_offset), c->ts_recent);
 	struct tcp_control control = {
 		.ends = &ends,

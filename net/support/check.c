@@ -14,6 +14,7 @@ struct check {
 	uint32_t rx_frames;   /* buffers found in connections and frames */
 	uint32_t in_table, accepted[LISTENERS_MAX];
 	uint32_t with_ooo;
+	uint32_t records;     /* of what is in flight, from the pool */
 };
 
 /* Says the first thing that is wrong. */
@@ -99,17 +100,41 @@ static void send_queue(struct check *k, const struct tcp_conn *c)
 	RULE(k, c, !at->send || (at->send->start <= at->seq && at->seq <= at->send->end));
 }
 
-static void scoreboard(struct check *k, const struct tcp_conn *c)
+/* As tcp_flight.h promises. */
+static void flight(struct check *k, const struct tcp_conn *c)
 {
-	RULE(k, c, c->sacked_count <= TCP_SACK_RANGES_MAX);
-	for (uint32_t i = 0; i < c->sacked_count; i++) {
-		RULE(k, c, c->sacked[i].start < c->sacked[i].end);
-		RULE(k, c, c->sacked[i].start >= c->snd_una);
-		RULE(k, c, c->sacked[i].end <= c->snd_max);
-		RULE(k, c, !i || c->sacked[i - 1].end < c->sacked[i].start);
+	uint64_t at = c->snd_una;
+	uint32_t sacked = 0, lost = 0, records = 0;
+	const struct tcp_sent *r = c->sent, *before = NULL;
+	struct tcp_sent *const *link = &c->sent;
+	for (; r && records <= c->records; before = r, link = &r->next, r = r->next) {
+		RULE(k, c, r->start == at);
+		RULE(k, c, r->end > r->start || (r == &c->last && !records));
+		RULE(k, c, r->state <= TCP_SENT_LOST);
+		RULE(k, c, !before || before->state != TCP_SENT_SACKED || r->state != TCP_SENT_SACKED);
+		uint32_t len = (uint32_t)(r->end - r->start);
+		at = r->end;
+		sacked += r->state == TCP_SENT_SACKED ? len : 0;
+		lost += r->state == TCP_SENT_LOST ? len : 0;
+		if (r == &c->last)
+			break;
+		records++;
 	}
+	RULE(k, c, r == &c->last && !r->next);
+	RULE(k, c, c->last_link == link);
+	RULE(k, c, at == c->snd_max);
+	RULE(k, c, records == c->records);
+	RULE(k, c, sacked == c->sacked);
+	RULE(k, c, lost == c->lost);
+	k->records += records;
+}
+
+static void congestion(struct check *k, const struct tcp_conn *c)
+{
 	RULE(k, c, c->mss >= 36);
-	RULE(k, c, c->cwnd >= c->mss || !tcp_is_open(c));
+	RULE(k, c, c->mss <= c->mss_max);
+	RULE(k, c, c->cwnd >= c->mss || c->recovery != TCP_RECOVERY_OPEN);
+	RULE(k, c, c->ssthresh >= c->mss);
 }
 
 /* Who waits for something is woken: by the wheel, or by standing in a list that is worked off. */
@@ -155,13 +180,17 @@ static void connections(struct check *k)
 			states(k, c);
 			sequence_numbers(k, c);
 			send_queue(k, c);
-			scoreboard(k, c);
+			if (tcp_is_open(c)) {
+				flight(k, c);
+				congestion(k, c);
+			}
 			timers(k, c);
 			if (k->failed || k->in_table > net->conns.used)
 				break;
 		}
 	}
 	RULE(k, NULL, k->in_table <= net->conns.used);
+	RULE(k, NULL, k->records == net->sents.used);
 	/* Those that are closed and not yet released hold buffers too. */
 	pool_used(&net->conns, used);
 	for (uint32_t i = 0; i < net->conns.touched; i++) {
@@ -193,7 +222,7 @@ static void frames(struct check *k)
 				return;
 		}
 	}
-	RULE(k, NULL, k->rx_frames == net->rx_frames_held);
+	RULE(k, NULL, k->rx_frames + net->reassembly_buffers == net->rx_frames_held);
 	RULE(k, NULL, net->rx_frames_held <= net->rx_frames_max + FRAME_TX_SEGMENTS_MAX);
 }
 
