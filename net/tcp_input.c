@@ -213,10 +213,11 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 		return true;
 	uint32_t window = s->window << c->snd_scale;
 	bool same_window = window == c->snd_wnd;
-	if (c->snd_wl1 <= seq) {
+	/* The newest by sequence number or by ACK: one window counted from the other's ACK reaches too far. */
+	if (c->snd_wl1 <= seq || ack > una) {
 		if (UNLIKELY(!c->snd_wnd && window && c->backoff && ack == una))
 			window_reopened(c);
-		c->snd_wl1 = seq;
+		c->snd_wl1 = seq > c->snd_wl1 ? seq : c->snd_wl1;
 		tcp_peer_window_set(c, window);
 	}
 	bool had_fin = tcp_fin_sent(c);
@@ -398,6 +399,7 @@ bool tcp_conn_segment(struct tcp_conn *c, struct tcp_segment *s)
 		&& seq_extend(c->rcv_nxt, s->seq) == c->rcv_nxt - 1) {
 		s->flags &= (uint8_t)~TCP_SYN;
 		s->seq++;
+		s->window >>= c->snd_scale; /* that of a SYN is not scaled (RFC 7323, 2.2) */
 	}
 	return slow_path(c, s);
 }
