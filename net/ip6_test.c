@@ -437,24 +437,6 @@ static void chains_options_and_padding_are_bounded(void **state)
 	tape_stop(&t);
 }
 
-static void fragments_that_do_not_make_a_whole_say_nothing(void **state)
-{
-	(void)state;
-	static const uint8_t first[8] = {0, 0, 0, 1, 0, 0, 0, 9}, last[8] = {0, 0, 0, 64, 0, 0, 0, 9};
-	struct tape t;
-	tape_start(&t);
-	struct packet6 p = packet("fd00::1", "fd00::2");
-	extend(&p, 44, first, sizeof first);
-	echo(&p);
-	assert_int_equal(say(&t, &p), 0);
-	p = packet("fd00::1", "fd00::2");
-	extend(&p, 44, last, sizeof last);
-	echo(&p);
-	assert_int_equal(say(&t, &p), 0);
-	assert_int_equal(net_counters(t.net)->ip_reasm_reqds, 2);
-	tape_stop(&t);
-}
-
 static void no_error_answers_an_error(void **state)
 {
 	(void)state;
@@ -650,7 +632,6 @@ int main(void)
 		cmocka_unit_test(unknown_options_have_the_effect_that_their_number_says),
 		cmocka_unit_test(source_routes_are_refused),
 		cmocka_unit_test(chains_options_and_padding_are_bounded),
-		cmocka_unit_test(fragments_that_do_not_make_a_whole_say_nothing),
 		cmocka_unit_test(no_error_answers_an_error),
 		cmocka_unit_test(a_socket_hears_both_families),
 		cmocka_unit_test(a_datagram_with_a_wrong_or_no_checksum_is_refused),
