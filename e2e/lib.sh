@@ -178,7 +178,7 @@ complaints() { grep -A 12 -i 'Sanitizer\|runtime error\|assertion failed\|ingot 
 
 cleanup() {
 	[ -z "$guest" ] || cut
-	network_remove
+	if command -v link_down >/dev/null 2>&1; then link_down; else network_remove; fi
 	command -v teardown >/dev/null 2>&1 && teardown
 	return 0
 }
