@@ -13,6 +13,7 @@
 #include <libc/libc.h>
 #include <platform/platform.h>
 
+#include "diagnose.h"
 #include "network.h"
 #include "options.h"
 
@@ -34,6 +35,7 @@ enum memory_part {
 	PART_NET,
 	PART_SERVER,
 	PART_HEAP,
+	PART_DIAGNOSE,
 	PART_DATABASE,
 	PART_COUNT
 };
@@ -161,6 +163,13 @@ static void plan_database(struct program *p)
 		.count_max = database ? 0 : 1, .takes_rest = true};
 }
 
+static void plan_diagnose(struct program *p)
+{
+	p->parts[PART_DIAGNOSE] = (struct budget_item){.name = "diagnosis",
+		.item_size = diagnose_memory_size(), .count_min = p->options.diagnose_port != 0,
+		.count_max = 1};
+}
+
 /* Plain C's malloc: nothing of ours uses it, an application may. */
 static void plan_heap(struct program *p, size_t mib)
 {
@@ -176,6 +185,7 @@ static void memory_divide(struct program *p)
 	plan_connections(p, mib);
 	plan_fibers(p, mib);
 	plan_heap(p, mib);
+	plan_diagnose(p);
 	plan_database(p);
 	if (!failed(budget_divide(&budget, p->platform, p->parts, PART_COUNT)))
 		return;
@@ -204,8 +214,8 @@ static void options_start(struct program *p)
 {
 	struct slice bad;
 	if (!options_parse(p->platform->command_line, &p->options, &bad))
-		stop_failed(p, "the command line has '%.*s'; it should be like ip=10.0.0.2/24,10.0.0.1",
-			SLICE_ARG(bad));
+		stop_failed(p, "the command line has '%.*s'; words are like ip=10.0.0.2/24,10.0.0.1, "
+			"diagnose=9000, debug", SLICE_ARG(bad));
 }
 
 static void devices_check(struct program *p)
@@ -223,6 +233,9 @@ static void network_up(struct program *p)
 	if (failed(e))
 		stop_failed(p, "the network cannot start: %s", err_text(e));
 	network_start(&p->network, &p->loop, &p->log, p->platform->net[0], p->net, &p->buffers);
+	if (p->options.diagnose_port)
+		diagnose_start(p->parts[PART_DIAGNOSE].memory, &p->loop, &p->log, p->net,
+			p->options.diagnose_port, p->options.diagnose_any);
 }
 
 static void database_up(struct program *p)

@@ -30,6 +30,18 @@ static bool network_parse(struct slice text, struct options *o)
 	return comma == text.len || address_parse(slice_sub(text, comma + 1, text.len), &o->gateway);
 }
 
+/* "9000" or "9000,any" */
+static bool diagnose_parse(struct slice text, struct options *o)
+{
+	size_t comma = slice_index(text, ',');
+	uint64_t port;
+	if (!slice_to_u64(slice_sub(text, 0, comma), &port) || port == 0 || port > 65535)
+		return false;
+	o->diagnose_port = (uint16_t)port;
+	o->diagnose_any = slice_eq(slice_sub(text, comma + 1, text.len), SLICE("any"));
+	return comma == text.len || o->diagnose_any;
+}
+
 bool options_parse(struct slice command_line, struct options *out, struct slice *bad)
 {
 	*out = (struct options){0};
@@ -39,8 +51,10 @@ bool options_parse(struct slice command_line, struct options *out, struct slice 
 		command_line = slice_sub(command_line, end + 1, command_line.len);
 		if (slice_eq(word, SLICE("debug")))
 			out->debug = true;
-		else if (slice_starts_with(word, SLICE("ip="))
-			&& !network_parse(slice_sub(word, 3, word.len), out)) {
+		else if ((slice_starts_with(word, SLICE("ip="))
+				 && !network_parse(slice_sub(word, 3, word.len), out))
+			|| (slice_starts_with(word, SLICE("diagnose="))
+				&& !diagnose_parse(slice_sub(word, 9, word.len), out))) {
 			*bad = word;
 			return false;
 		}

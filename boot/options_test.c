@@ -52,6 +52,23 @@ static void an_empty_line_means_dhcp(void **state)
 	}
 }
 
+static void diagnosis_is_off_unless_a_port_is_named(void **state)
+{
+	(void)state;
+	struct options o;
+	static const char *const bad[] = {"diagnose=", "diagnose=0", "diagnose=65536", "diagnose=x",
+		"diagnose=9000,", "diagnose=9000,all", "diagnose=9000,any,"};
+	assert_true(parse("debug", &o));
+	assert_int_equal(o.diagnose_port, 0);
+	assert_true(parse("diagnose=9000", &o));
+	assert_int_equal(o.diagnose_port, 9000);
+	assert_false(o.diagnose_any);
+	assert_true(parse("diagnose=1,any", &o));
+	assert_true(o.diagnose_any);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_false(parse(bad[i], &o));
+}
+
 static void words_that_are_not_known_are_left_alone(void **state)
 {
 	(void)state;
@@ -107,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_address_has_a_mask_and_perhaps_a_gateway),
 		cmocka_unit_test(an_empty_line_means_dhcp),
+		cmocka_unit_test(diagnosis_is_off_unless_a_port_is_named),
 		cmocka_unit_test(words_that_are_not_known_are_left_alone),
 		cmocka_unit_test(a_malformed_address_is_refused_with_its_word),
 		cmocka_unit_test(a_line_that_is_cut_is_taken_or_refused),

@@ -1,6 +1,7 @@
 /* The engine's state, private to net/.
  *
- * Layers, each a file: net.c (life, frames in and out), arp.c (neighbours), ip4.c, icmp4.c, udp.c, dhcp.c,
+ * Layers, each a file: net.c (life, frames in and out), neighbor.c (neighbours of both families), arp.c,
+ * ip4.c, icmp4.c, udp.c, dhcp.c; for IPv6 see ip6.h;
  * tcp_short.c (the expected segment), tcp.c (demultiplexing and the API), tcp_syn.c (half-open, cookies), tcp_time_wait.c, tcp_input.c,
  * tcp_receive.c (receive and reassembly queues), tcp_output.c, tcp_recovery.c (loss, congestion),
  * tcp_timer.c.
@@ -20,6 +21,8 @@
 #include <base/timer.h>
 #include <net/net.h>
 
+#include "ip6_state.h"
+
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -33,7 +36,6 @@
 #define IP4_BROADCAST 0xffffffffu
 
 #define NEIGHBOR_QUEUE_MAX 4
-#define NEIGHBOR_REACHABLE_NS (60 * NS_PER_S)
 #define LISTENERS_MAX 16
 
 struct net_frame {
@@ -44,22 +46,26 @@ struct net_frame {
 	struct udp_datagram *datagram;
 };
 
+/* RFC 4861, 7.3.2 */
 enum neighbor_state {
 	NEIGHBOR_FREE,
 	NEIGHBOR_INCOMPLETE, /* asked, no answer yet */
-	NEIGHBOR_REACHABLE,
-	NEIGHBOR_STALE,      /* usable; the next use asks again */
-	NEIGHBOR_PROBING,    /* usable; asked again */
+	NEIGHBOR_REACHABLE,  /* until fresh_until_ns */
+	NEIGHBOR_STALE,      /* usable; the next use casts doubt */
+	NEIGHBOR_DELAY,      /* usable; waiting for TCP to see progress before asking */
+	NEIGHBOR_PROBE,      /* usable; asked again */
 };
 
 struct neighbor {
-	uint32_t ip;
+	struct net_address address; /* IPv4: mapped */
 	enum neighbor_state state;
 	uint8_t mac[6];
 	uint8_t tries;
 	uint8_t queued;
 	uint32_t generation; /* grows when the entry comes to mean something else */
-	uint64_t used_ns;
+	uint64_t fresh_until_ns, confirmed_ns;
+	const void *witness; /* a connection, or one that was: not to be followed */
+	uint64_t witness_mark;
 	struct list queue;   /* frames that wait for the answer */
 	struct list waiting; /* connections that do */
 	struct timer timer;
@@ -67,7 +73,7 @@ struct neighbor {
 };
 
 /* Where to send frames for an address: an entry of the neighbour table at one of its generations. */
-struct ip4_hop {
+struct hop {
 	struct neighbor *neighbor;
 	uint32_t generation;
 };
@@ -92,6 +98,7 @@ struct rate_limit {
 struct tcp_listener {
 	uint16_t port; /* 0: unused */
 	uint32_t connections, connections_max;
+	struct tcp_handler *handler; /* or NULL */
 };
 
 enum dhcp_state {
@@ -136,6 +143,7 @@ struct net {
 	uint8_t host_name_len;
 	uint8_t receive_scale; /* window scale that we offer */
 
+	struct net_capture *capture; /* NULL: none runs */
 	uint64_t now_ns;
 	struct timer_wheel timers;
 	struct list out;      /* net_frame.tx.link: complete, next to leave */
@@ -143,11 +151,13 @@ struct net {
 	struct list events;   /* tcp_conn.event_link */
 	struct pool frames;
 
+	struct neighbor *neighbors; /* neighbors_max, found by hash and a short probe */
+	struct ip6 ip6;
+
 	/* IPv4 */
 	struct net_ipv4 ipv4;
 	uint32_t own_address_wire; /* our address as load_le32 reads it; 0: none */
 	uint16_t ip_id;
-	struct neighbor *neighbors; /* neighbors_max, found by hash and a short probe */
 	struct rate_limit echo_limit, unreachable_limit;
 	uint32_t announcements; /* gratuitous ARPs still to be sent */
 	struct timer announce_timer;
@@ -179,25 +189,48 @@ struct net_frame *frame_get(struct net *net);
 void net_frame_put(struct net *net, struct net_frame *f);
 bool rate_limit_pass(struct rate_limit *r, uint64_t now_ns, uint64_t interval_ns, uint32_t burst);
 
-/* arp.c */
-void arp_init(struct net *net);
-void arp_input(struct net *net, struct slice packet);
-/* The entry for an on-link address, made when there is none; NULL when the table is full of unanswered
- * questions. */
-struct neighbor *neighbor_lookup(struct net *net, uint32_t ip);
-/* True when frames may be sent to it (asks again in the background when it is stale). */
+/* neighbor.c */
+void neighbors_init(struct net *net);
+/* The entry for an on-link unicast address of either family, made (and asked for) when there is none; NULL
+ * when the table is full of unanswered questions. */
+struct neighbor *neighbor_lookup(struct net *net, const struct net_address *a);
+/* The same, but NULL when there is none. */
+struct neighbor *neighbor_find(struct net *net, const struct net_address *a);
+/* The same for one who asks for us: made when no better one has to go; nobody is asked. A new one is
+ * INCOMPLETE: neighbor_learned or neighbor_claimed must follow. */
+struct neighbor *neighbor_asks_us(struct net *net, const struct net_address *a);
+/* True when frames may be sent to it (asks again in the background when that is in doubt). */
 bool neighbor_usable_slow(struct net *net, struct neighbor *n);
 static inline bool neighbor_usable(struct net *net, struct neighbor *n)
 {
-	if (LIKELY(n->state == NEIGHBOR_REACHABLE && net->now_ns - n->used_ns <= NEIGHBOR_REACHABLE_NS))
+	if (LIKELY(n->state == NEIGHBOR_REACHABLE && net->now_ns <= n->fresh_until_ns))
 		return true;
 	return neighbor_usable_slow(net, n);
 }
+/* A connection whose frames go to a usable neighbour tells how far its data has been acknowledged: so is seen
+ * that it hears us. Only for those that are not REACHABLE. */
+void neighbor_witness(struct net *net, struct neighbor *n, const void *who, uint64_t acknowledged);
 /* Sends the frame, whose Ethernet header wants its destination, now or when the answer comes. */
 void neighbor_send(struct net *net, struct neighbor *n, struct net_frame *f);
+/* It is at `mac`, and hears us. */
+void neighbor_learned(struct net *net, struct neighbor *n, const uint8_t mac[6]);
+/* It says that it is at `mac`; that it hears us is not shown. */
+void neighbor_claimed(struct net *net, struct neighbor *n, const uint8_t mac[6]);
+/* A neighbour advertisement; `mac` NULL: it has none. */
+void neighbor_advertised(struct net *net, struct neighbor *n, const uint8_t *mac, bool solicited,
+	bool override);
+/* The link was away: what is known is used, and checked. */
+void neighbors_doubt(struct net *net);
+/* Our addresses or routes have changed: every connection looks for its way again. */
+void neighbors_reroute(struct net *net);
+
+/* arp.c */
+void arp_init(struct net *net);
+void arp_input(struct net *net, struct slice packet);
+/* Asks who has this address; `to_mac` NULL: everybody. */
+void arp_solicit(struct net *net, uint32_t ip, const uint8_t *to_mac);
 /* Announces our address some times (RFC 5227). */
 void arp_announce(struct net *net);
-void arp_flush(struct net *net);
 
 /* ip4.c */
 void ip4_input(struct net *net, struct frame_rx *frame, bool broadcast);

@@ -165,7 +165,9 @@ void ip4_send(struct net *net, struct net_frame *f, uint32_t source, uint32_t de
 		list_push_back(&net->out, &f->tx.link);
 		return;
 	}
-	struct neighbor *n = ip4_route(net, destination, &hop) ? neighbor_lookup(net, hop) : NULL;
+	bool routed = ip4_route(net, destination, &hop);
+	struct net_address next = net_address_v4(routed ? hop : 0);
+	struct neighbor *n = routed ? neighbor_lookup(net, &next) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
 		net_frame_put(net, f);

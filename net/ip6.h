@@ -33,6 +33,8 @@ const struct net_address *ip6_source(const struct net *net, const struct net_add
 /* Which MTU packets have on this link: the smaller of net.mtu and what a router advertises. */
 uint16_t ip6_link_mtu(const struct net *net);
 void ip6_link_up(struct net *net);
+/* The neighbour cache has given this one up: another router may do. */
+void ip6_neighbor_failed(struct net *net, const struct net_address *a);
 
 /* ip6.c */
 void ip6_input(struct net *net, struct frame_rx *frame, bool multicast);
@@ -56,11 +58,45 @@ void ndp_input(struct net *net, const struct net_address *source, const struct n
 /* Asks who has this address; `to_mac` NULL: by its solicited-node group. */
 void ndp_solicit(struct net *net, const struct net_address *target, const uint8_t *to_mac);
 
+/* A small message of ours in one frame, to an Ethernet address: `icmp` begins with ICMPv6's type, its checksum
+ * field is filled in here. `router_alert`: behind that hop-by-hop option (RFC 2711). At most NDP_MESSAGE_MAX
+ * bytes. False: no frame was free. */
+#define NDP_MESSAGE_MAX 64
+bool ndp_message_send(struct net *net, const uint8_t mac[6], const struct net_address *source,
+	const struct net_address *destination, uint8_t *icmp, uint32_t len, bool router_alert);
+
 /* mld.c: ICMPv6 types 130 to 132 and 143. */
 void mld_input(struct net *net, const struct net_address *source, const struct net_address *destination,
 	struct slice icmp);
 bool mld_join(struct net *net, const struct net_address *group);
 void mld_leave(struct net *net, const struct net_address *group);
+
+static inline bool ip6_is_unspecified(const struct net_address *a)
+{
+	return (load_le64(a->octet) | load_le64(a->octet + 8)) == 0;
+}
+
+static inline bool ip6_is_multicast(const struct net_address *a)
+{
+	return a->octet[0] == 0xff;
+}
+
+static inline bool ip6_is_link_local(const struct net_address *a)
+{
+	return a->octet[0] == 0xfe && (a->octet[1] & 0xc0) == 0x80;
+}
+
+static inline bool ip6_equal(const struct net_address *a, const struct net_address *b)
+{
+	return load_le64(a->octet) == load_le64(b->octet) && load_le64(a->octet + 8) == load_le64(b->octet + 8);
+}
+
+/* ff02::1:ffXX:XXXX (RFC 4291, 2.7.1) */
+static inline struct net_address ip6_solicited_node(const struct net_address *a)
+{
+	return (struct net_address){{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a->octet[13], a->octet[14],
+		a->octet[15]}};
+}
 
 /* The Ethernet address of a group (RFC 2464, 7). */
 static inline void ip6_group_mac(const struct net_address *group, uint8_t mac[6])

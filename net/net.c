@@ -1,7 +1,9 @@
 /* The engine's life, and its two edges: frames in, frames out. */
 #include <net/net.h>
 
+#include "capture.h"
 #include "engine.h"
+#include "ip6.h"
 #include "tcp_conn.h"
 
 struct layout {
@@ -155,9 +157,11 @@ err net_init(struct net **out, const struct net_config *config, void *memory)
 	list_init(&net->events);
 	list_init(&net->udp_sockets);
 	net->ip_id = (uint16_t)random_u64(net->random);
+	neighbors_init(net);
 	arp_init(net);
 	tcp_init(net);
 	dhcp_init(net);
+	ip6_init(net, &c);
 	if (c.address) {
 		struct net_ipv4 ipv4 = {NET_IPV4_STATIC, c.address, c.mask, c.gateway, {0, 0}, 0, 0};
 		ip4_configure(net, &ipv4);
@@ -231,6 +235,8 @@ void net_input(struct net *net, struct frame_rx *frame, uint64_t now_ns)
 	clock_set(net, now_ns);
 	net->counters.if_in_frames++;
 	net->counters.if_in_octets += LIKELY(!frame->frag) ? frame->len : frame_octets(frame);
+	if (UNLIKELY(net->capture != NULL))
+		capture_received(net->capture, frame, net->now_ns);
 	if (UNLIKELY(!tcp_short_way(net, frame)))
 		input_long_way(net, frame);
 }
@@ -308,6 +314,8 @@ struct frame_tx *net_output(struct net *net)
 	}
 	net->counters.if_out_frames++;
 	net->counters.if_out_octets += f->tx.header_len + f->tx.payload_len;
+	if (UNLIKELY(net->capture != NULL))
+		capture_sent(net->capture, &f->tx, net->now_ns);
 	return &f->tx;
 }
 
@@ -323,6 +331,12 @@ bool rate_limit_pass(struct rate_limit *r, uint64_t now_ns, uint64_t interval_ns
 struct net_ipv4 net_ipv4(const struct net *net)
 {
 	return net->ipv4;
+}
+
+bool net_is_on_link(const struct net *net, const struct net_address *a)
+{
+	uint32_t hop, ip = net_address_to_v4(a);
+	return net_address_is_v4(a) && ip4_route(net, ip, &hop) && hop == ip;
 }
 
 const struct net_counters *net_counters(const struct net *net)
@@ -344,7 +358,7 @@ struct net_usage net_usage(const struct net *net)
 
 void net_link_up(struct net *net)
 {
-	arp_flush(net);
+	neighbors_doubt(net);
 	if (net->ipv4.state != NET_IPV4_NONE)
 		arp_announce(net);
 	dhcp_link_up(net);

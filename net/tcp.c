@@ -448,6 +448,11 @@ void tcp_icmp_error(struct net *net, uint32_t source, uint32_t destination, cons
 
 err tcp_listen(struct net *net, uint16_t port, uint32_t connections_max)
 {
+	return tcp_listen_for(net, port, connections_max, NULL);
+}
+
+err tcp_listen_for(struct net *net, uint16_t port, uint32_t connections_max, struct tcp_handler *handler)
+{
 	if (!port)
 		return ERR(INVALID);
 	if (tcp_listener_find(net, port))
@@ -459,6 +464,7 @@ err tcp_listen(struct net *net, uint16_t port, uint32_t connections_max)
 			continue;
 		l->port = port;
 		l->connections_max = connections_max ? connections_max : UINT32_MAX;
+		l->handler = handler;
 		return OK;
 	}
 	return ERR(NO_MEMORY);
@@ -519,18 +525,34 @@ err tcp_connect(struct tcp_conn **out, struct net *net, const struct net_endpoin
 
 struct tcp_conn *net_event_next(struct net *net, uint32_t *events)
 {
-	struct list *e = list_pop_front(&net->events);
-	if (!e)
-		return NULL;
-	struct tcp_conn *c = CONTAINER_OF(e, struct tcp_conn, event_link);
-	*events = c->events;
-	c->events = 0;
-	return c;
+	struct list *e;
+	while ((e = list_pop_front(&net->events))) {
+		struct tcp_conn *c = CONTAINER_OF(e, struct tcp_conn, event_link);
+		*events = c->events;
+		c->events = 0;
+		if (LIKELY(!c->handled))
+			return c;
+		struct tcp_handler *h = c->cookie;
+		h->event(h, c, *events);
+	}
+	return NULL;
 }
 
 void tcp_set_cookie(struct tcp_conn *c, void *cookie)
 {
 	c->cookie = cookie;
+	c->handled = false;
+}
+
+void tcp_set_handler(struct tcp_conn *c, struct tcp_handler *handler)
+{
+	c->cookie = handler;
+	c->handled = handler != NULL;
+}
+
+struct tcp_handler *tcp_handler_of(const struct tcp_conn *c)
+{
+	return c->handled ? c->cookie : NULL;
 }
 
 void *tcp_cookie(const struct tcp_conn *c)

@@ -98,6 +98,7 @@ struct tcp_conn {
 	bool retransmit_syn : 1;
 	bool accepted : 1;      /* passive: counted by the listener */
 	bool released : 1;      /* the handle is gone */
+	bool handled : 1;       /* `cookie` is a struct tcp_handler */
 	bool probe_armed : 1;   /* rto_at is the time of a tail loss probe */
 	struct net *net;
 	void *cookie;
@@ -148,7 +149,7 @@ struct tcp_conn {
 	uint64_t fin_early_seq;
 
 	/* Headers as they go out, but for what changes. */
-	struct ip4_hop hop;
+	struct hop hop;
 	uint8_t template[TCP_TEMPLATE_MAX];
 	uint64_t ip_sum, tcp_sum; /* over the constant parts */
 };

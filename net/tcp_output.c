@@ -445,7 +445,8 @@ static bool hop_find(struct tcp_conn *c)
 	uint32_t hop;
 	bool routed = ip4_is_own(net, tcp_key_own_ip(&c->key))
 		&& ip4_route(net, tcp_key_peer_ip(&c->key), &hop);
-	struct neighbor *n = routed ? neighbor_lookup(net, hop) : NULL;
+	struct net_address next = net_address_v4(routed ? hop : 0);
+	struct neighbor *n = routed ? neighbor_lookup(net, &next) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
 		tcp_conn_unreachable(c);
@@ -457,7 +458,9 @@ static bool hop_find(struct tcp_conn *c)
 			tcp_rto_start(c);
 		return false;
 	}
-	c->hop = (struct ip4_hop){n, n->generation};
+	if (UNLIKELY(n->state != NEIGHBOR_REACHABLE))
+		neighbor_witness(net, n, c, c->snd_una);
+	c->hop = (struct hop){n, n->generation};
 	memcpy(c->template, n->mac, 6);
 	return true;
 }
@@ -465,7 +468,9 @@ static bool hop_find(struct tcp_conn *c)
 static inline bool hop_ready(struct tcp_conn *c)
 {
 	struct neighbor *n = c->hop.neighbor;
-	return LIKELY(n && n->generation == c->hop.generation && neighbor_usable(c->net, n)) || hop_find(c);
+	bool known = n && n->generation == c->hop.generation && n->state == NEIGHBOR_REACHABLE
+		&& c->net->now_ns <= n->fresh_until_ns;
+	return LIKELY(known) || hop_find(c);
 }
 
 /* SYN, or SYN|ACK on simultaneous open. */

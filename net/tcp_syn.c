@@ -285,6 +285,7 @@ static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn,
 	tcp_conn_ready(c, syn->iss, syn->irs, syn->mss);
 	c->snd_wnd = c->snd_wnd_max = syn->peer_window;
 	l->connections++;
+	tcp_set_handler(c, l->handler);
 	net->counters.tcp_passive_opens++;
 	handshake_rtt(c, syn, s);
 	tcp_conn_event(c, TCP_ACCEPTED);
