@@ -94,6 +94,7 @@ lossy_run() {
 	peer curl -sS -o "$WORK/body" -w '%{time_total} %{http_code} %{size_download}\n' --max-time 3000 \
 		"$url/$MIB.bin" >"$WORK/curl.out" 2>&1
 	link_print >"$WORK/link.counters"
+	"counters_of_$1" >"$WORK/tcp.counters" 2>&1
 	cmp "$WORK/body" "$SITE/$MIB.bin" >"$WORK/curl.bad" 2>&1 || cat "$WORK/curl.out" "$WORK/curl.bad"
 	rm -f "$WORK/body"
 	[ ! -s "$WORK/curl.bad" ] && sed -n 's/ 200 .*//p' "$WORK/curl.out" >"$WORK/seconds"
@@ -126,7 +127,9 @@ lossy() {
 	row "seconds" "$WORK/lossy.ours" "$WORK/lossy.rival" "(less is better)"
 	for run in $(seq "$RUNS"); do
 		for side in ours rival; do
-			sed -n "s/^wire ab:/#   $side, seed $run:/p" "$WORK/lossy.$side.$run/link.counters"
+			counted=$WORK/lossy.$side.$run
+			echo "#   $side, seed $run: $(sed -n 's/^wire ab: .*; \(lost [0-9]*\),.*/\1/p' "$counted/link.counters");" \
+				"$(recovery_of $side "$counted/tcp.counters")"
 		done
 	done
 	expect "every download is whole" "" cat "$WORK/errors"

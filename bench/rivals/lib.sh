@@ -9,6 +9,8 @@
 RIVALS=build/rivals
 LINUX=$RIVALS/linux
 SITE=$RIVALS/site
+BUSYBOX=$RIVALS/packages/busybox-static/bin/busybox
+COUNTERS_PORT=9000
 RIVAL_SENDFILE=${RIVAL_SENDFILE:-on}
 
 # What is left out of Linux, because a server on its own does without. A processor without PIT gives no
@@ -64,7 +66,7 @@ boot_side() {
 # exec: the job is the program itself, which cut() wants to know.
 boot_ours() {
 	exec $on_guest ip netns exec "$ns" build/ingot run "$app" --accel tcg --net tap:tap0 --memory "$1" \
-		--append "ip=$guest_address/24,10.77.0.1" ${SIDE_PLUGIN:+--qemu "-plugin $SIDE_PLUGIN"}
+		--diagnose $COUNTERS_PORT --append "ip=$guest_address/24,10.77.0.1" ${SIDE_PLUGIN:+--qemu "-plugin $SIDE_PLUGIN"}
 }
 boot_rival() {
 	cat "$LINUX/root.cpio" "$site_archive" >"$WORK/rival.initrd"
@@ -75,6 +77,24 @@ boot_rival() {
 			sysctl.net.ipv4.tcp_wmem=\"$RIVAL_WMEM\" rival.address=$guest_address/24 rival.gateway=10.77.0.1" \
 		-netdev tap,id=net0,ifname=tap0,script=no,downscript=no -device virtio-net-device,netdev=net0 \
 		-device virtio-rng-device -serial stdio ${SIDE_PLUGIN:+-plugin "$SIDE_PLUGIN"}
+}
+
+# What the side's TCP has counted: "NAME VALUE" lines, with each one's own names.
+counters_of_ours() { inside curl -sS --max-time 5 "$url:$COUNTERS_PORT/counters"; }
+counters_of_rival() {
+	inside timeout 5 "$BUSYBOX" nc $guest_address $COUNTERS_PORT </dev/null | awk '
+		$1 != last { last = $1; count = split($0, name); next }
+		{ for (i = 2; i <= count; i++) print name[i], $i; last = "" }'
+}
+# Of these, one row: retransmitted segments, timeouts, probes, fast recoveries.
+recovery_of() {
+	case $1 in
+	ours) names='tcp_retrans_segs tcp_timeouts tcp_tail_loss_probes tcp_fast_recoveries' ;;
+	rival) names='RetransSegs TCPTimeouts TCPLossProbes TCPSackRecovery' ;;
+	esac
+	for recovery_name in $names; do
+		sed -n "s/^$recovery_name //p" "$2"
+	done | awk '{ v[NR] = $1 } END { printf "%d sent again, %d timeouts, %d probes, %d recoveries\n", v[1], v[2], v[3], v[4] }'
 }
 
 rivals_versions() {
