@@ -81,6 +81,22 @@ static void words_that_are_not_known_are_left_alone(void **state)
 	assert_false(o.debug);
 }
 
+static void the_time_for_idle_connections_is_in_seconds(void **state)
+{
+	(void)state;
+	struct options o;
+	static const char *const word[] = {"keep-alive=", "keep-alive=0", "keep-alive=86401", "keep-alive=1s",
+		"keep-alive=-1", "keep-alive=99999999999999999999"};
+	assert_true(parse("keep-alive=75", &o));
+	assert_int_equal(o.keep_alive_s, 75);
+	assert_true(parse("keep-alive=86400 debug", &o));
+	assert_int_equal(o.keep_alive_s, 86400);
+	assert_true(parse("debug", &o));
+	assert_int_equal(o.keep_alive_s, 0);
+	for (size_t i = 0; i < sizeof word / sizeof word[0]; i++)
+		assert_false(parse(word[i], &o));
+}
+
 static void a_malformed_address_is_refused_with_its_word(void **state)
 {
 	(void)state;
@@ -126,6 +142,7 @@ int main(void)
 		cmocka_unit_test(an_empty_line_means_dhcp),
 		cmocka_unit_test(diagnosis_is_off_unless_a_port_is_named),
 		cmocka_unit_test(words_that_are_not_known_are_left_alone),
+		cmocka_unit_test(the_time_for_idle_connections_is_in_seconds),
 		cmocka_unit_test(a_malformed_address_is_refused_with_its_word),
 		cmocka_unit_test(a_line_that_is_cut_is_taken_or_refused),
 	};

@@ -10,7 +10,8 @@
  * in `out`), and a connection's segment is built only when net_output asks for it. So one frame carries
  * all that has piled up, and nothing is built that the device cannot take.
  *
- * IPv4 addresses and ports in here are in host order, except in struct tcp_key. */
+ * IPv4 addresses and ports in here are in host order, except in struct tcp_key; IPv6 ones are struct
+ * net_address. */
 #ifndef ENGINE_H
 #define ENGINE_H
 
@@ -34,6 +35,7 @@
 #define IP_PROTO_TCP 6
 #define IP_PROTO_UDP 17
 #define IP4_BROADCAST 0xffffffffu
+#define IP_TTL 64 /* IPv6: the hop limit */
 
 #define NEIGHBOR_QUEUE_MAX 4
 #define LISTENERS_MAX 16
@@ -78,17 +80,75 @@ struct hop {
 	uint32_t generation;
 };
 
-/* A received packet after the IPv4 layer: `payload` is the part in the first buffer, `total` counts the
+/* A received packet after the IP layer: `payload` is the part in the first buffer, `total` counts the
  * bytes with those in fragments of the frame (mergeable buffers). */
-struct ip4_packet {
+struct ip_packet {
 	struct frame_rx *frame;
-	const uint8_t *header;
-	uint32_t header_len;
-	uint32_t source, destination;
+	const uint8_t *header; /* of IP: the addresses stand here */
+	uint32_t header_len;   /* with options, or with extension headers */
 	struct slice payload;
 	uint32_t total;
-	bool broadcast; /* not sent to us alone, on whichever layer */
+	uint8_t family;        /* 4 or 6 */
+	uint8_t protocol;      /* of the payload */
+	uint8_t ecn;           /* the two bits of RFC 3168 */
+	bool broadcast;        /* not sent to us alone, on whichever layer: multicast too */
+	bool router_alert;     /* IPv6: its hop-by-hop option was there (RFC 2711) */
 };
+
+static inline uint32_t ip4_packet_source(const struct ip_packet *p)
+{
+	return load_be32(p->header + 12);
+}
+
+static inline uint32_t ip4_packet_destination(const struct ip_packet *p)
+{
+	return load_be32(p->header + 16);
+}
+
+/* Of either family. */
+static inline struct net_address ip_packet_source(const struct ip_packet *p)
+{
+	struct net_address a;
+	if (p->family == 4)
+		return net_address_v4(ip4_packet_source(p));
+	memcpy(a.octet, p->header + 8, sizeof a.octet);
+	return a;
+}
+
+static inline struct net_address ip_packet_destination(const struct ip_packet *p)
+{
+	struct net_address a;
+	if (p->family == 4)
+		return net_address_v4(ip4_packet_destination(p));
+	memcpy(a.octet, p->header + 24, sizeof a.octet);
+	return a;
+}
+
+/* What ICMP of either family says about a packet of ours. */
+enum ip_error {
+	IP_ERROR_SOFT,    /* it may pass another time */
+	IP_ERROR_HARD,    /* nobody takes this protocol or port */
+	IP_ERROR_TOO_BIG,
+};
+
+#define REASSEMBLIES_MAX 16
+
+/* A packet of which fragments have come: reassembly.c. */
+struct reassembly {
+	struct list link;  /* of net.reassemblies, oldest first, or net.reassemblies_free */
+	struct list parts; /* frame_rx.link */
+	uint64_t expires_ns;
+	uint32_t id;
+	uint32_t end;      /* the packet's length; 0: the last fragment has not come */
+	uint32_t received; /* bytes */
+	uint32_t buffers;
+	uint8_t family, protocol, ecn;
+	bool broadcast;
+	uint8_t addresses[32]; /* as they stand in the header; 8 of IPv4 */
+};
+
+/* What a datagram is copied to when it came in several buffers and must be in one piece. */
+#define GATHER_MAX 8192u
 
 /* Allows `burst` events at once and one more every `interval_ns`. */
 struct rate_limit {
@@ -135,7 +195,7 @@ struct net {
 	uint8_t mac[6];
 	uint64_t mac_shifted; /* the six bytes as load_le64 reads them, shifted left by 16 */
 	uint16_t mtu;
-	bool tx_checksum, tx_tso4;
+	bool tx_checksum, tx_tso4, tx_tso6;
 	uint32_t tx_segments_max, rx_frames_max, receive_window, neighbors_max, time_wait_max;
 	uint64_t time_wait_ns, fin_wait_2_ns, user_timeout_ns, keepalive_idle_ns, keepalive_interval_ns;
 	struct random *random;
@@ -164,10 +224,16 @@ struct net {
 	uint64_t defended_ns;
 	struct dhcp dhcp;
 	struct list udp_sockets;
+	struct reassembly reassembly[REASSEMBLIES_MAX];
+	struct list reassemblies, reassemblies_free;
+	uint32_t reassembly_buffers;
+	struct timer reassembly_timer;
+	uint8_t *gather; /* GATHER_MAX bytes */
 
 	/* TCP */
 	uint64_t hash_key[4]; /* of tcp_table_hash */
-	struct hash_key isn_key, cookie_key, ts_key;
+	uint64_t fold_key[8]; /* of tcp_ip6_fold */
+	struct hash_key isn_key, cookie_key, ts_key, flow_key;
 	struct pool conns, syns, time_waits;
 	uint32_t hash_mask; /* all three tables have hash_mask + 1 slots */
 	struct tcp_conn **conn_table;
@@ -255,12 +321,34 @@ static inline uint64_t ip4_sum_addresses(uint64_t addresses)
 }
 
 /* icmp4.c; true: the frame was kept */
-bool icmp4_input(struct net *net, const struct ip4_packet *p);
-void icmp4_port_unreachable(struct net *net, const struct ip4_packet *p);
+bool icmp4_input(struct net *net, const struct ip_packet *p);
+void icmp4_port_unreachable(struct net *net, const struct ip_packet *p);
+void icmp4_reassembly_exceeded(struct net *net, const struct ip_packet *p);
 
-/* udp.c */
-void udp_input(struct net *net, const struct ip4_packet *p);
-uint64_t ip4_payload_sum(const struct ip4_packet *p);
+/* reassembly.c */
+void reassembly_init(struct net *net);
+/* A fragment, of which `p` describes the header and `p->payload` the fragment's own bytes; its place is `offset`.
+ * Takes the frame. True: with it the packet is whole; `p` is that packet then, and its frame the caller's. */
+bool ip_reassemble(struct net *net, struct ip_packet *p, uint32_t id, uint32_t offset, bool more);
+/* The payload in one piece, good until the next call; empty when it is too long for that. */
+struct slice ip_payload_gather(struct net *net, const struct ip_packet *p);
+
+/* ip.c: for both families */
+/* The sum over the payload in all its buffers. */
+uint64_t ip_payload_sum(const struct ip_packet *p);
+/* The sum of the pseudo-header, with the length. */
+uint64_t ip_packet_pseudo_sum(const struct ip_packet *p, uint32_t len);
+/* The on-link address to which packets for `to` (unicast) go; false: none. */
+bool ip_route(struct net *net, const struct net_address *to, struct net_address *next_hop);
+/* Unicast, and ours to receive at and to send from. */
+bool ip_is_own(const struct net *net, const struct net_address *a);
+/* Which of our addresses packets for `to` come from; false: none is usable. */
+bool ip_source(const struct net *net, const struct net_address *to, struct net_address *source);
+/* How much IP packet fits in one frame for that family. */
+uint16_t ip_mtu(const struct net *net, bool ip6);
+
+/* udp.c; true: the frame was kept */
+bool udp_input(struct net *net, const struct ip_packet *p);
 
 /* dhcp.c */
 void dhcp_init(struct net *net);
@@ -272,12 +360,13 @@ void dhcp_link_up(struct net *net);
 bool tcp_short_way(struct net *net, struct frame_rx *frame);
 
 /* tcp.c */
-bool tcp_input(struct net *net, const struct ip4_packet *p);
+bool tcp_input(struct net *net, const struct ip_packet *p);
 void tcp_init(struct net *net);
 /* A frame has left the device. */
 void tcp_frame_done(struct net *net, struct tcp_send *first, uint32_t count);
-/* ICMP says that a packet of ours that began with these transport bytes did not arrive. */
-void tcp_icmp_error(struct net *net, uint32_t source, uint32_t destination, const uint8_t *transport,
-	uint8_t code, uint16_t mtu);
+/* ICMP says that a packet from us with these addresses, whose transport header began with these 8 bytes, did
+ * not arrive. `mtu`, of IP_ERROR_TOO_BIG: what the router told; 0: nothing. */
+void tcp_icmp_error(struct net *net, const struct net_address *source,
+	const struct net_address *destination, const uint8_t *transport, enum ip_error what, uint32_t mtu);
 
 #endif

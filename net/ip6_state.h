@@ -58,6 +58,7 @@ struct ip6 {
 	uint8_t secret[32];
 	struct net_address gateway; /* as configured; unspecified: none */
 	bool has_gateway;
+	struct net_address chosen; /* where packets for beyond the link go; unspecified: nowhere */
 	struct ip6_own own[NET_IPV6_ADDRESSES_MAX];
 	struct ip6_prefix on_link[IP6_PREFIXES_MAX];
 	struct ip6_router router[IP6_ROUTERS_MAX];

@@ -7,7 +7,7 @@
 #include "tcp_conn.h"
 
 struct layout {
-	size_t neighbors, frames, conns, syns, time_waits, conn_table, syn_table, time_wait_table, total;
+	size_t neighbors, frames, conns, syns, time_waits, conn_table, syn_table, time_wait_table, gather, total;
 	uint32_t slots;
 };
 
@@ -69,6 +69,7 @@ static struct layout layout_of(const struct net_config *c)
 	l.conn_table = reserve(&l.total, l.slots * sizeof(void *));
 	l.syn_table = reserve(&l.total, l.slots * sizeof(void *));
 	l.time_wait_table = reserve(&l.total, l.slots * sizeof(void *));
+	l.gather = reserve(&l.total, GATHER_MAX);
 	return l;
 }
 
@@ -87,9 +88,11 @@ static bool config_is_valid(const struct net_config *c)
 {
 	if (c->mtu < 576 || c->host_name.len > 63 || (c->mac[0] & 1) || !c->random)
 		return false;
-	if (c->tx_tso4 && !c->tx_checksum)
+	if ((c->tx_tso4 || c->tx_tso6) && !c->tx_checksum)
 		return false;
 	if (c->receive_window < 2048 || c->receive_window > UINT32_C(1) << 30)
+		return false;
+	if (!ip6_config_is_valid(c))
 		return false;
 	if (!c->address)
 		return true;
@@ -105,6 +108,7 @@ static void settings_init(struct net *net, const struct net_config *c)
 	net->mtu = c->mtu;
 	net->tx_checksum = c->tx_checksum;
 	net->tx_tso4 = c->tx_tso4;
+	net->tx_tso6 = c->tx_tso6;
 	net->tx_segments_max = c->tx_segments_max;
 	net->rx_frames_max = c->rx_frames_max;
 	net->receive_window = c->receive_window;
@@ -128,6 +132,7 @@ static void memory_init(struct net *net, const struct net_config *c, const struc
 {
 	uint8_t *base = (uint8_t *)net;
 	net->neighbors = (struct neighbor *)(void *)(base + l->neighbors);
+	net->gather = base + l->gather;
 	pool_init(&net->frames, base + l->frames, sizeof(struct net_frame), c->tx_frames_max);
 	pool_init(&net->conns, base + l->conns, sizeof(struct tcp_conn), c->connections_max);
 	pool_init(&net->syns, base + l->syns, sizeof(struct tcp_syn), c->syn_max);
@@ -135,9 +140,14 @@ static void memory_init(struct net *net, const struct net_config *c, const struc
 		c->time_wait_max);
 	size_t table_size = l->slots * sizeof(void *);
 	net->hash_mask = l->slots - 1;
-	net->conn_table = memset(base + l->conn_table, 0, table_size);
-	net->syn_table = memset(base + l->syn_table, 0, table_size);
-	net->time_wait_table = memset(base + l->time_wait_table, 0, table_size);
+	net->conn_table = (struct tcp_conn **)(void *)(base + l->conn_table);
+	net->syn_table = (struct tcp_syn **)(void *)(base + l->syn_table);
+	net->time_wait_table = (struct tcp_time_wait **)(void *)(base + l->time_wait_table);
+	if (!c->memory_is_zero) {
+		memset(net->conn_table, 0, table_size);
+		memset(net->syn_table, 0, table_size);
+		memset(net->time_wait_table, 0, table_size);
+	}
 }
 
 err net_init(struct net **out, const struct net_config *config, void *memory)
@@ -158,6 +168,7 @@ err net_init(struct net **out, const struct net_config *config, void *memory)
 	list_init(&net->udp_sockets);
 	net->ip_id = (uint16_t)random_u64(net->random);
 	neighbors_init(net);
+	reassembly_init(net);
 	arp_init(net);
 	tcp_init(net);
 	dhcp_init(net);
@@ -221,6 +232,8 @@ static void input_long_way(struct net *net, struct frame_rx *frame)
 		frame_rx_put(frame);
 	} else if (LIKELY(type == ETHERTYPE_IP4)) {
 		ip4_input(net, frame, !unicast);
+	} else if (type == ETHERTYPE_IP6) {
+		ip6_input(net, frame, !unicast);
 	} else {
 		if (type == ETHERTYPE_ARP)
 			arp_input(net, slice_of(p + ETHERNET_HEADER, frame->len - ETHERNET_HEADER));
@@ -362,4 +375,5 @@ void net_link_up(struct net *net)
 	if (net->ipv4.state != NET_IPV4_NONE)
 		arp_announce(net);
 	dhcp_link_up(net);
+	ip6_link_up(net);
 }

@@ -57,7 +57,7 @@ struct tcp_handler {
 
 API_BEGIN
 
-/* Accepts connections to `port` on any address. At most `connections_max` exist at a time that were
+/* Accepts connections to `port` on any address of either family. At most `connections_max` exist at a time that were
  * accepted here (0: no limit but the engine's). ERR_BUSY: the port is taken; ERR_NO_MEMORY: 16 exist. */
 err tcp_listen(struct net *net, uint16_t port, uint32_t connections_max) MUST_USE;
 /* The same; the connections that are accepted here have this handler from the first event on. */
@@ -67,8 +67,8 @@ err tcp_listen_for(struct net *net, uint16_t port, uint32_t connections_max, str
 void tcp_unlisten(struct net *net, uint16_t port);
 
 /* Starts to connect; TCP_CONNECTED follows, or TCP_CLOSED with RESET or TIMED_OUT. Data may be queued at
- * once. ERR_NO_MEMORY: no connection is free; ERR_INVALID: no IPv4 unicast address or we have none;
- * ERR_BUSY: no local port is free. */
+ * once. ERR_NO_MEMORY: no connection is free; ERR_INVALID: not a unicast address that we have
+ * a way to, or we have no address for it; ERR_BUSY: no local port is free. */
 err tcp_connect(struct tcp_conn **out, struct net *net, const struct net_endpoint *to) MUST_USE;
 
 /* The next connection with news and its events (bits of enum tcp_event), or NULL. Serves those that have a
