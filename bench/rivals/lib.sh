@@ -62,6 +62,11 @@ boot_side() {
 		}
 		sleep 0.05
 	done
+	# On a busy machine the interface may not be up yet on the host's side.
+	for side_i in 1 2 3 4 5 6 7 8; do
+		inside curl -s -o "$WORK/first.out" --max-time 2 "$url/" && break
+		sleep 0.2
+	done
 }
 # exec: the job is the program itself, which cut() wants to know.
 boot_ours() {
