@@ -131,6 +131,25 @@ enum ip_error {
 	IP_ERROR_TOO_BIG,
 };
 
+#define REASSEMBLIES_MAX 16
+
+/* A packet of which fragments have come: reassembly.c. */
+struct reassembly {
+	struct list link;  /* of net.reassemblies, oldest first, or net.reassemblies_free */
+	struct list parts; /* frame_rx.link */
+	uint64_t expires_ns;
+	uint32_t id;
+	uint32_t end;      /* the packet's length; 0: the last fragment has not come */
+	uint32_t received; /* bytes */
+	uint32_t buffers;
+	uint8_t family, protocol, ecn;
+	bool broadcast;
+	uint8_t addresses[32]; /* as they stand in the header; 8 of IPv4 */
+};
+
+/* What a datagram is copied to when it came in several buffers and must be in one piece. */
+#define GATHER_MAX 8192u
+
 /* Allows `burst` events at once and one more every `interval_ns`. */
 struct rate_limit {
 	uint64_t full_at_ns; /* when the bucket would be full again */
@@ -207,6 +226,11 @@ struct net {
 	uint64_t defended_ns;
 	struct dhcp dhcp;
 	struct list udp_sockets;
+	struct reassembly reassembly[REASSEMBLIES_MAX];
+	struct list reassemblies, reassemblies_free;
+	uint32_t reassembly_buffers;
+	struct timer reassembly_timer;
+	uint8_t *gather; /* GATHER_MAX bytes */
 
 	/* TCP */
 	uint64_t hash_key[4]; /* of tcp_table_hash */
@@ -301,6 +325,15 @@ static inline uint64_t ip4_sum_addresses(uint64_t addresses)
 /* icmp4.c; true: the frame was kept */
 bool icmp4_input(struct net *net, const struct ip_packet *p);
 void icmp4_port_unreachable(struct net *net, const struct ip_packet *p);
+void icmp4_reassembly_exceeded(struct net *net, const struct ip_packet *p);
+
+/* reassembly.c */
+void reassembly_init(struct net *net);
+/* A fragment, of which `p` describes the header and `p->payload` the fragment's own bytes; its place is `offset`.
+ * Takes the frame. True: with it the packet is whole; `p` is that packet then, and its frame the caller's. */
+bool ip_reassemble(struct net *net, struct ip_packet *p, uint32_t id, uint32_t offset, bool more);
+/* The payload in one piece, good until the next call; empty when it is too long for that. */
+struct slice ip_payload_gather(struct net *net, const struct ip_packet *p);
 
 /* ip.c: for both families */
 /* The sum over the payload in all its buffers. */

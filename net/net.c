@@ -12,7 +12,8 @@
 #define SENT_RECORDS_LEAST 1024u
 
 struct layout {
-	size_t neighbors, frames, conns, syns, time_waits, sents, conn_table, syn_table, time_wait_table, total;
+	size_t neighbors, frames, conns, syns, time_waits, sents, conn_table, syn_table, time_wait_table;
+	size_t gather, total;
 	uint32_t slots;
 };
 
@@ -86,6 +87,7 @@ static struct layout layout_of(const struct net_config *c)
 	l.conn_table = reserve(&l.total, l.slots * sizeof(void *));
 	l.syn_table = reserve(&l.total, l.slots * sizeof(void *));
 	l.time_wait_table = reserve(&l.total, l.slots * sizeof(void *));
+	l.gather = reserve(&l.total, GATHER_MAX);
 	return l;
 }
 
@@ -152,6 +154,7 @@ static void memory_init(struct net *net, const struct net_config *c, const struc
 {
 	uint8_t *base = (uint8_t *)net;
 	net->neighbors = (struct neighbor *)(void *)(base + l->neighbors);
+	net->gather = base + l->gather;
 	pool_init(&net->frames, base + l->frames, sizeof(struct net_frame), c->tx_frames_max);
 	pool_init(&net->conns, base + l->conns, sizeof(struct tcp_conn), c->connections_max);
 	pool_init(&net->syns, base + l->syns, sizeof(struct tcp_syn), c->syn_max);
@@ -188,6 +191,7 @@ err net_init(struct net **out, const struct net_config *config, void *memory)
 	list_init(&net->udp_sockets);
 	net->ip_id = (uint16_t)random_u64(net->random);
 	neighbors_init(net);
+	reassembly_init(net);
 	arp_init(net);
 	tcp_init(net);
 	dhcp_init(net);

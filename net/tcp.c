@@ -511,15 +511,17 @@ static uint32_t plateau_below(uint32_t size)
 	return 576;
 }
 
+static uint32_t path_overhead(const struct tcp_conn *c)
+{
+	return tcp_ip_header(&c->key) + TCP_HEADER + (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0u);
+}
+
 /* The segment size that the path's new MTU leaves; never below what everybody has to carry (RFC 791: 576 in
  * effect; RFC 8200, 5: 1280), so that a lie costs little. */
 static uint32_t path_mss(const struct tcp_conn *c, uint32_t mtu)
 {
 	uint32_t least = tcp_key_is_ip6(&c->key) ? IP6_MTU_MIN : 576;
-	uint32_t overhead = tcp_ip_header(&c->key) + TCP_HEADER + (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0);
-	if (!mtu)
-		mtu = plateau_below(c->mss + overhead);
-	return (mtu > least ? mtu : least) - overhead;
+	return (mtu > least ? mtu : least) - path_overhead(c);
 }
 
 /* Only what concerns data in flight is believed (RFC 5927, 4). Hard errors end an attempt to connect;
@@ -543,7 +545,7 @@ void tcp_icmp_error(struct net *net, const struct net_address *source,
 	if (seq < c->snd_una || seq >= c->snd_max || what != IP_ERROR_TOO_BIG)
 		return;
 	uint32_t before = c->mss;
-	tcp_pmtu_limit(c, path_mss(c, mtu));
+	tcp_pmtu_limit(c, path_mss(c, mtu ? mtu : plateau_below(path_overhead(c) + before)));
 	if (c->mss < before) { /* it is no sign of congestion: sent again at once, in smaller pieces */
 		tcp_flight_lose_all(c, false);
 		tcp_conn_wake(c);

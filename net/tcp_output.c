@@ -122,11 +122,10 @@ static void ip_finish(struct tcp_conn *c, uint8_t *h, uint32_t total, uint8_t ec
 	store_le16(h + 10, (uint16_t)~fold_small((uint32_t)c->ip_sum + len + id + ((uint32_t)ecn << 8)));
 }
 
-/* The traffic class lies across two bytes. */
-static inline void ip6_finish(uint8_t *h, uint32_t payload_len, uint8_t ecn)
+static void ip6_finish(uint8_t *h, uint32_t payload, uint8_t ecn)
 {
-	h[1] |= (uint8_t)(ecn << 4);
-	store_be16(h + 4, (uint16_t)payload_len);
+	h[1] |= (uint8_t)(ecn << 4); /* the low bits of the traffic class */
+	store_be16(h + 4, (uint16_t)payload);
 }
 
 static inline void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint8_t *t, uint32_t ip_header,

@@ -1,14 +1,16 @@
-/* Paths that swallow large packets without a word (RFC 4821, 8899): when full segments time out twice in a
+/* Paths that swallow large packets without a word (RFC 4821, 8899): when full segments time out three times in a
  * row, smaller ones are tried, first 1,024 bytes and then 512 (with the options; with IPv6 1,220, which every
- * path carries). What gets through stays in use; ten minutes later the old size is tried again, and given up at its first timeout.
+ * path carries). What gets through stays in use; ten minutes later the old size is tried again, and given up
+ * at its first timeout.
  *
- *   full --2 timeouts in a row--> 1024 --2 timeouts--> 512 --10 min--> trial of full
+ *   full --3 timeouts in a row--> 1024 --2 more--> 512 --10 min--> trial of full
  *   trial --timeout--> the size of before;  --a full segment arrives--> full
  *
  * What an ICMP message says (tcp_icmp_error) comes sooner where it comes at all. */
 #include "tcp_conn.h"
 
-#define TIMEOUTS 2
+#define TIMEOUTS_FIRST 3
+#define TIMEOUTS_NEXT 2
 #define RAISE_MS (10u * 60 * 1000)
 
 static const uint16_t sizes[] = {1024, 512}, sizes6[] = {IP6_MTU_MIN - IP6_HEADER - TCP_HEADER};
@@ -35,7 +37,9 @@ void tcp_pmtu_timeout(struct tcp_conn *c)
 		mss_set(c, c->mss_good);
 		return;
 	}
-	if (c->backoff + 1u < TIMEOUTS || (c->backoff + 1u) % TIMEOUTS || first->end - first->start < c->mss)
+	uint32_t timeouts = c->backoff + 1u;
+	if (timeouts < TIMEOUTS_FIRST || (timeouts - TIMEOUTS_FIRST) % TIMEOUTS_NEXT
+		|| first->end - first->start < c->mss)
 		return;
 	bool ip6 = tcp_key_is_ip6(&c->key);
 	for (uint32_t i = 0; i < (ip6 ? ARRAY_LEN(sizes6) : ARRAY_LEN(sizes)); i++) {

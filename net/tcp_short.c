@@ -47,9 +47,9 @@ static inline bool ip4_header_is_intact(const uint8_t *h)
 static inline bool tcp_header_is_plain(struct expected *x, uint32_t total)
 {
 	const uint8_t *t = x->tcp;
-	uint16_t offset_flags = load_le16(t + 12); /* PSH does not matter */
+	uint16_t offset_flags = load_le16(t + 12); /* PSH does not matter; marks are for the long way */
 	x->has_ts = (offset_flags & 0xf0) == 0x80;
-	if ((offset_flags & 0xf70f) != TCP_ACK << 8) /* what was said about marks is for the long way */
+	if ((offset_flags & 0xf70f) != TCP_ACK << 8)
 		return false;
 	x->header_len = (offset_flags & 0xf0u) >> 2;
 	if (total < x->header_len)
@@ -67,14 +67,13 @@ static bool headers_are_plain(const struct net *net, const struct frame_rx *f, s
 	x->tcp = e + TRANSPORT;
 	if (f->len < TRANSPORT + TCP_HEADER || f->frag)
 		return false;
-	if (load_le64(e) << 16 != net->mac_shifted || (load_le32(e + 12) & 0x00ffffff) != TYPE_IP4_45)
+	if (load_le64(e) << 16 != net->mac_shifted || (load_le32(e + 12) & 0x00ffffff) != TYPE_IP4_45
+		|| (h[1] & IP_ECN_MASK) == IP_ECN_CE)
 		return false;
 	uint32_t total = load_be16(h + 2);
 	/* DF may be set, reserved bit and fragments not. */
 	if ((load_le16(h + 6) & 0xffbf) || h[9] != IP_PROTO_TCP || !ip4_header_is_intact(h)
 		|| total > f->len - ETHERNET_HEADER || total < IP4_HEADER)
-		return false;
-	if ((h[1] & IP_ECN_MASK) == IP_ECN_CE) /* and so is a mark */
 		return false;
 	return tcp_header_is_plain(x, total - IP4_HEADER) && checksum_is_good(f, total - IP4_HEADER);
 }
@@ -99,7 +98,7 @@ static bool headers6_are_plain(const struct net *net, const struct frame_rx *f, 
 	if ((load_le32(e + 12) & 0x00f0ffff) != TYPE_IP6_6 || load_le64(e) << 16 != net->mac_shifted)
 		return false;
 	uint32_t total = load_be16(h + 4);
-	if (h[6] != IP_PROTO_TCP || total > f->len - TRANSPORT6 || (h[1] >> 4 & IP_ECN_MASK) == IP_ECN_CE)
+	if (h[6] != IP_PROTO_TCP || (h[1] >> 4 & IP_ECN_MASK) == IP_ECN_CE || total > f->len - TRANSPORT6)
 		return false;
 	return tcp_header_is_plain(x, total) && checksum6_is_good(f, total);
 }
@@ -179,9 +178,11 @@ static void take(struct tcp_conn *c, struct frame_rx *f, const struct expected *
 	c->last_rx_ns = c->net->now_ns;
 	c->keepalive_probes = 0;
 	if (x->has_ts) {
-		c->ts_recent = load_be32(t + TCP_HEADER + 4);
-		c->ts_recent_ns = c->net->now_ns;
 		ts_echo = load_be32(t + TCP_HEADER + 8);
+		if (LIKELY(c->rcv_nxt == c->last_ack_sent)) { /* RFC 7323, 4.3: the first of those acknowledged together */
+			c->ts_recent = load_be32(t + TCP_HEADER + 4);
+			c->ts_recent_ns = c->net->now_ns;
+		}
 	}
 	c->snd_wl1 = c->rcv_nxt;
 	bool was_blocked = c->snd_wnd < c->snd_wnd_max;

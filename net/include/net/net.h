@@ -97,16 +97,17 @@ struct net_counters {
 	uint64_t ndp_table_full;           /* routers, prefixes, addresses, servers not taken for want of room */
 	uint64_t mld_in_queries, mld_in_errors, mld_out_reports;
 	uint64_t ip_in_receives, ip_in_hdr_errors, ip_in_addr_errors, ip_in_unknown_protos, ip_in_truncated;
-	uint64_t ip_in_fragments_dropped; /* reassembly is not done */
+	/* Both families. reqds: fragments received; oks and fails: packets. */
+	uint64_t ip_reasm_reqds, ip_reasm_oks, ip_reasm_fails, ip_reasm_timeouts, ip_reasm_overlaps;
 	uint64_t ip_out_requests, ip_out_no_routes;
-	uint64_t icmp_in_msgs, icmp_in_errors, icmp_in_echos, icmp_out_echo_reps, icmp_out_dest_unreachs;
+	uint64_t icmp_in_msgs, icmp_in_errors, icmp_in_echos, icmp_out_echo_reps, icmp_out_dest_unreachs, icmp_out_time_exceeds;
 	uint64_t icmp_out_rate_limited;
 	uint64_t ip6_in_receives, ip6_in_hdr_errors, ip6_in_addr_errors, ip6_in_unknown_protos;
-	uint64_t ip6_in_truncated, ip6_in_options_discards, ip6_in_fragments_dropped;
+	uint64_t ip6_in_truncated, ip6_in_options_discards;
 	uint64_t ip6_out_requests, ip6_out_no_routes;
 	uint64_t icmp6_in_msgs, icmp6_in_errors, icmp6_in_echos, icmp6_in_dest_unreachs;
 	uint64_t icmp6_in_pkt_too_bigs, icmp6_in_parm_problems;
-	uint64_t icmp6_out_echo_replies, icmp6_out_dest_unreachs, icmp6_out_parm_problems;
+	uint64_t icmp6_out_echo_replies, icmp6_out_dest_unreachs, icmp6_out_time_exceeds, icmp6_out_parm_problems;
 	uint64_t icmp6_out_rate_limited;
 	uint64_t udp_in_datagrams, udp_no_ports, udp_in_errors, udp_out_datagrams;
 	uint64_t tcp_active_opens, tcp_passive_opens, tcp_attempt_fails, tcp_estab_resets;

@@ -1,4 +1,4 @@
-/* Segments as bytes on the wire (Ethernet, IPv4, TCP or ICMP) and as text. What a script gets wrong on
+/* Segments as bytes on the wire (Ethernet, IPv4 or IPv6, TCP or ICMP) and as text. What a script gets wrong on
  * purpose is made here too: checksums, header lengths, options. */
 #include "script.h"
 
@@ -9,6 +9,7 @@
 
 #define ETHERNET 14
 #define IP4 20
+#define IP6 40
 #define TCP 20
 
 static const char flag_letter[] = "FSRP.UEW";
@@ -47,6 +48,17 @@ static uint32_t option_write(uint8_t *p, const struct segment_option *o)
 	return p[1];
 }
 
+/* The sum of the pseudo-header: of both addresses, protocol and length. */
+static uint64_t pseudo_sum(const struct segment_path *path, uint8_t protocol, uint32_t len)
+{
+	uint32_t skip = net_address_is_v4(&path->source) ? 12 : 0;
+	uint8_t rest[8] = {0};
+	store_be32(rest, len);
+	rest[7] = protocol;
+	return checksum_sum(slice_of(path->source.octet + skip, 16 - skip)) + checksum_sum(slice_of(rest, 8))
+		+ checksum_sum(slice_of(path->destination.octet + skip, 16 - skip));
+}
+
 /* Padded with zeros to whole words. */
 static uint32_t options_write(uint8_t *p, const struct segment *s)
 {
@@ -75,68 +87,82 @@ static uint32_t tcp_write(uint8_t *t, const struct segment *s, const struct segm
 	store_be16(t + 18, (uint16_t)s->urgent);
 	for (uint32_t i = 0; i < s->len; i++)
 		t[header + i] = stream_byte(false, position + i) ^ (s->junk ? 0xff : 0);
-	uint8_t pseudo[12] = {0};
-	store_be32(pseudo, path->source);
-	store_be32(pseudo + 4, path->destination);
-	pseudo[9] = 6;
-	store_be16(pseudo + 10, (uint16_t)(header + s->len));
-	uint64_t sum = checksum_sum(slice_of(pseudo, 12)) + checksum_sum(slice_of(t, header + s->len));
+	uint64_t sum = pseudo_sum(path, 6, header + s->len) + checksum_sum(slice_of(t, header + s->len));
 	store_le16(t + 16, (uint16_t)(~checksum_fold(sum) ^ (s->bad_sum ? 0x5555 : 0)));
 	return header + s->len;
+}
+
+static uint32_t ip4_write(uint8_t *h, const struct segment *s, const struct segment_path *path,
+	uint8_t protocol, uint32_t len)
+{
+	uint32_t header = IP4 + s->ip_options_len;
+	memset(h, 0, IP4);
+	h[0] = (uint8_t)(0x40 | header / 4);
+	h[1] = s->ecn > 0 ? (uint8_t)s->ecn : 0;
+	store_be16(h + 2, (uint16_t)(header + len));
+	store_be16(h + 4, path->id);
+	h[8] = s->ttl > 0 ? (uint8_t)s->ttl : 64;
+	h[9] = protocol;
+	memcpy(h + 12, path->source.octet + 12, 4);
+	memcpy(h + 16, path->destination.octet + 12, 4);
+	memcpy(h + IP4, s->ip_options, s->ip_options_len);
+	uint16_t sum = (uint16_t)~checksum_fold(checksum_sum(slice_of(h, header)));
+	store_le16(h + 10, sum ^ (s->bad_ip_sum ? 0x5555 : 0));
+	return header;
+}
+
+static uint32_t ip6_write(uint8_t *h, const struct segment *s, const struct segment_path *path,
+	uint8_t protocol, uint32_t len)
+{
+	store_be32(h, 0x60000000u | (s->ecn > 0 ? (uint32_t)s->ecn << 20 : 0));
+	store_be16(h + 4, (uint16_t)len);
+	h[6] = protocol;
+	h[7] = s->ttl > 0 ? (uint8_t)s->ttl : 64;
+	memcpy(h + 8, path->source.octet, 16);
+	memcpy(h + 24, path->destination.octet, 16);
+	return IP6;
 }
 
 /* Quotes the IP header and 8 bytes of a segment that the engine sent from s->seq on. */
 static uint32_t icmp_write(uint8_t *t, const struct segment *s, const struct segment_path *path)
 {
-	uint8_t *q = t + 8;
-	memset(t, 0, 8 + IP4 + 8);
+	struct segment_path back = {.source = path->destination, .destination = path->source};
+	const struct segment plain = {.ecn = 0};
+	bool ip4 = net_address_is_v4(&path->source);
+	memset(t, 0, 8);
 	t[0] = (uint8_t)s->icmp_type;
 	t[1] = (uint8_t)s->icmp_code;
-	store_be16(t + 6, (uint16_t)s->icmp_mtu);
-	q[0] = 0x45;
-	store_be16(q + 2, 1500);
-	q[8] = 64;
-	q[9] = 6;
-	store_be32(q + 12, path->destination);
-	store_be32(q + 16, path->source);
-	store_le16(q + 10, (uint16_t)~checksum_fold(checksum_ip4_header(q)));
-	store_be16(q + IP4, path->destination_port);
-	store_be16(q + IP4 + 2, path->source_port);
-	store_be32(q + IP4 + 4, s->seq);
-	store_le16(t + 2, (uint16_t)~checksum_fold(checksum_sum(slice_of(t, 8 + IP4 + 8))));
-	return 8 + IP4 + 8;
-}
-
-static void ip4_write(uint8_t *h, const struct segment *s, const struct segment_path *path,
-	uint32_t header, uint32_t total)
-{
-	memset(h, 0, IP4);
-	h[0] = (uint8_t)(0x40 | header / 4);
-	h[1] = s->ecn > 0 ? (uint8_t)s->ecn : 0;
-	store_be16(h + 2, (uint16_t)total);
-	store_be16(h + 4, path->id);
-	h[8] = s->ttl > 0 ? (uint8_t)s->ttl : 64;
-	h[9] = s->icmp ? 1 : 6;
-	store_be32(h + 12, path->source);
-	store_be32(h + 16, path->destination);
-	memcpy(h + IP4, s->ip_options, s->ip_options_len);
-	uint16_t sum = (uint16_t)~checksum_fold(checksum_sum(slice_of(h, header)));
-	store_le16(h + 10, sum ^ (s->bad_ip_sum ? 0x5555 : 0));
+	store_be32(t + 4, s->icmp_mtu);
+	uint8_t *q = t + 8 + (ip4 ? ip4_write(t + 8, &plain, &back, 6, 1000) : ip6_write(t + 8, &plain, &back, 6, 1000));
+	store_be16(q, path->destination_port);
+	store_be16(q + 2, path->source_port);
+	store_be32(q + 4, s->seq);
+	uint32_t len = (uint32_t)(q + 8 - t);
+	uint64_t sum = checksum_sum(slice_of(t, len)) + (ip4 ? 0 : pseudo_sum(path, 58, len));
+	store_le16(t + 2, (uint16_t)~checksum_fold(sum));
+	return len;
 }
 
 uint32_t segment_write(uint8_t *out, const struct segment *s, const struct segment_path *path,
 	uint32_t position)
 {
-	uint32_t header = IP4 + s->ip_options_len;
-	uint8_t *h = out + ETHERNET, *t = h + header;
+	uint8_t body[SCRIPT_FRAME_MAX], *h = out + ETHERNET;
+	bool ip4 = net_address_is_v4(&path->source);
 	memcpy(out, path->destination_mac, 6);
 	if (s->broadcast)
 		memset(out, 0xff, 6);
 	memcpy(out + 6, path->source_mac, 6);
-	store_be16(out + 12, 0x0800);
-	uint32_t len = s->icmp ? icmp_write(t, s, path) : tcp_write(t, s, path, position);
-	ip4_write(h, s, path, header, header + len);
+	store_be16(out + 12, ip4 ? 0x0800 : 0x86dd);
+	uint32_t len = s->icmp ? icmp_write(body, s, path) : tcp_write(body, s, path, position);
+	uint8_t protocol = !s->icmp ? 6 : ip4 ? 1 : 58;
+	uint32_t header = ip4 ? ip4_write(h, s, path, protocol, len) : ip6_write(h, s, path, protocol, len);
+	memcpy(h + header, body, len);
 	return ETHERNET + header + len;
+}
+
+void icmp6_seal(uint8_t *icmp, uint32_t len, const struct segment_path *path)
+{
+	store_le16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(slice_of(icmp, len)) + pseudo_sum(path, 58, len)));
 }
 
 uint32_t packet_fragment(uint8_t *out, const uint8_t *frame, uint32_t len, uint32_t size, uint32_t index)
@@ -206,14 +232,13 @@ static script_complaint options_read(const uint8_t *p, uint32_t left, struct seg
 	return NULL;
 }
 
-static script_complaint tcp_read(const uint8_t *h, const uint8_t *t, uint32_t len, struct segment *s,
-	struct segment_path *path, const uint8_t **payload)
+static script_complaint tcp_read(const uint8_t *t, uint32_t len, struct segment *s, struct segment_path *path,
+	const uint8_t **payload)
 {
-	uint32_t header = (t[12] >> 4) * 4u;
-	if (len < TCP || header < TCP || header > len)
+	uint32_t header = len < TCP ? 0 : (t[12] >> 4) * 4u;
+	if (header < TCP || header > len)
 		return complain("its TCP header is malformed");
-	uint64_t pseudo = checksum_sum(slice_of(h + 12, 8)) + (6 << 8) + __builtin_bswap16((uint16_t)len);
-	if (checksum_fold(pseudo + checksum_sum(slice_of(t, len))) != 0xffff)
+	if (checksum_fold(pseudo_sum(path, 6, len) + checksum_sum(slice_of(t, len))) != 0xffff)
 		return complain("its TCP checksum is wrong");
 	if (t[12] & 15)
 		return complain("it sets reserved bits");
@@ -232,28 +257,47 @@ static script_complaint tcp_read(const uint8_t *h, const uint8_t *t, uint32_t le
 	return options_read(t + TCP, header - TCP, s);
 }
 
+/* The IP header: its length, or 0 when it is malformed. */
+static uint32_t ip_read(const uint8_t *h, uint32_t len, struct segment *s, struct segment_path *path,
+	uint8_t *protocol)
+{
+	if (len >= IP6 && h[0] >> 4 == 6 && load_be16(h + 4) == len - IP6) {
+		s->ecn = h[1] >> 4 & 3;
+		s->ttl = h[7];
+		*protocol = h[6];
+		memcpy(path->source.octet, h + 8, 16);
+		memcpy(path->destination.octet, h + 24, 16);
+		return IP6;
+	}
+	if (len < IP4 || h[0] != 0x45 || load_be16(h + 2) != len || checksum_fold(checksum_ip4_header(h)) != 0xffff)
+		return 0;
+	s->ecn = h[1] & 3;
+	s->ttl = h[8];
+	*protocol = h[9];
+	path->source = net_address_v4(load_be32(h + 12));
+	path->destination = net_address_v4(load_be32(h + 16));
+	return IP4;
+}
+
 script_complaint segment_read(const uint8_t *bytes, uint32_t len, struct segment *s,
 	struct segment_path *path, const uint8_t **payload)
 {
-	const uint8_t *h = bytes + ETHERNET;
+	uint8_t protocol;
 	*s = (struct segment){0};
-	if (len < ETHERNET + IP4 || h[0] != 0x45 || load_be16(h + 2) != len - ETHERNET)
+	uint32_t header = len < ETHERNET ? 0 : ip_read(bytes + ETHERNET, len - ETHERNET, s, path, &protocol);
+	if (!header)
 		return complain("its IP header is malformed");
-	if (checksum_fold(checksum_ip4_header(h)) != 0xffff)
-		return complain("its IP checksum is wrong");
-	s->ecn = h[1] & 3;
-	s->ttl = h[8];
-	path->source = load_be32(h + 12);
-	path->destination = load_be32(h + 16);
-	if (h[9] == 1 && len >= ETHERNET + IP4 + 8) {
+	const uint8_t *t = bytes + ETHERNET + header;
+	uint32_t left = len - ETHERNET - header;
+	if ((protocol == 1 || protocol == 58) && left >= 8) {
 		s->icmp = ICMP_ERROR;
-		s->icmp_type = h[IP4];
-		s->icmp_code = h[IP4 + 1];
+		s->icmp_type = t[0];
+		s->icmp_code = t[1];
 		return NULL;
 	}
-	if (h[9] != 6)
+	if (protocol != 6)
 		return complain("it is not TCP");
-	return tcp_read(h, h + IP4, len - ETHERNET - IP4, s, path, payload);
+	return tcp_read(t, left, s, path, payload);
 }
 
 /* --- Numbers --------------------------------------------------------------------------------- */
@@ -290,7 +334,7 @@ const struct segment_option *segment_option_find(const struct segment *s, uint32
 
 static bool number_matches(const struct segment_option *o, uint32_t i, uint32_t got, uint32_t slack)
 {
-	if (o->how[i] == NUMBER_ANY)
+	if (o->how[i] != NUMBER_GIVEN)
 		return true;
 	uint32_t apart = got - o->number[i];
 	return apart <= slack || -apart <= slack;
@@ -380,7 +424,7 @@ void segment_print(FILE *out, const struct segment *s)
 {
 	static const char *const ecn[] = {"", "[ect1] ", "[ect0] ", "[ce] "};
 	if (s->icmp) {
-		fprintf(out, "icmp type %u code %u", s->icmp_type, s->icmp_code);
+		fprintf(out, "icmp %s (type %u code %u)", s->icmp_name ? s->icmp_name : "", s->icmp_type, s->icmp_code);
 		return;
 	}
 	fputs(s->ecn > 0 ? ecn[s->ecn] : "", out);

@@ -1,5 +1,5 @@
 /* The language of scripts, line by line. A line is a setting (before the first statement), a statement, or
- * empty; `#` begins a comment. The first thing that is wrong sticks in the reader and is reported with its
+ * empty; `#` begins a comment. The first thing that is wrong sticks in the scanner and is reported with its
  * line. */
 #include "script.h"
 
@@ -7,10 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "support/world.h"
 
 #define TEXT_MAX (1 << 20)
 
-struct reader {
+struct scanner {
 	const char *at;
 	script_complaint wrong;
 };
@@ -28,26 +29,26 @@ script_complaint complain(const char *format, ...)
 
 /* --- Words and numbers ----------------------------------------------------------------------- */
 
-static void wrong(struct reader *r, const char *wanted)
+static void wrong(struct scanner *r, const char *wanted)
 {
 	if (!r->wrong)
 		r->wrong = *r->at ? complain("%s is expected at \"%s\"", wanted, r->at)
 			: complain("%s is expected at the end", wanted);
 }
 
-static void space_skip(struct reader *r)
+static void space_skip(struct scanner *r)
 {
 	while (*r->at == ' ' || *r->at == '\t')
 		r->at++;
 }
 
-static bool at_end(struct reader *r)
+static bool at_end(struct scanner *r)
 {
 	space_skip(r);
 	return !*r->at;
 }
 
-static bool symbol(struct reader *r, const char *text)
+static bool symbol(struct scanner *r, const char *text)
 {
 	space_skip(r);
 	size_t len = strlen(text);
@@ -57,7 +58,7 @@ static bool symbol(struct reader *r, const char *text)
 	return true;
 }
 
-static void symbol_must(struct reader *r, const char *text)
+static void symbol_must(struct scanner *r, const char *text)
 {
 	if (!symbol(r, text))
 		wrong(r, text);
@@ -68,7 +69,7 @@ static bool is_word(char c)
 	return isalnum((unsigned char)c) || c == '_';
 }
 
-static bool keyword(struct reader *r, const char *text)
+static bool keyword(struct scanner *r, const char *text)
 {
 	space_skip(r);
 	size_t len = strlen(text);
@@ -78,7 +79,7 @@ static bool keyword(struct reader *r, const char *text)
 	return true;
 }
 
-static bool word(struct reader *r, char *out, size_t size)
+static bool word(struct scanner *r, char *out, size_t size)
 {
 	space_skip(r);
 	size_t n = 0;
@@ -90,7 +91,7 @@ static bool word(struct reader *r, char *out, size_t size)
 	return n > 0;
 }
 
-static bool number(struct reader *r, int64_t *out)
+static bool number(struct scanner *r, int64_t *out)
 {
 	char *end;
 	space_skip(r);
@@ -104,7 +105,7 @@ static bool number(struct reader *r, int64_t *out)
 	return true;
 }
 
-static uint32_t number_must(struct reader *r)
+static uint32_t number_must(struct scanner *r)
 {
 	int64_t n = 0;
 	if (!number(r, &n) || n > UINT32_MAX || n < INT32_MIN)
@@ -113,7 +114,7 @@ static uint32_t number_must(struct reader *r)
 }
 
 /* 0.25, 250ms or 0.25s; `has_unit` (may be NULL): one was said. */
-static bool duration(struct reader *r, uint64_t *ns, bool *has_unit)
+static bool duration(struct scanner *r, uint64_t *ns, bool *has_unit)
 {
 	static const struct {
 		const char *name;
@@ -139,7 +140,7 @@ static bool duration(struct reader *r, uint64_t *ns, bool *has_unit)
 	return true;
 }
 
-static uint64_t duration_must(struct reader *r)
+static uint64_t duration_must(struct scanner *r)
 {
 	uint64_t ns = 0;
 	if (!duration(r, &ns, NULL))
@@ -147,18 +148,23 @@ static uint64_t duration_must(struct reader *r)
 	return ns;
 }
 
-static uint32_t ip4_must(struct reader *r)
+static struct net_address address_must(struct scanner *r)
 {
-	uint32_t ip = 0;
-	for (int i = 0; i < 4; i++) {
-		if (i)
-			symbol_must(r, ".");
-		ip = ip << 8 | (number_must(r) & 255);
-	}
-	return ip;
+	struct net_address a = {{0}};
+	space_skip(r);
+	bool brackets = symbol(r, "[");
+	size_t len = strspn(r->at, brackets ? "0123456789abcdefABCDEF:." : "0123456789abcdefABCDEF.");
+	if (!brackets && r->at[len] == ':' && memchr(r->at, '.', len) == NULL)
+		len = strspn(r->at, "0123456789abcdefABCDEF:.");
+	if (!net_address_parse(slice_of(r->at, len), &a))
+		wrong(r, "an address");
+	r->at += len;
+	if (brackets)
+		symbol_must(r, "]");
+	return a;
 }
 
-static uint32_t hex(struct reader *r, uint8_t *out, uint32_t max)
+static uint32_t hex(struct scanner *r, uint8_t *out, uint32_t max)
 {
 	uint32_t n = 0;
 	space_skip(r);
@@ -173,7 +179,7 @@ static uint32_t hex(struct reader *r, uint8_t *out, uint32_t max)
 
 /* --- Segments -------------------------------------------------------------------------------- */
 
-static void option_number(struct reader *r, struct segment_option *o)
+static void option_number(struct scanner *r, struct segment_option *o)
 {
 	uint32_t i = o->count++;
 	if (symbol(r, "*"))
@@ -185,7 +191,7 @@ static void option_number(struct reader *r, struct segment_option *o)
 }
 
 /* `TS` alone: any value where it is expected, the right one where it is sent. */
-static void timestamp(struct reader *r, struct segment_option *o)
+static void timestamp(struct scanner *r, struct segment_option *o)
 {
 	o->kind = OPTION_TS;
 	if (!keyword(r, "val")) {
@@ -201,7 +207,7 @@ static void timestamp(struct reader *r, struct segment_option *o)
 		wrong(r, "ecr");
 }
 
-static void sack(struct reader *r, struct segment_option *o)
+static void sack(struct scanner *r, struct segment_option *o)
 {
 	o->kind = OPTION_SACK;
 	do {
@@ -209,10 +215,10 @@ static void sack(struct reader *r, struct segment_option *o)
 		symbol_must(r, ":");
 		option_number(r, o);
 		space_skip(r);
-	} while (isdigit((unsigned char)*r->at) && o->count < 8);
+	} while (!r->wrong && *r->at != ',' && *r->at != '>' && o->count < 8);
 }
 
-static void option(struct reader *r, struct segment *s)
+static void option(struct scanner *r, struct segment *s)
 {
 	struct segment_option *o = &s->option[s->option_count];
 	if (symbol(r, "...")) {
@@ -251,7 +257,7 @@ static void option(struct reader *r, struct segment *s)
 }
 
 /* After `<`. */
-static void options(struct reader *r, struct segment *s)
+static void options(struct scanner *r, struct segment *s)
 {
 	s->has_options = true;
 	if (symbol(r, ">"))
@@ -262,7 +268,13 @@ static void options(struct reader *r, struct segment *s)
 	symbol_must(r, ">");
 }
 
-static void attribute(struct reader *r, struct segment *s)
+static struct net_address address_given(struct scanner *r, bool *given)
+{
+	*given = true;
+	return address_must(r);
+}
+
+static void attribute(struct scanner *r, struct segment *s)
 {
 	static const char *const ecn[] = {"noecn", "ect1", "ect0", "ce"};
 	for (int i = 0; i < 4; i++) {
@@ -274,9 +286,9 @@ static void attribute(struct reader *r, struct segment *s)
 	if (keyword(r, "ttl"))
 		s->ttl = (int32_t)number_must(r);
 	else if (keyword(r, "from"))
-		s->source = ip4_must(r);
+		s->source = address_given(r, &s->has_source);
 	else if (keyword(r, "to"))
-		s->destination = ip4_must(r);
+		s->destination = address_given(r, &s->has_destination);
 	else if (keyword(r, "frag"))
 		s->fragment = number_must(r) & ~7u;
 	else if (keyword(r, "doff"))
@@ -295,15 +307,18 @@ static void attribute(struct reader *r, struct segment *s)
 		wrong(r, "ect0, ce, ttl, from, to, frag, doff, ipopt, badsum, badipsum, junk or broadcast");
 }
 
-static void icmp(struct reader *r, struct segment *s)
+static void icmp(struct scanner *r, struct segment *s)
 {
+	/* Of IPv4, then, with a six before, of IPv6. */
 	static const struct {
 		const char *name;
 		uint8_t type, code;
 	} kind[] = {{"net_unreachable", 3, 0}, {"host_unreachable", 3, 1}, {"protocol_unreachable", 3, 2},
 		{"port_unreachable", 3, 3}, {"frag_needed", 3, 4}, {"source_route_failed", 3, 5},
 		{"admin_prohibited", 3, 13}, {"source_quench", 4, 0}, {"time_exceeded", 11, 0},
-		{"parameter_problem", 12, 0}};
+		{"parameter_problem", 12, 0}, {"no_route6", 1, 0}, {"admin_prohibited6", 1, 1},
+		{"address_unreachable6", 1, 3}, {"port_unreachable6", 1, 4}, {"packet_too_big6", 2, 0},
+		{"time_exceeded6", 3, 0}, {"parameter_problem6", 4, 1}};
 	s->icmp = ICMP_ERROR;
 	size_t i = 0;
 	while (i < sizeof kind / sizeof kind[0] && !keyword(r, kind[i].name))
@@ -312,6 +327,7 @@ static void icmp(struct reader *r, struct segment *s)
 		wrong(r, "an ICMP message's name");
 		return;
 	}
+	s->icmp_name = kind[i].name;
 	s->icmp_type = kind[i].type;
 	s->icmp_code = kind[i].code;
 	if (keyword(r, "mtu"))
@@ -320,7 +336,7 @@ static void icmp(struct reader *r, struct segment *s)
 		s->seq = number_must(r);
 }
 
-static void flags(struct reader *r, struct segment *s)
+static void flags(struct scanner *r, struct segment *s)
 {
 	static const char letter[] = "FSRP.UEW";
 	const char *found;
@@ -334,7 +350,7 @@ static void flags(struct reader *r, struct segment *s)
 }
 
 /* SEQ:END(LEN) or SEQ:END(LEN/PIECE) */
-static void numbers(struct reader *r, struct segment *s)
+static void numbers(struct scanner *r, struct segment *s)
 {
 	s->seq = number_must(r);
 	symbol_must(r, ":");
@@ -353,7 +369,7 @@ static void segment_reset(struct segment *s)
 	*s = (struct segment){.ecn = -1, .ttl = -1};
 }
 
-static void segment(struct reader *r, struct segment *s)
+static void segment(struct scanner *r, struct segment *s)
 {
 	segment_reset(s);
 	while (symbol(r, "[")) {
@@ -405,7 +421,7 @@ const char *event_name(uint32_t bit)
 	return bit < sizeof event_names / sizeof event_names[0] ? event_names[bit] : "?";
 }
 
-static void events(struct reader *r, struct statement *s)
+static void events(struct scanner *r, struct statement *s)
 {
 	char name[32];
 	if (keyword(r, "none"))
@@ -420,9 +436,9 @@ static void events(struct reader *r, struct statement *s)
 }
 
 /* A plain number, or a time with a unit in nanoseconds. */
-static bool quantity(struct reader *r, int64_t *out)
+static bool quantity(struct scanner *r, int64_t *out)
 {
-	struct reader again = *r;
+	struct scanner again = *r;
 	uint64_t ns;
 	bool has_unit;
 	if (duration(r, &ns, &has_unit) && has_unit) {
@@ -433,7 +449,7 @@ static bool quantity(struct reader *r, int64_t *out)
 	return number(r, out);
 }
 
-static void condition(struct reader *r, struct statement *s)
+static void condition(struct scanner *r, struct statement *s)
 {
 	static const char *const sign[] = {"==", "!=", "<=", ">=", "<", ">"};
 	static const enum comparison meaning[] = {COMPARE_EQ, COMPARE_NE, COMPARE_LE, COMPARE_GE, COMPARE_LT,
@@ -460,7 +476,7 @@ static void condition(struct reader *r, struct statement *s)
 		wrong(r, "a value");
 }
 
-static void establish(struct reader *r, struct statement *s)
+static void establish(struct scanner *r, struct statement *s)
 {
 	segment_reset(&s->segment);
 	s->segment.flags = FLAG_SYN;
@@ -481,7 +497,7 @@ static void establish(struct reader *r, struct statement *s)
 	}
 }
 
-static void counter(struct reader *r, struct statement *s)
+static void counter(struct scanner *r, struct statement *s)
 {
 	if (!word(r, s->name, sizeof s->name))
 		wrong(r, "a counter's name");
@@ -489,19 +505,19 @@ static void counter(struct reader *r, struct statement *s)
 	s->number = number_must(r);
 }
 
-static void amount(struct reader *r, struct statement *s)
+static void amount(struct scanner *r, struct statement *s)
 {
 	s->has_number = !keyword(r, "all");
 	if (s->has_number)
 		s->number = number_must(r);
 }
 
-static void call(struct reader *r, struct statement *s)
+static void call(struct scanner *r, struct statement *s)
 {
 	static const struct {
 		const char *name;
 		enum action action;
-		void (*read)(struct reader *, struct statement *);
+		void (*read)(struct scanner *, struct statement *);
 	} known[] = {{"establish", ACTION_ESTABLISH, establish}, {"listen", ACTION_LISTEN, amount},
 		{"unlisten", ACTION_UNLISTEN, amount}, {"connect", ACTION_CONNECT, NULL},
 		{"send", ACTION_SEND, amount}, {"read", ACTION_READ, amount}, {"close", ACTION_CLOSE, NULL},
@@ -528,7 +544,7 @@ static void call(struct reader *r, struct statement *s)
 	wrong(r, "<, > or a call");
 }
 
-static void when(struct reader *r, struct statement *s)
+static void when(struct scanner *r, struct statement *s)
 {
 	s->has_time = symbol(r, "+");
 	if (!s->has_time)
@@ -538,7 +554,7 @@ static void when(struct reader *r, struct statement *s)
 		s->wait_max_ns = duration_must(r);
 }
 
-static void statement(struct reader *r, struct statement *s)
+static void statement(struct scanner *r, struct statement *s)
 {
 	int64_t flow = 0;
 	when(r, s);
@@ -563,21 +579,21 @@ static void statement(struct reader *r, struct statement *s)
 /* --- Settings -------------------------------------------------------------------------------- */
 
 /* `flow N IP:PORT [to PORT]` */
-static void flow_setting(struct reader *r, struct script *s)
+static void flow_setting(struct scanner *r, struct script *s)
 {
 	uint32_t n = number_must(r);
 	if (n >= SCRIPT_FLOWS_MAX) {
 		wrong(r, "a flow below 16");
 		return;
 	}
-	s->ends[n].peer_ip = ip4_must(r);
+	s->ends[n].peer = address_must(r);
 	symbol_must(r, ":");
 	s->ends[n].peer_port = (uint16_t)number_must(r);
 	if (keyword(r, "to"))
 		s->ends[n].own_port = (uint16_t)number_must(r);
 }
 
-static bool number_setting(struct reader *r, struct script *s)
+static bool number_setting(struct scanner *r, struct script *s)
 {
 	const struct {
 		const char *name;
@@ -586,7 +602,7 @@ static bool number_setting(struct reader *r, struct script *s)
 		{"time_waits", &s->config.time_wait_max}, {"tx_frames", &s->config.tx_frames_max},
 		{"rx_frames", &s->config.rx_frames_max}, {"window", &s->config.receive_window},
 		{"peer_isn", &s->peer_isn}, {"peer_window", &s->peer_window}, {"seed", &s->seed},
-		{"split_buffers", &s->split_buffers}, {"arp_silent", &s->arp_silent}};
+		{"split_buffers", &s->split_buffers}, {"neighbours_silent", &s->neighbours_silent}};
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
 		if (!keyword(r, known[i].name))
 			continue;
@@ -596,7 +612,7 @@ static bool number_setting(struct reader *r, struct script *s)
 	return false;
 }
 
-static bool time_setting(struct reader *r, struct script *s)
+static bool time_setting(struct scanner *r, struct script *s)
 {
 	const struct {
 		const char *name;
@@ -614,16 +630,23 @@ static bool time_setting(struct reader *r, struct script *s)
 	return false;
 }
 
-static bool setting(struct reader *r, struct script *s)
+static void ends_default(struct script *s, bool ip6)
+{
+	s->ip6 = ip6;
+	for (uint32_t i = 0; i < SCRIPT_FLOWS_MAX; i++)
+		s->ends[i] = (struct flow_ends){world_address(0, ip6), (uint16_t)(4000 + i), 80};
+}
+
+static bool setting(struct scanner *r, struct script *s)
 {
 	if (keyword(r, "flow")) {
 		flow_setting(r, s);
 	} else if (keyword(r, "mtu")) {
 		s->config.mtu = (uint16_t)number_must(r);
 	} else if (keyword(r, "tso")) {
-		s->config.tx_tso4 = s->config.tx_checksum = true;
-	} else if (keyword(r, "gateway")) {
-		s->config.gateway = ip4_must(r);
+		s->config.tx_tso4 = s->config.tx_tso6 = s->config.tx_checksum = true;
+	} else if (keyword(r, "ip6")) {
+		ends_default(s, true);
 	} else if (keyword(r, "fails")) {
 		s->fails_line = number_must(r);
 		space_skip(r);
@@ -656,13 +679,12 @@ static void defaults(struct script *s, const char *path)
 {
 	*s = (struct script){.path = path, .tolerance_ns = 2000000, .seed = 1, .peer_isn = 1000,
 		.peer_window = 65535};
-	for (uint32_t i = 0; i < SCRIPT_FLOWS_MAX; i++)
-		s->ends[i] = (struct flow_ends){0x0a000001, (uint16_t)(4000 + i), 80};
+	ends_default(s, false);
 }
 
 static script_complaint line_parse(struct script *s, char *line, uint32_t line_number)
 {
-	struct reader r = {.at = line};
+	struct scanner r = {.at = line};
 	size_t len = strcspn(line, "#");
 	while (len && isspace((unsigned char)line[len - 1]))
 		len--;

@@ -11,10 +11,10 @@
 #include "support/world.h"
 
 #define HEARD_MAX 512
+#define COUNTERS_MAX 256
 #define ENGINE 1
-#define ENGINE_IP WORLD_B_IP
-#define ETHERTYPE_IP4 0x0800
 #define ETHERTYPE_ARP 0x0806
+#define ETHERTYPE_IP6 0x86dd
 
 /* A connection as the peer sees it. */
 struct flow {
@@ -54,7 +54,7 @@ struct run {
 	struct heard heard[HEARD_MAX];
 	uint32_t heard_first, heard_count;
 	uint64_t start_ns, last_ns; /* of the script, and of the newest statement */
-	struct net_counters counted;
+	uint64_t counted[COUNTERS_MAX]; /* when they were asked for last */
 	struct sending *sendings;
 	uint16_t ip_id;
 	FILE *log;
@@ -88,7 +88,7 @@ static char *segment_text(const struct segment *s)
 static void arp_answer(struct run *r, const uint8_t *asked)
 {
 	uint8_t f[42];
-	if (r->script->arp_silent || load_be16(asked + 20) != 1 || load_be32(asked + 38) == ENGINE_IP)
+	if (r->script->neighbours_silent || load_be16(asked + 20) != 1 || load_be32(asked + 38) == WORLD_B_IP)
 		return;
 	memcpy(f, asked + 6, 6);
 	memcpy(f + 6, peer_mac, 6);
@@ -109,17 +109,53 @@ static void arp_ask(struct run *r)
 	store_be64(f + 14, UINT64_C(0x0001080006040001));
 	memcpy(f + 22, peer_mac, 6);
 	store_be32(f + 28, WORLD_A_IP);
-	store_be32(f + 38, ENGINE_IP);
+	store_be32(f + 38, WORLD_B_IP);
 	world_inject(&r->world, ENGINE, f, sizeof f);
+}
+
+/* Messages of NDP and MLD, and hop-by-hop options, which only MLD has: nothing that scripts are about.
+ * True: it was one. A solicitation for anybody but the engine itself is answered. */
+static bool ndp_hears(struct run *r, const uint8_t *b, uint32_t len)
+{
+	const uint8_t *h = b + 14, *icmp = h + 40;
+	struct net_address engine = world_address(ENGINE, true);
+	uint8_t f[86] = {0};
+	if (h[6] == 0)
+		return true;
+	if (h[6] != 58 || icmp[0] < 133 || icmp[0] > 137)
+		return false;
+	if (len < 78 || icmp[0] != 135 || r->script->neighbours_silent || memcmp(icmp + 8, engine.octet, 16) == 0
+		|| load_be64(h + 8) == 0)
+		return true;
+	struct segment_path path = {.source_port = 0};
+	memcpy(f, b + 6, 6);
+	memcpy(f + 6, peer_mac, 6);
+	store_be16(f + 12, ETHERTYPE_IP6);
+	store_be64(f + 14, UINT64_C(0x6000000000203aff));
+	memcpy(f + 22, icmp + 8, 16);
+	memcpy(f + 38, h + 8, 16);
+	store_be64(f + 54, UINT64_C(0x8800000060000000));
+	memcpy(f + 62, icmp + 8, 16);
+	store_be16(f + 78, 0x0201);
+	memcpy(f + 80, peer_mac, 6);
+	memcpy(path.source.octet, f + 22, 16);
+	memcpy(path.destination.octet, f + 38, 16);
+	icmp6_seal(f + 54, 32, &path);
+	world_inject(&r->world, ENGINE, f, sizeof f);
+	return true;
 }
 
 static bool wire_hears(struct world *w, uint32_t from, uint8_t *bytes, uint32_t len)
 {
 	struct run *r = w->cookie;
 	(void)from;
-	if (load_be16(bytes + 12) == ETHERTYPE_ARP)
+	if (load_be16(bytes + 12) == ETHERTYPE_ARP) {
 		arp_answer(r, bytes);
-	if (load_be16(bytes + 12) != ETHERTYPE_IP4 || r->heard_first + r->heard_count == HEARD_MAX)
+		return false;
+	}
+	if (load_be16(bytes + 12) == ETHERTYPE_IP6 && ndp_hears(r, bytes, len))
+		return false;
+	if (r->heard_first + r->heard_count == HEARD_MAX)
 		return false;
 	struct heard *h = &r->heard[r->heard_first + r->heard_count++];
 	h->at_ns = w->now_ns;
@@ -133,7 +169,7 @@ static struct flow *flow_find(struct run *r, const struct net_endpoint *peer, ui
 	for (uint32_t i = 0; i < SCRIPT_FLOWS_MAX; i++) {
 		struct flow *f = &r->flow[i];
 		if (f->ends.peer_port == peer->port && f->ends.own_port == own_port
-			&& f->ends.peer_ip == net_address_to_v4(&peer->address))
+			&& net_address_equal(&f->ends.peer, &peer->address))
 			return f;
 	}
 	return NULL;
@@ -216,7 +252,7 @@ static script_complaint heard_read(struct run *r, const struct heard *h, struct 
 	script_complaint c = segment_read(h->bytes, h->len, s, &path, &payload);
 	if (c || s->icmp)
 		return c;
-	struct net_endpoint peer = {net_address_v4(path.destination), path.destination_port};
+	struct net_endpoint peer = {path.destination, path.destination_port};
 	struct flow *f = flow_find(r, &peer, path.source_port);
 	if (!f)
 		return complain("it belongs to no flow");
@@ -381,8 +417,8 @@ static script_complaint inject(struct run *r, uint32_t flow, const struct segmen
 	timestamp_add(r, f, &s);
 	log_segment(r, r->world.now_ns, '<', flow, &s);
 	struct segment_path path = {
-		.source = s.source ? s.source : f->ends.peer_ip,
-		.destination = s.destination ? s.destination : ENGINE_IP,
+		.source = s.has_source ? s.source : f->ends.peer,
+		.destination = s.has_destination ? s.destination : world_address(ENGINE, !net_address_is_v4(&f->ends.peer)),
 		.source_port = f->ends.peer_port,
 		.destination_port = f->ends.own_port,
 		.id = r->ip_id++,
@@ -485,7 +521,7 @@ static script_complaint call_read(struct flow *f, const struct statement *st)
 
 static script_complaint call_connect(struct run *r, struct flow *f, const struct statement *st)
 {
-	struct net_endpoint to = {net_address_v4(f->ends.peer_ip), f->ends.peer_port};
+	struct net_endpoint to = {f->ends.peer, f->ends.peer_port};
 	bool refused = failed(tcp_connect(&f->conn, r->net, &to));
 	if (refused || st->refused)
 		return refused == st->refused ? NULL : complain(refused ? "it is refused" : "it is not refused");
@@ -510,37 +546,18 @@ static script_complaint check_events(struct flow *f, const struct statement *st)
 
 /* --- Looking inside -------------------------------------------------------------------------- */
 
-#define COUNTER(name) {#name, offsetof(struct net_counters, name)}
-static const struct {
-	const char *name;
-	size_t offset;
-} counters[] = {COUNTER(ip_in_hdr_errors), COUNTER(ip_in_addr_errors), COUNTER(icmp_in_errors),
-	COUNTER(tcp_active_opens), COUNTER(tcp_passive_opens), COUNTER(tcp_attempt_fails),
-	COUNTER(tcp_estab_resets), COUNTER(tcp_retrans_segs), COUNTER(tcp_in_errs), COUNTER(tcp_out_rsts),
-	COUNTER(tcp_fast_path), COUNTER(tcp_syn_drops), COUNTER(tcp_syn_cookies_sent),
-	COUNTER(tcp_syn_cookies_good), COUNTER(tcp_syn_cookies_bad), COUNTER(tcp_accept_drops),
-	COUNTER(tcp_listen_limit_drops), COUNTER(tcp_tail_loss_probes), COUNTER(tcp_timeouts),
-	COUNTER(tcp_fast_recoveries), COUNTER(tcp_dup_acks_in), COUNTER(tcp_zero_window_probes),
-	COUNTER(tcp_keepalive_probes), COUNTER(tcp_user_timeouts), COUNTER(tcp_fin_wait_2_timeouts),
-	COUNTER(tcp_challenge_acks), COUNTER(tcp_challenge_acks_limited), COUNTER(tcp_paws_drops),
-	COUNTER(tcp_rst_ignored), COUNTER(tcp_out_of_order), COUNTER(tcp_out_of_order_drops),
-	COUNTER(tcp_rx_pressure_drops), COUNTER(tcp_time_waits), COUNTER(tcp_time_wait_recycled),
-	COUNTER(tcp_time_wait_evicted)};
-
 /* How much it has grown since it was asked for last. */
 static script_complaint check_counter(struct run *r, const struct statement *st)
 {
-	size_t i = 0;
-	while (i < ARRAY_LEN(counters) && strcmp(counters[i].name, st->name) != 0)
+	struct net_counter c;
+	uint32_t i = 0;
+	while (net_counter_at(r->net, i, &c) && strcmp(c.name, st->name) != 0)
 		i++;
-	if (i == ARRAY_LEN(counters))
+	if (i >= COUNTERS_MAX || strcmp(c.name, st->name) != 0)
 		return complain("there is no counter of this name");
-	uint64_t now, before;
-	memcpy(&now, (const uint8_t *)net_counters(r->net) + counters[i].offset, sizeof now);
-	memcpy(&before, (uint8_t *)&r->counted + counters[i].offset, sizeof before);
-	memcpy((uint8_t *)&r->counted + counters[i].offset, &now, sizeof now);
-	return now - before == (uint64_t)st->number ? NULL
-		: complain("got: counter %s +%" PRIu64, st->name, now - before);
+	uint64_t grown = c.value - r->counted[i];
+	r->counted[i] = c.value;
+	return grown == (uint64_t)st->number ? NULL : complain("got: counter %s +%" PRIu64, st->name, grown);
 }
 
 static bool compare(const struct statement *st, int64_t got)
@@ -693,16 +710,18 @@ static void start(struct run *r)
 	c.mask = wired.mask;
 	c.random = wired.random;
 	c.now_ns = wired.now_ns;
+	if (r->script->ip6)
+		world_config_ip6(&c, ENGINE);
 	world_start(w, ENGINE, &c);
 	w->filter = wire_hears;
 	w->cookie = r;
 	w->fragment = r->script->split_buffers;
 	r->net = w->station[ENGINE].net;
-	r->start_ns = r->last_ns = w->now_ns;
 	for (uint32_t i = 0; i < SCRIPT_FLOWS_MAX; i++)
 		r->flow[i].ends = r->script->ends[i];
 	arp_ask(r);
-	advance(r, w->now_ns, false);
+	advance(r, w->now_ns + (r->script->ip6 ? WORLD_IP6_READY_NS : 0), false);
+	r->start_ns = r->last_ns = w->now_ns;
 }
 
 /* Whatever a script did, nothing may be left of it. */

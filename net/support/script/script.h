@@ -69,7 +69,8 @@ struct segment {
 
 	/* In brackets: below TCP, or wrong on purpose. */
 	int32_t ecn, ttl; /* -1: not said */
-	uint32_t source, destination; /* IPv4; 0: the flow's */
+	bool has_source, has_destination;
+	struct net_address source, destination; /* instead of the flow's */
 	uint32_t fragment; /* sent in IP fragments of so many bytes; 0: whole */
 	uint32_t data_offset; /* what the header claims, in words; 0: what is true */
 	bool bad_sum, bad_ip_sum, junk, broadcast;
@@ -77,6 +78,7 @@ struct segment {
 	uint32_t ip_options_len;
 
 	enum icmp_kind icmp;
+	const char *icmp_name;
 	uint32_t icmp_type, icmp_code, icmp_mtu; /* about the segment that began at `seq` */
 };
 
@@ -129,7 +131,7 @@ struct statement {
 };
 
 struct flow_ends {
-	uint32_t peer_ip;
+	struct net_address peer;
 	uint16_t peer_port, own_port;
 };
 
@@ -139,7 +141,8 @@ struct script {
 	struct net_config config; /* without what world_config fills in, where 0 */
 	uint64_t tolerance_ns;
 	uint32_t seed, peer_isn, peer_window;
-	uint32_t split_buffers, arp_silent; /* 0 or 1 */
+	uint32_t split_buffers, neighbours_silent; /* 0 or 1 */
+	bool ip6;
 	struct flow_ends ends[SCRIPT_FLOWS_MAX];
 	/* `fails LINE TEXT`: the verdict that is right for this script. */
 	uint32_t fails_line;
@@ -163,7 +166,7 @@ const char *event_name(uint32_t bit);
 /* packet.c */
 struct segment_path {
 	uint8_t source_mac[6], destination_mac[6];
-	uint32_t source, destination;
+	struct net_address source, destination;
 	uint16_t source_port, destination_port;
 	uint16_t id;
 };
@@ -173,6 +176,8 @@ uint8_t stream_byte(bool from_engine, uint32_t position);
  * payload byte in the peer's stream. Its length. */
 uint32_t segment_write(uint8_t *out, const struct segment *s, const struct segment_path *path,
 	uint32_t position);
+/* Fills in the checksum. */
+void icmp6_seal(uint8_t *icmp, uint32_t len, const struct segment_path *path);
 /* Takes a frame apart; NULL, or what is malformed about it. `payload` points into it. */
 script_complaint segment_read(const uint8_t *bytes, uint32_t len, struct segment *s,
 	struct segment_path *path, const uint8_t **payload);
