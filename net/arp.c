@@ -1,12 +1,14 @@
-/* ARP (RFC 826) for the neighbour cache; probing for, announcement and defence of our address (RFC 5227).
+/* ARP (RFC 826) for the neighbour cache; probing for, announcement and defence of our address (RFC
+ * 5227).
  *
  * An unsolicited ARP never makes a neighbour, unless it asks for us.
  *
- * A configured address is used and announced at once: whoever wrote it down knows, and a server's start should
- * not wait. One by DHCP is probed first, but for a tenth of a second, not for RFC 5227's seven seconds, and
- * beside the exchange with the server: who is alive answers within a millisecond or so, and what answers
- * later is still heard (dhcp_conflict). A link-local one is probed for as long as RFC 3927 says: nobody waits
- * for it. An address in use is defended, as often as it is attacked but not more than each 10 s (2.4 c). */
+ * A configured address is used and announced at once: whoever wrote it down knows, and a server's
+ * start should not wait. One by DHCP is probed first, but for a tenth of a second, not for RFC
+ * 5227's seven seconds, and beside the exchange with the server: who is alive answers within a
+ * millisecond or so, and what answers later is still heard (dhcp_conflict). A link-local one is
+ * probed for as long as RFC 3927 says: nobody waits for it. An address in use is defended, as often
+ * as it is attacked but not more than each 10 s (2.4 c). */
 #include "engine.h"
 
 #define ARP_SIZE 28

@@ -1,7 +1,8 @@
-/* The control plane under an attacker on the link: neighbour and router discovery, multicast listener discovery,
- * ARP and DHCP, with state. The input is a list of commands: messages that are well-formed up to a point and
- * speak of addresses that the engine has or asks for, answers to its own questions, API calls, time. What was
- * lent must be back in the end; what routers say must stay within its bounds at every step. */
+/* The control plane under an attacker on the link: neighbour and router discovery, multicast
+ * listener discovery, ARP and DHCP, with state. The input is a list of commands: messages that are
+ * well-formed up to a point and speak of addresses that the engine has or asks for, answers to its
+ * own questions, API calls, time. What was lent must be back in the end; what routers say must stay
+ * within its bounds at every step. */
 #include <net/net.h>
 
 #include <base/assert.h>

@@ -1,4 +1,5 @@
-/* DHCP client (RFC 2131, options RFC 2132, routes RFC 3442), and what is used while no server answers (RFC 3927).
+/* DHCP client (RFC 2131, options RFC 2132, routes RFC 3442), and what is used while no server
+ * answers (RFC 3927).
  *
  *   INIT -> SELECTING -offer-> REQUESTING -ack-> CHECKING -free-> BOUND -T1-> RENEWING -T2-> REBINDING -expiry-> INIT
  *    ^          ^                  |nak, no answer |                ^            |ack           |ack         |
@@ -6,14 +7,15 @@
  *    +---- 10 s -----------------------------------+---------------------- nak in any later state -----------+
  *   BOUND -link up-> REBOOTING -ack-> BOUND
  *
- * Messages are repeated after 4, 8, 16, 32, 64 s, each give or take one (4.1); while renewing, after
- * half of the time that is left, at least a minute. T1 and T2 come up to a twentieth sooner than told, so that
- * machines that started together do not renew together (4.4.5). When a lease expires the address is taken
- * away.
+ * Messages are repeated after 4, 8, 16, 32, 64 s, each give or take one (4.1); while renewing,
+ * after half of the time that is left, at least a minute. T1 and T2 come up to a twentieth sooner
+ * than told, so that machines that started together do not renew together (4.4.5). When a lease
+ * expires the address is taken away.
  *
- * An offered address is probed while it is being requested (see arp.c for how long). The third question without
- * an answer, after some 12 s, makes us take a link-local address beside asking on: the same one each time, made
- * from the card's address, if nobody has it. It goes when a server answers.
+ * An offered address is probed while it is being requested (see arp.c for how long). The third
+ * question without an answer, after some 12 s, makes us take a link-local address beside asking on:
+ * the same one each time, made from the card's address, if nobody has it. It goes when a server
+ * answers.
  *
  * Of classless routes only the default one is used: there is one gateway. */
 #include "engine.h"

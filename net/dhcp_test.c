@@ -1,5 +1,5 @@
-/* IPv4 addresses by DHCP, checked for conflicts; link-local ones while no server answers. Station 1 of the world is
- * the engine, the test is the server and the neighbours. */
+/* IPv4 addresses by DHCP, checked for conflicts; link-local ones while no server answers. Station 1
+ * of the world is the engine, the test is the server and the neighbours. */
 #include <net/net.h>
 
 #include <setjmp.h>
