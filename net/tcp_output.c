@@ -39,7 +39,7 @@ static void template_ip6(struct tcp_conn *c, uint8_t *h)
 	store_be32(h, UINT32_C(6) << 28 | ip6_flow_label(c->net, &ends.own, &ends.peer,
 		tcp_key_own_port(&c->key), tcp_key_peer_port(&c->key)));
 	h[6] = IP_PROTO_TCP;
-	h[7] = IP_TTL;
+	h[7] = c->net->ip6.hop_limit;
 	c->tcp_sum = checksum_fold(ip6_pseudo_sum(&ends.own, &ends.peer, IP_PROTO_TCP));
 }
 
