@@ -1,6 +1,8 @@
 /* IPv6 addresses: made, checked for duplicates, aged, chosen as sources. */
 #include <net/net.h>
 
+#include <base/cursor.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
