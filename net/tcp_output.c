@@ -615,6 +615,7 @@ static void syn_output(struct tcp_conn *c)
 	if (c->snd_max > c->snd_una) {
 		net->counters.tcp_retrans_segs++;
 		c->last.repeated = true;
+		c->last.sent_us = tcp_now_us(net);
 	} else {
 		tcp_flight_sent(c, c->snd_una, c->snd_una + 1);
 	}

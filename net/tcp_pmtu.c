@@ -1,8 +1,8 @@
 /* Paths that swallow large packets without a word (RFC 4821, 8899): when full segments time out three times in a
  * row, smaller ones are tried, first 1,024 bytes and then 512 (with the options). What gets through stays in
- * use; ten minutes later the old size is tried again, and given up at its first timeout.
+ * use; a minute later the old size is tried again, and given up at its first timeout.
  *
- *   full --3 timeouts in a row--> 1024 --2 more--> 512 --10 min--> trial of full
+ *   full --3 timeouts in a row--> 1024 --2 more--> 512 --1 min--> trial of full
  *   trial --timeout--> the size of before;  --a full segment arrives--> full
  *
  * What an ICMP message says (tcp_icmp_error) comes sooner where it comes at all. */
@@ -10,7 +10,7 @@
 
 #define TIMEOUTS_FIRST 3
 #define TIMEOUTS_NEXT 2
-#define RAISE_MS (10u * 60 * 1000)
+#define RAISE_MS (60u * 1000)
 
 static const uint16_t sizes[] = {1024, 512};
 

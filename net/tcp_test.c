@@ -49,12 +49,13 @@ struct heard {
 struct script {
 	struct world w;
 	struct net *net;
-	uint16_t port;
+	uint16_t port, own_port; /* own: 0: 80 */
 	uint32_t seq, ack; /* the peer's next, and what it expects */
 	struct heard heard[64];
 	uint32_t heard_count, arps, icmps;
 	uint8_t icmp_type;
 	bool silent; /* does not answer ARP */
+	uint16_t window; /* that the peer offers; 0: 0xffff */
 	uint32_t events; /* seen while time passed */
 	struct tcp_conn *conn;
 };
@@ -232,12 +233,12 @@ static uint32_t frame_build(struct script *s, uint8_t *f, uint8_t flags, uint32_
 	ip_head_build(f, total);
 	uint8_t *t = f + segment_at();
 	store_be16(t, s->port);
-	store_be16(t + 2, 80);
+	store_be16(t + 2, s->own_port ? s->own_port : 80);
 	store_be32(t + 4, seq);
 	store_be32(t + 8, ack);
 	t[12] = (uint8_t)((20 + options_len) << 2);
 	t[13] = flags;
-	store_be16(t + 14, 0xffff);
+	store_be16(t + 14, s->window ? s->window : 0xffff);
 	if (options_len)
 		memcpy(t + 20, options, options_len);
 	if (len)
@@ -361,6 +362,33 @@ static void early_data_is_kept_and_reported_by_sack(void **state)
 	assert_int_equal(last(&s)->ack, s.seq);
 	assert_int_equal(tcp_readable(c), 6);
 	assert_true(tcp_peek(c, &got) && slice_starts_with(got, SLICE("abc")));
+	tcp_release(c);
+	script_stop(&s);
+}
+
+/* What fills a hole is older than the last window heard by its sequence number, and newer by its ACK: counted
+ * from that ACK, the old window would reach further than the peer has said. */
+static void an_old_segment_with_a_new_ack_says_the_window(void **state)
+{
+	(void)state;
+	struct script s;
+	static uint8_t bytes[2000];
+	struct slice text = {bytes, sizeof bytes};
+	struct tcp_send first = {.segments = &text, .count = 1, .done = count_done}, second = first;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	assert_false(failed(tcp_send(c, &first)));
+	run(&s, MS);
+	s.window = 5000;
+	say_raw(&s, ACK, s.seq + 3, s.ack, NULL, 0, "def", 3);
+	s.window = 1000;
+	s.ack += 2000;
+	say_raw(&s, ACK, s.seq, s.ack, NULL, 0, "abc", 3);
+	assert_false(failed(tcp_send(c, &second)));
+	run(&s, MS);
+	assert_true(s.heard_count > 0);
+	for (uint32_t i = 0; i < s.heard_count; i++)
+		assert_true((int32_t)(s.heard[i].seq + s.heard[i].len - s.ack - 1000) <= 0);
 	tcp_release(c);
 	script_stop(&s);
 }
@@ -634,6 +662,33 @@ static void time_wait_is_left_early_for_a_newer_syn_only(void **state)
 	script_stop(&s);
 }
 
+static void a_simultaneous_open_takes_the_window_of_a_syn_as_it_is(void **state)
+{
+	(void)state;
+	struct script s;
+	struct tcp_conn *c;
+	static uint8_t bytes[3000];
+	struct slice text = {bytes, sizeof bytes};
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	struct net_endpoint to = {world_address(0, ip6), 4000};
+	script_start(&s, 4, 4, 4);
+	assert_false(failed(tcp_connect(&c, s.net, &to)));
+	s.own_port = tcp_local(c).port;
+	s.window = 1024;
+	run(&s, MS);
+	uint32_t iss = last(&s)->seq;
+	say_raw(&s, SYN, s.seq, 0, "\x02\x04\x05\xb4\x01\x03\x03\x05", 8, NULL, 0);
+	run(&s, MS);
+	say_raw(&s, SYN | ACK, s.seq, iss + 1, "\x02\x04\x05\xb4\x01\x03\x03\x05", 8, NULL, 0);
+	assert_false(failed(tcp_send(c, &send)));
+	run(&s, MS);
+	assert_true(s.heard_count > 0);
+	for (uint32_t i = 0; i < s.heard_count; i++)
+		assert_true((int32_t)(s.heard[i].seq + s.heard[i].len - iss - 1 - 1024) <= 0);
+	tcp_release(c);
+	script_stop(&s);
+}
+
 static void a_closed_window_is_probed_until_it_opens(void **state)
 {
 	(void)state;
@@ -786,6 +841,7 @@ int main(void)
 		cmocka_unit_test(a_request_is_answered_with_one_frame_that_acknowledges_it),
 		cmocka_unit_test(a_lone_segment_is_acknowledged_after_40_ms),
 		cmocka_unit_test(early_data_is_kept_and_reported_by_sack),
+		cmocka_unit_test(an_old_segment_with_a_new_ack_says_the_window),
 		cmocka_unit_test(a_reset_counts_only_at_the_exact_number),
 		cmocka_unit_test(a_syn_in_the_window_gets_a_challenge),
 		cmocka_unit_test(closing_from_both_ends_leaves_a_time_wait_only),
@@ -797,6 +853,7 @@ int main(void)
 		cmocka_unit_test(without_a_free_connection_a_syn_is_dropped_and_counted),
 		cmocka_unit_test(time_wait_is_left_early_for_a_newer_syn_only),
 		cmocka_unit_test(a_closed_window_is_probed_until_it_opens),
+		cmocka_unit_test(a_simultaneous_open_takes_the_window_of_a_syn_as_it_is),
 		cmocka_unit_test(a_silent_peer_is_probed_and_then_dropped),
 		cmocka_unit_test(connecting_to_nobody_ends_by_itself),
 		cmocka_unit_test(the_demultiplexing_hash_spreads_neighbouring_ends_and_depends_on_the_secret),

@@ -73,7 +73,7 @@ struct net_config world_config(struct world *w, uint32_t i)
 		.syn_max = 8,
 		.time_wait_max = 16,
 		.tx_frames_max = 64,
-		.rx_frames_max = WORLD_RX_FRAMES - 64,
+		.rx_frames_max = 536,
 		.address = i ? WORLD_B_IP : WORLD_A_IP,
 		.mask = 0xffffff00,
 		.random = &s->random,
