@@ -611,6 +611,7 @@ static bool number_setting(struct scanner *r, struct script *s)
 	} known[] = {{"connections", &s->config.connections_max}, {"syns", &s->config.syn_max},
 		{"time_waits", &s->config.time_wait_max}, {"tx_frames", &s->config.tx_frames_max},
 		{"rx_frames", &s->config.rx_frames_max}, {"window", &s->config.receive_window},
+		{"window_max", &s->config.receive_window_max},
 		{"peer_isn", &s->peer_isn}, {"peer_window", &s->peer_window}, {"seed", &s->seed},
 		{"split_buffers", &s->split_buffers}, {"neighbours_silent", &s->neighbours_silent}};
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
