@@ -338,6 +338,12 @@ static inline struct tcp_key tcp_key_of(uint32_t peer_ip, uint32_t own_ip, uint1
 	};
 }
 
+/* The device cuts this connection's segments. */
+static inline bool tcp_is_cut(const struct tcp_conn *c)
+{
+	return LIKELY(!tcp_key_is_ip6(&c->key)) ? c->net->tx_tso4 : c->net->tx_tso6;
+}
+
 static inline uint32_t tcp_ip_header(const struct tcp_key *k)
 {
 	return LIKELY(!tcp_key_is_ip6(k)) ? IP4_HEADER : IP6_HEADER;
