@@ -39,8 +39,6 @@ enum state { CLOSED, OPENING_NOW, IDLE, ASKED };
 struct held {
 	int fd;
 	enum state state;
-	int64_t since_ms;
-	uint32_t got;
 };
 
 static struct held held[COUNT_MAX];
@@ -51,7 +49,7 @@ static struct sockaddr_in source[64];
 static uint32_t source_count;
 static char request[512];
 static size_t request_len;
-static char answer[ANSWER_MAX]; /* the one that is being read: pieces of several do not mix, see answer_read */
+static char answer[ANSWER_MAX]; /* the one that is being looked at */
 static char body[ANSWER_MAX];
 static long body_len = -1;
 
@@ -86,7 +84,7 @@ static bool begin(uint32_t i)
 		close(fd);
 		return false;
 	}
-	held[i] = (struct held){.fd = fd, .state = OPENING_NOW, .since_ms = now_ms()};
+	held[i] = (struct held){.fd = fd, .state = OPENING_NOW};
 	return true;
 }
 
@@ -146,8 +144,6 @@ static bool ask(struct held *h, uint32_t single)
 		if (send(h->fd, request + i, 1, MSG_NOSIGNAL) != 1)
 			return false;
 	h->state = ASKED;
-	h->since_ms = now_ms();
-	h->got = 0;
 	return send(h->fd, request + single, request_len - single, MSG_NOSIGNAL) == (ssize_t)(request_len - single);
 }
 
