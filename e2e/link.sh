@@ -102,7 +102,7 @@ link_say() {
 # link_set [WORDS of wire]: from now on this and nothing else; the counters start again.
 link_set() {
 	{
-		echo both
+		echo both none
 		while [ $# -gt 1 ]; do
 			echo "${1#--} $2"
 			shift 2

@@ -22,9 +22,9 @@ programs() {
 	bad "the programs of peer.sh are built"
 	exit 1
 }
-file_make() { # of random bytes; $FILE_SIZE
-	FILE_SIZE=$((${1} * MIB))
-	[ "$(stat -c %s "$FILE" 2>/dev/null)" = "$FILE_SIZE" ] || head -c "$FILE_SIZE" /dev/urandom >"$FILE"
+file_make() { # file_make MIB; $FILE_SIZE
+	FILE_SIZE=$(($1 * MIB))
+	[ "$(stat -c %s "$FILE" 2>/dev/null)" = "$FILE_SIZE" ] || build/e2e/client --make "$FILE_SIZE" >"$FILE"
 }
 
 # --- The engine as a process --------------------------------------------------------------------
@@ -95,17 +95,145 @@ transfer() {
 speed() { # speed BYTES MS
 	awk -v b="$1" -v ms="$2" 'BEGIN { if (b >= 1000) printf "%.2f MiB at %.1f Mbit/s", b / 1048576, b * 8 / 1000 / (ms + 0.001); else printf "%d ms", ms }'
 }
-down() { transfer "download" "$1" "" --line "$1" --recv "$1" "$address" 19 "$FILE"; }
-up() { transfer "upload" "$1" "ok $1" --send "$1" "$address" 9 "$FILE"; }
+down() { transfer "download over $family" "$1" "" --line "$1" --recv "$1" "$address" 19 "$FILE"; }
+up() { transfer "upload over $family" "$1" "ok $1" --send "$1" "$address" 9 "$FILE"; }
+over() { # over IPv4|IPv6
+	family=$1 address=$guest_address from=$peer_address
+	[ "$1" = IPv4 ] || address=$guest_address6 from=$peer_address6
+}
 
 # --- Rows ---------------------------------------------------------------------------------------
-# begin ROW MTU WORDS of wire...: false: not this time.
+# begin ROW MTU WORDS of wire...: sets the link; false: not this row.
 begin() {
 	row=$1 mtu=$2
 	shift 2
 	echo "$row" | grep -qe "$ROWS" || return 1
-	LINK_GUEST_MTU=$([ "$mtu" -gt 1500 ] && echo "$mtu" || echo 1500)
+	LINK_GUEST_MTU=1500
+	[ "$mtu" -le 1500 ] || LINK_GUEST_MTU=$mtu
 	link_mtu "$mtu" && link_set "$@" --seed "$SEED" && return
 	bad "$row: the link can be set to $*"
 	return 1
 }
+# row ROW MTU KIB WORDS...: as much down and up, with one variant of the engine after the other.
+row() {
+	kib=$3 row_mtu=$2
+	begin "$1" "$2" $(shift 3; echo "$@") || return 0
+	[ "$SOAK" = 0 ] || kib=$SOAK_KIB
+	next_variant
+	for variant in $variants; do
+		stream_start $(echo "$variant" | tr _ ' ') || continue
+		for row_family in $families; do
+			[ "$row_family" = IPv4 ] || [ "$row_mtu" -ge 1280 ] || continue
+			over "$row_family"
+			down $((kib * 1024))
+			up $((kib * 1024))
+		done
+		[ "$row" != corruption ] || corruption_seen
+	done
+	[ "$SOAK" = 0 ] || link_print | sed 's/^/# /'
+}
+# In the short form the rows take turns.
+turn=0
+next_variant() {
+	turn=$((turn + 1))
+	case $SOAK:$((turn % 3)) in
+	0:1) variants=stream ;;
+	0:2) variants=stream_--plain ;;
+	0:0) variants=stream-fast ;;
+	*) variants='stream-fast stream-fast_--plain stream stream_--plain' ;;
+	esac
+}
+corruption_seen() {
+	kill -USR1 "$stream" && sleep 0.2
+	wrong=$(sed -n 's/.*way), wrong \([0-9]*\);.*/\1/p' "$stream_log" | tail -n 1)
+	check "corruption: the engine has dropped ${wrong:-no} segments for their checksum" test "${wrong:-0}" -gt 0
+}
+
+# RTTs, losses and rates as on real paths. Losses and delays are of each direction.
+matrix() {
+	SOAK_KIB=102400
+	row "clean" 1500 16384 --both none
+	row "RTT 1 ms" 1500 8192 --both delay=500us
+	row "RTT 40 ms" 1500 4096 --both delay=20ms
+	row "RTT 200 ms" 1500 2048 --both delay=100ms
+	row "loss 0.1 %" 1500 4096 --both delay=5ms,loss=0.1
+	row "loss 1 %" 1500 1024 --both delay=5ms,loss=1
+	row "loss 1 % in bursts" 1500 1024 --both delay=5ms,loss=1,burst=5
+	SOAK_KIB=20480 # Linux takes minutes for a MiB
+	row "loss 5 %" 1500 384 --both delay=1ms,loss=5
+	SOAK_KIB=2048
+	row "loss 20 %" 1500 64 --both delay=500us,loss=20
+	SOAK_KIB=102400
+	row "reordering 25 %" 1500 1024 --both delay=5ms,reorder=25
+	row "jitter out of order" 1500 1024 --both delay=5ms,jitter=2ms,unordered
+	row "duplication" 1500 8192 --both delay=500us,duplicate=10
+	row "corruption" 1500 2048 --both delay=500us,corrupt=1
+	row "10 Mbit/s" 1500 1024 --both rate=10M,queue=64k,delay=5ms
+	row "100 Mbit/s with a small queue" 1500 4096 --both rate=100M,queue=32k,delay=5ms
+	row "flaps" 1500 2048 --both delay=5ms,rate=20M,queue=64k,flap=200ms/1s
+	row "MTU 576" 576 4096 --both delay=500us
+	row "MTU 1280" 1280 8192 --both delay=500us
+	row "MTU 9000" 9000 16384 --both delay=500us
+	row "path MTU 1280" 1500 4096 --both delay=500us,mtu=1280
+	row "path MTU 1280, a black hole" 1500 512 --both delay=500us,mtu=1280,black-hole
+}
+
+# What connections do besides carrying bytes.
+manners() {
+	begin "manners" 1500 --both delay=20ms,loss=0.1 || return 0
+	for variant in stream stream_--plain; do
+		stream_start $(echo "$variant" | tr _ ' ') || continue
+		for row_family in $families; do
+			over "$row_family"
+			manners_of_each
+		done
+		manners_at_the_end
+	done
+}
+manners_of_each() {
+	n=$((512 * 1024))
+	transfer "echo over $family" $n "" --send $n --recv $n "$address" 7 "$FILE"
+	transfer "both directions at once over $family" "$FILE_SIZE" "ok $FILE_SIZE" --send "$FILE_SIZE" --recv "$FILE_SIZE" "$address" 21 "$FILE"
+	transfer "urgent data stays in its place over $family" $n "ok $n" --oob --send $n "$address" 9 "$FILE"
+	transfer "the engine's reader sleeps over $family" $((3 * MIB)) "ok $((3 * MIB))" --send $((3 * MIB)) "$address" 20 "$FILE"
+	transfer "Linux' reader sleeps over $family" $((2 * MIB)) "" --line $((2 * MIB)) --recv $((2 * MIB)) --pause 1500 --buffer 20000 "$address" 19 "$FILE"
+	transfer "the engine closes first, and takes what comes later, over $family" $n "" --send $n --recv 1000 "$address" 23 "$FILE"
+	transfer "both close at once over $family" 1000 "" --wait 25 --recv 1000 "$address" 23 "$FILE"
+	transfer "Linux resets while it sends over $family" $n "reset" --send $n --reset "$address" 9 "$FILE"
+	transfer "Linux resets while it receives over $family" $n "reset" --line $n --recv $n --reset "$address" 19 "$FILE"
+	transfer "the engine resets over $family" $n "reset by the peer" --send $n --want-reset "$address" 24 "$FILE"
+	active "the engine connects and sends over $family" put --recv
+	active "the engine connects and receives over $family" get --send
+}
+# active WHAT put|get --recv|--send: a Linux listener, and the engine connects to it.
+active() {
+	peer timeout 60 build/e2e/client --listen "$3" $n "$from" 5001 "$FILE" >"$WORK/listener.out" 2>&1 &
+	listener=$!
+	peer_i=0
+	until grep -q listening "$WORK/listener.out" || [ $peer_i -gt 100 ]; do sleep 0.02; peer_i=$((peer_i + 1)); done
+	expected="ok $n"
+	[ "$2" = get ] || expected="ok 0"
+	transfer "$1" $n "$expected" --line "$2 $from 5001 $n" "$address" 25 "$FILE"
+	wait $listener || { sed 's/^/#   /' "$WORK/listener.out"; bad "manners: $1: the listener got all"; }
+}
+manners_at_the_end() {
+	sleep 0.3
+	kill -USR1 "$stream" && sleep 0.2
+	says "manners: zero windows were probed (${variant})" 'zero window probes [1-9]' "$stream_log"
+	says "manners: two closed at the same time (${variant})" '^closing' "$stream_log"
+	says "manners: resets were noticed (${variant})" '^port 9: reset after' "$stream_log"
+	expect "manners: all is given back (${variant})" "in use: connections 0, half-open 0, tx frames 0, rx frames 0" \
+		sh -c "grep '^in use' $stream_log | tail -n 1"
+}
+
+programs
+[ "$SOAK" = 0 ] && file_make 16 || file_make 100
+LIMIT=30
+[ "$SOAK" = 0 ] || LIMIT=3600
+build/e2e/wire --self-test || failed=1
+link_up || { skip "a Linux peer" "$network_why"; exit $failed; }
+families=IPv4
+matrix
+manners
+stream_stop
+exit $failed

@@ -23,7 +23,7 @@
  *	duplicate=1         percent that come twice
  *
  * Sizes and percentages are of IP packets. The control FIFO takes lines of the same words while it runs, without
- * the dashes: "ab delay=20ms,loss=1", "both", "seed 7", "reset" (counters), "print". What is not named is
+ * the dashes: "ab delay=20ms,loss=1", "both none", "seed 7", "reset" (counters), "print". What is not named is
  * off again. At each SIGTERM, SIGINT or "print" it prints its counters, one line a direction. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -525,6 +525,7 @@ static bool parse_fault(struct faults *f, const char *name, char *value)
 	static char nothing[] = "";
 	if (!value)
 		value = nothing;
+	if (strcmp(name, "none") == 0) return true;
 	if (strcmp(name, "delay") == 0) return parse_time(value, &f->delay_ns);
 	if (strcmp(name, "jitter") == 0) return parse_time(value, &f->jitter_ns);
 	if (strcmp(name, "loss") == 0) return parse_percent(value, &f->loss);
