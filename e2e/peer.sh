@@ -226,6 +226,119 @@ manners_at_the_end() {
 		sh -c "grep '^in use' $stream_log | tail -n 1"
 }
 
+# --- A whole guest ------------------------------------------------------------------------------
+guest_make() { # guest_make MIB
+	guest_app=$WORK/peerapp
+	mkdir -p "$guest_app"
+	sed "s/^#define BYTES.*/#define BYTES ($1 * 1048576)/" e2e/support/peer_app.c >"$guest_app/new"
+	if cmp -s "$guest_app/new" "$guest_app/app.c"; then rm "$guest_app/new"; else mv "$guest_app/new" "$guest_app/app.c"; fi
+	./ingot build "$guest_app" >"$WORK/build.log" 2>&1 && return
+	tail -n 15 "$WORK/build.log" | sed 's/^/#   /'
+	bad "the guest is built"
+	return 1
+}
+# guest_start NAME QEMU-WORDS: with or without offloads.
+guest_start() {
+	guest_kind=$1
+	log=$WORK/guest.peerapp.log
+	: >"$log"
+	ip netns exec "$ns" ./ingot run "$guest_app" --accel tcg --net tap:tap0 --memory "${GUEST_MEMORY:-128M}" \
+		--append "ip=$guest_address/24,10.77.0.1" --qemu "$2" >"$log" 2>&1 &
+	guest=$!
+	boot_wait && inside curl -sS -m 60 -o /dev/null "http://$guest_address/big?n=8" && return
+	tail -n 8 "$log" | sed 's/^/#   /'
+	bad "the guest $guest_kind boots"
+	return 1
+}
+guest_url() { if [ "$family" = IPv4 ]; then echo "http://$guest_address$1"; else echo "http://[$guest_address6]$1"; fi; }
+# hashed WHAT BYTES WANTED COMMAND...: its output is WANTED.
+hashed() {
+	what=$1 bytes=$2 wanted=$3
+	shift 3
+	start=$(date +%s%N)
+	got=$(peer timeout "$LIMIT" "$@" 2>"$WORK/client.out")
+	took=$((($(date +%s%N) - start) / 1000000))
+	name="$row: $what over $family (a guest $guest_kind)"
+	if [ "$got" = "$wanted" ]; then
+		ok "$name, $(speed "$bytes" "$took")"
+	else
+		echo "$got, not $wanted" >>"$WORK/client.out"
+		bad "$name"
+		explain
+	fi
+}
+guest_down() {
+	hashed "download" "$1" "$(head -c "$1" "$FILE" | sha256sum)" \
+		sh -c "curl -sS --no-buffer '$(guest_url "/big?n=$1")' | sha256sum"
+}
+guest_up() { hashed "upload in POSTs" "$1" "all hashes are right" node e2e/post.mjs "$(guest_url /hash)" "$FILE" "$1"; }
+# guest_row ROW MTU KIB-DOWN KIB-UP WORDS...
+guest_row() {
+	guest_kib=$3 guest_up_kib=$4 row_mtu=$2
+	begin "$1" "$2" $(shift 4; echo "$@") || return 0
+	[ "$SOAK" = 0 ] || { guest_kib=$SOAK_KIB guest_up_kib=$((SOAK_KIB / 10)); }
+	for row_family in $families; do
+		[ "$row_family" = IPv4 ] || [ "$row_mtu" -ge 1280 ] || continue
+		over "$row_family"
+		guest_down $((guest_kib * 1024))
+		[ "$guest_up_kib" = 0 ] || guest_up $((guest_up_kib * 1024))
+	done
+}
+guest_matrix() {
+	SOAK_KIB=102400
+	guest_row "clean" 1500 8192 1024 --both none
+	guest_row "RTT 40 ms" 1500 2048 512 --both delay=20ms
+	guest_row "loss 1 %" 1500 512 256 --both delay=5ms,loss=1
+	guest_row "reordering 25 %" 1500 512 256 --both delay=5ms,reorder=25
+	guest_row "corruption" 1500 1024 512 --both delay=500us,corrupt=1
+	[ "$SOAK" = 0 ] || {
+		guest_row "RTT 1 ms" 1500 0 0 --both delay=500us
+		guest_row "RTT 200 ms" 1500 0 0 --both delay=100ms
+		guest_row "loss 0.1 %" 1500 0 0 --both delay=5ms,loss=0.1
+		SOAK_KIB=20480
+		guest_row "loss 5 %" 1500 0 0 --both delay=1ms,loss=5
+		SOAK_KIB=2048
+		guest_row "loss 20 %" 1500 0 0 --both delay=500us,loss=20
+		SOAK_KIB=102400
+		guest_row "duplication" 1500 0 0 --both delay=500us,duplicate=10
+		guest_row "10 Mbit/s" 1500 0 0 --both rate=10M,queue=64k,delay=5ms
+	}
+	guest_row "100 Mbit/s with a small queue" 1500 1024 0 --both rate=100M,queue=32k,delay=5ms
+	guest_row "MTU 576" 576 1024 256 --both delay=500us
+	guest_row "MTU 9000" 9000 4096 0 --both delay=500us
+	guest_row "path MTU 1280" 1500 1024 256 --both delay=500us,mtu=1280
+}
+# Whether the guest leaves the cutting of large bodies to its device, or does it itself.
+guest_cuts() {
+	begin "segmentation" 1500 --both none || return 0
+	frames_before=$(inside cat /sys/class/net/tap0/statistics/rx_packets)
+	over IPv4
+	guest_down $MIB
+	frames=$(($(inside cat /sys/class/net/tap0/statistics/rx_packets) - frames_before))
+	if [ "$guest_kind" = "with TSO" ]; then
+		check "segmentation: a guest with TSO gives large frames to its device ($frames for 1 MiB)" test $frames -lt 300
+	else
+		check "segmentation: a guest $guest_kind cuts them itself ($frames for 1 MiB)" test $frames -gt 700
+	fi
+}
+guests() {
+	stream_stop
+	stream_words=''
+	guest_make "$([ "$SOAK" = 0 ] && echo 16 || echo 100)" || return
+	[ "$SOAK" = 0 ] || GUEST_MEMORY=512M
+	link_mtu 1500
+	for guest_words in "with TSO|" "without TSO|host_tso4=off host_tso6=off" "without offloads|host_tso4=off host_tso6=off csum=off"; do
+		qemu_words=''
+		for word in ${guest_words#*|}; do qemu_words="$qemu_words -global virtio-net-device.$word"; done
+		guest_start "${guest_words%%|*}" "$qemu_words" || continue
+		guest_matrix
+		guest_cuts
+		expect "the guest $guest_kind has not complained" "" complaints "$log"
+		stop
+		expect "the guest $guest_kind ends in order" 0 echo "$status"
+	done
+}
+
 programs
 [ "$SOAK" = 0 ] && file_make 16 || file_make 100
 LIMIT=30
@@ -233,7 +346,7 @@ LIMIT=30
 build/e2e/wire --self-test || failed=1
 link_up || { skip "a Linux peer" "$network_why"; exit $failed; }
 families=IPv4
-matrix
-manners
+[ "${ONLY-}" = guests ] || { matrix; manners; }
 stream_stop
+guests
 exit $failed
