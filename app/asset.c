@@ -11,7 +11,7 @@ static void asset_part(struct request *req, const struct page_asset *asset, uint
 	req->status = len ? 206 : 416;
 	req->reply = len ? REPLY_BYTES : REPLY_ERROR;
 	req->bytes = len ? slice_sub(asset->body, from, len) : (struct slice){NULL, 0};
-	reply_header(req, "Content-Range", arena_copy(&req->connection->arena, range));
+	reply_header(req, "Content-Range", arena_copy(&req->exchange->arena, range));
 	if (!len)
 		return;
 	reply_header(req, "Content-Type", asset->content_type);
@@ -22,9 +22,9 @@ static void asset_part(struct request *req, const struct page_asset *asset, uint
 
 void asset_reply(struct request *req, const struct page_asset *asset)
 {
-	const struct http_request *http = &req->connection->http.request;
+	const struct http_request *http = &req->exchange->http.request;
 	struct http_validators validators = {asset->etag, HTTP_DATE_NONE, true};
-	int64_t now = server_time(req->connection->server);
+	int64_t now = server_time(req->exchange->server);
 	uint64_t from, len;
 	req->reply = REPLY_ASSET;
 	switch (http_condition_evaluate(http, &validators, now)) {
@@ -64,9 +64,9 @@ static bool is_plain(uint8_t c)
 /* Percent-encoded again, with what directory and query need behind it; empty without memory. */
 static struct slice directory_location(struct request *req)
 {
-	const struct http_request *http = &req->connection->http.request;
+	const struct http_request *http = &req->exchange->http.request;
 	size_t size = 3 * http->path.len + http->query.len + 2;
-	uint8_t *text = arena_alloc(&req->connection->arena, size);
+	uint8_t *text = arena_alloc(&req->exchange->arena, size);
 	struct writer w = writer_of(text, text ? size : 0);
 	for (size_t i = 0; i < http->path.len; i++) {
 		if (is_plain(http->path.ptr[i])) {
@@ -83,8 +83,8 @@ static struct slice directory_location(struct request *req)
 
 bool asset_directory_reply(struct request *req)
 {
-	const struct page_asset_table *assets = req->connection->server->config.manifest->assets;
-	const struct http_request *http = &req->connection->http.request;
+	const struct page_asset_table *assets = req->exchange->server->config.manifest->assets;
+	const struct http_request *http = &req->exchange->http.request;
 	if (!assets || (http->method != HTTP_GET && http->method != HTTP_HEAD)
 		|| !page_asset_is_directory(assets, http->path))
 		return false;

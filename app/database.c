@@ -172,7 +172,7 @@ static uint16_t status_of(err e)
 static void database_fail(struct request *req, const struct sql_conn *conn, const char *sql, err e)
 {
 	const char *why = conn ? sql_error(conn) : "";
-	log_write(req->connection->server->config.log, LOG_ERROR, "sql", "%s: %s (in: %s)",
+	log_write(req->exchange->server->config.log, LOG_ERROR, "sql", "%s: %s (in: %s)",
 		err_text(e), *why ? why : "no connection", sql);
 	request_fail(req, status_of(e));
 }
@@ -187,7 +187,7 @@ static void waiter_done(struct store_waiter *waiter, err result)
 static bool database_finish(struct request *req)
 {
 	struct db_request *d = req->database;
-	struct database *db = req->connection->server->config.database;
+	struct database *db = req->exchange->server->config.database;
 	while (d->open)
 		db_end(d->open);
 	sql_rollback(d->conn);
@@ -205,18 +205,18 @@ static bool database_finish(struct request *req)
 /* The request's connection, taken at its first use. NULL after a failure. */
 static struct db_request *database_use(struct request *req)
 {
-	struct database *db = req->connection->server->config.database;
+	struct database *db = req->exchange->server->config.database;
 	if (req->broken)
 		return NULL;
 	if (req->database)
 		return req->database;
 	if (!db) {
-		log_write(req->connection->server->config.log, LOG_ERROR, "sql",
+		log_write(req->exchange->server->config.log, LOG_ERROR, "sql",
 			"this application has no migrations/, so it has no database");
 		request_fail(req, 500);
 		return NULL;
 	}
-	struct db_request *d = ARENA_NEW(&req->connection->arena, struct db_request);
+	struct db_request *d = ARENA_NEW(&req->exchange->arena, struct db_request);
 	err e = d ? sql_acquire(db->sql, db->loop->now_ns + QUERY_DEADLINE_NS, &d->conn) : ERR(NO_MEMORY);
 	if (failed(e)) {
 		database_fail(req, NULL, "connecting", e);
@@ -234,7 +234,7 @@ static struct sql_value *values_convert(
 	static const enum sql_type types[] = {
 		[DB_NULL] = SQL_NULL, [DB_INT] = SQL_INT, [DB_REAL] = SQL_REAL, [DB_TEXT] = SQL_TEXT,
 		[DB_BLOB] = SQL_BLOB};
-	struct sql_value *out = ARENA_NEW_ARRAY(&req->connection->arena, struct sql_value, count + 1);
+	struct sql_value *out = ARENA_NEW_ARRAY(&req->exchange->arena, struct sql_value, count + 1);
 	for (size_t i = 0; out && i < count; i++) {
 		out[i].type = types[values[i].type];
 		if (values[i].type == DB_INT)
@@ -255,7 +255,7 @@ struct db_rows *db_query_values(
 	struct db_request *d = database_use(req);
 	if (!d)
 		return NULL;
-	struct db_rows *rows = ARENA_NEW(&req->connection->arena, struct db_rows);
+	struct db_rows *rows = ARENA_NEW(&req->exchange->arena, struct db_rows);
 	struct sql_value *args = values_convert(req, count, values);
 	if (!rows || !args) {
 		request_fail(req, 503);
@@ -305,7 +305,7 @@ static bool has_column(struct db_rows *rows, unsigned column)
 		return false;
 	if (column < sql_column_count(&rows->query))
 		return true;
-	log_write(rows->req->connection->server->config.log, LOG_ERROR, "sql",
+	log_write(rows->req->exchange->server->config.log, LOG_ERROR, "sql",
 		"there is no column %u in a row of %u", column, sql_column_count(&rows->query));
 	request_fail(rows->req, 500);
 	return false;
@@ -404,7 +404,7 @@ static void column_into(struct arena *arena, struct sql_query *q, uint32_t i, st
 size_t db_rows_into_values(struct request *req, struct page_value *data, const char *name,
 	const char *sql, size_t count, const struct db_value *values)
 {
-	struct arena *arena = &req->connection->arena;
+	struct arena *arena = &req->exchange->arena;
 	struct db_rows *rows = db_query_values(req, sql, count, values);
 	struct page_value *list = page_set_list(data, name);
 	if (!rows)

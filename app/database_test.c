@@ -248,7 +248,8 @@ static void a_client_that_leaves_while_its_answer_waits_harms_nobody(void **stat
 	world_pass(w, 100 * MS);
 	client_reset(c);
 	world_pass(w, 100 * MS);
-	assert_int_equal(server_stats(w->server).connections_open, 2);
+	assert_int_equal(server_stats(w->server).connections_open, 1);
+	assert_int_equal(server_stats(w->server).exchanges_open, 2);
 	assert_int_equal(client_answer(other).status, 303);
 	world_pass(w, 100 * MS);
 	assert_int_equal(server_stats(w->server).responses, 1);

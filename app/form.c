@@ -32,16 +32,16 @@ static struct slice token_of_cookie(struct request *req)
 
 static struct slice token_make(struct request *req)
 {
-	struct random *random = req->connection->server->config.random;
+	struct random *random = req->exchange->server->config.random;
 	uint8_t text[TOKEN_LEN];
 	struct writer w = writer_of(text, sizeof text);
 	write_hex(&w, random_u64(random), 16);
 	write_hex(&w, random_u64(random), 16);
-	struct slice token = arena_copy(&req->connection->arena, writer_slice(&w));
+	struct slice token = arena_copy(&req->exchange->arena, writer_slice(&w));
 	struct http_cookie cookie = {.name = SLICE(TOKEN_COOKIE), .value = token, .path = SLICE("/"),
 		.http_only = true, .same_site = HTTP_SAME_SITE_STRICT};
 	struct slice field;
-	err e = http_cookie_format(&cookie, &req->connection->arena, &field);
+	err e = http_cookie_format(&cookie, &req->exchange->arena, &field);
 	if (failed(e) || !token.len)
 		request_fail(req, 503);
 	else
@@ -54,7 +54,7 @@ void form_protect(struct request *req, struct page_value *data)
 	struct slice token = token_of_cookie(req);
 	if (!token.len)
 		token = token_make(req);
-	page_set_html(data, "csrf", arena_format(&req->connection->arena,
+	page_set_html(data, "csrf", arena_format(&req->exchange->arena,
 		"<input type=\"hidden\" name=\"" TOKEN_COOKIE "\" value=\"%.*s\">", SLICE_ARG(token)));
 }
 
@@ -62,7 +62,7 @@ void form_protect(struct request *req, struct page_value *data)
 static bool origin_fits(struct request *req)
 {
 	struct slice origin = request_header(req, "Origin");
-	struct slice host = req->connection->http.request.host;
+	struct slice host = req->exchange->http.request.host;
 	if (!origin.len)
 		return true;
 	for (size_t i = 0; i + 3 <= origin.len; i++)
@@ -95,7 +95,7 @@ bool form_open(struct request *req)
 		reply_error(req, 415, "This address takes forms (application/x-www-form-urlencoded).");
 		return false;
 	}
-	err e = http_form_parse(req->body, REQUEST_FIELDS_MAX, &req->connection->arena, &req->form);
+	err e = http_form_parse(req->body, REQUEST_FIELDS_MAX, &req->exchange->arena, &req->form);
 	if (failed(e)) {
 		if (e.code == ERR_NO_MEMORY)
 			request_fail(req, 503);
@@ -130,7 +130,7 @@ static struct slice without_controls(struct request *req, struct slice text)
 		at++;
 	if (at == text.len)
 		return text;
-	uint8_t *clean = arena_alloc(&req->connection->arena, text.len);
+	uint8_t *clean = arena_alloc(&req->exchange->arena, text.len);
 	if (!clean) {
 		request_fail(req, 503);
 		return (struct slice){NULL, 0};

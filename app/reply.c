@@ -12,10 +12,10 @@
 #define SAFE_FIELDS "X-Content-Type-Options: nosniff\r\n"
 #define HTML_FIELDS "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-cache\r\n" SAFE_FIELDS
 
-void request_init(struct request *req, struct connection *c)
+void request_init(struct request *req, struct exchange *x)
 {
 	memset(req, 0, offsetof(struct request, page));
-	req->connection = c;
+	req->exchange = x;
 	req->fields = NULL;
 	req->broken = false;
 	req->bytes_copied = 0;
@@ -37,7 +37,7 @@ void request_fail(struct request *req, uint16_t status)
 /* False when there is an answer already; a second one is the application's mistake. */
 static bool reply_begin(struct request *req, enum reply_kind kind, int status, int min)
 {
-	struct log *log = req->connection->server->config.log;
+	struct log *log = req->exchange->server->config.log;
 	if (req->broken)
 		return false;
 	if (req->reply != REPLY_NONE) {
@@ -56,7 +56,7 @@ static bool reply_begin(struct request *req, enum reply_kind kind, int status, i
 
 struct page_value *page_data(struct request *req)
 {
-	return page_object(&req->connection->arena);
+	return page_object(&req->exchange->arena);
 }
 
 void reply_page(struct request *req, int status, const struct page_template *page,
@@ -65,13 +65,13 @@ void reply_page(struct request *req, int status, const struct page_template *pag
 	if (!reply_begin(req, REPLY_PAGE, status, 200))
 		return;
 	req->type_fields = SLICE(HTML_FIELDS);
-	page_output_init(&req->page, &req->connection->arena);
+	page_output_init(&req->page, &req->exchange->arena);
 	err e = page_render(page, data, &req->page);
 	if (!failed(e)) {
 		req->bytes_copied += req->page.bytes_copied;
 		return;
 	}
-	log_write(req->connection->server->config.log, LOG_WARN, "page", "%.*s: %s",
+	log_write(req->exchange->server->config.log, LOG_WARN, "page", "%.*s: %s",
 		SLICE_ARG(page->name), err_text(e));
 	request_fail(req, e.code == ERR_NO_MEMORY ? 503 : 500);
 }
@@ -113,7 +113,7 @@ void reply_header(struct request *req, const char *name, struct slice value)
 {
 	if (req->broken)
 		return;
-	struct reply_field *field = ARENA_NEW(&req->connection->arena, struct reply_field);
+	struct reply_field *field = ARENA_NEW(&req->exchange->arena, struct reply_field);
 	if (!field) {
 		request_fail(req, 503);
 		return;
@@ -154,7 +154,7 @@ static void build_error(struct request *req, struct http_response *r)
 	}
 	page_set_text(data, "reason", http_status_reason(req->status));
 	page_set_text(data, "sentence", req->bytes);
-	page_output_init(&req->page, &req->connection->arena);
+	page_output_init(&req->page, &req->exchange->arena);
 	http_response_status(r, req->status);
 	http_response_static_fields(r, SLICE(HTML_FIELDS));
 	r->error = failed(r->error) ? r->error : page_render(&page, data, &req->page);
@@ -169,7 +169,7 @@ static bool is_bodiless(const struct request *req)
 
 static void build_head(struct request *req, struct http_response *r)
 {
-	struct server *s = req->connection->server;
+	struct server *s = req->exchange->server;
 	switch (req->reply) {
 	case REPLY_PAGE:
 		http_response_status(r, req->status);
@@ -205,7 +205,7 @@ static bool build_page_sends(struct request *req, struct tcp_send *head)
 {
 	struct tcp_send *last = head;
 	for (struct page_chunk *chunk = req->page.first; chunk; chunk = chunk->next) {
-		struct tcp_send *send = ARENA_NEW(&req->connection->arena, struct tcp_send);
+		struct tcp_send *send = ARENA_NEW(&req->exchange->arena, struct tcp_send);
 		if (!send)
 			return false;
 		send->segments = chunk->segment;
@@ -222,24 +222,24 @@ static bool has_page(const struct request *req)
 
 static bool build(struct request *req, bool keep_alive)
 {
-	struct connection *c = req->connection;
+	struct exchange *x = req->exchange;
 	struct http_response r;
 	struct slice *list;
 	uint32_t len;
-	struct slice *segments = ARENA_NEW_ARRAY(&c->arena, struct slice, HEAD_SEGMENTS);
+	struct slice *segments = ARENA_NEW_ARRAY(&x->arena, struct slice, HEAD_SEGMENTS);
 	if (!segments)
 		return false;
-	const struct http_request *http = c->head_known ? &c->http.request : NULL;
-	http_response_init(&r, segments, HEAD_SEGMENTS, &c->arena, http, keep_alive);
+	const struct http_request *http = x->head_known ? &x->http.request : NULL;
+	http_response_init(&r, segments, HEAD_SEGMENTS, &x->arena, http, keep_alive);
 	build_head(req, &r);
 	if (failed(http_response_finish(&r, &list, &len)))
 		return false;
-	c->send_head = (struct tcp_send){.segments = list, .count = len};
-	c->sends = &c->send_head;
+	x->send_head = (struct tcp_send){.segments = list, .count = len};
+	x->sends = &x->send_head;
 	req->bytes_copied += r.bytes_copied;
-	c->server->stats.bytes_sent += r.body_len + (has_page(req) ? req->page.byte_count : 0);
+	x->server->stats.bytes_sent += r.body_len + (has_page(req) ? req->page.byte_count : 0);
 	bool with_body = (!http || http->method != HTTP_HEAD) && !is_bodiless(req);
-	return !has_page(req) || !with_body || build_page_sends(req, &c->send_head);
+	return !has_page(req) || !with_body || build_page_sends(req, &x->send_head);
 }
 
 bool reply_build(struct request *req, bool keep_alive)
@@ -248,11 +248,11 @@ bool reply_build(struct request *req, bool keep_alive)
 		return true;
 	/* A field that is no field, or no memory: the error page needs next to nothing, and nothing that
 	 * the request had in its memory is wanted any more. */
-	uint16_t status = req->connection->arena.exhausted ? 503 : 500;
-	log_write(req->connection->server->config.log, LOG_WARN, "http", "an answer could not be made: %s",
+	uint16_t status = req->exchange->arena.exhausted ? 503 : 500;
+	log_write(req->exchange->server->config.log, LOG_WARN, "http", "an answer could not be made: %s",
 		status == 503 ? "out of memory" : "it has a malformed header field");
 	req->broken = false;
 	request_fail(req, status);
-	connection_memory_reset(req->connection);
+	exchange_memory_reset(req->exchange);
 	return build(req, keep_alive);
 }

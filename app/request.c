@@ -9,7 +9,7 @@
 
 struct slice request_path(struct request *req)
 {
-	return req->connection->http.request.path;
+	return req->exchange->http.request.path;
 }
 
 struct slice request_param(struct request *req, const char *name)
@@ -21,8 +21,8 @@ struct slice request_query(struct request *req, const char *name)
 {
 	if (!req->query_parsed) {
 		req->query_parsed = true;
-		err e = http_form_parse(req->connection->http.request.query, REQUEST_FIELDS_MAX,
-			&req->connection->arena, &req->query);
+		err e = http_form_parse(req->exchange->http.request.query, REQUEST_FIELDS_MAX,
+			&req->exchange->arena, &req->query);
 		if (failed(e))
 			request_fail(req, e.code == ERR_TOO_LARGE ? 400 : 503);
 	}
@@ -44,12 +44,12 @@ int64_t request_query_int(
 
 struct slice request_header(struct request *req, const char *name)
 {
-	return http_request_header(&req->connection->http.request, slice_from_cstr(name));
+	return http_request_header(&req->exchange->http.request, slice_from_cstr(name));
 }
 
 struct slice request_cookie(struct request *req, const char *name)
 {
-	return http_cookie_get(&req->connection->http.request, slice_from_cstr(name));
+	return http_cookie_get(&req->exchange->http.request, slice_from_cstr(name));
 }
 
 struct slice request_body(struct request *req)
@@ -59,12 +59,12 @@ struct slice request_body(struct request *req)
 
 int64_t request_time(struct request *req)
 {
-	return server_time(req->connection->server);
+	return server_time(req->exchange->server);
 }
 
 struct arena *request_arena(struct request *req)
 {
-	return &req->connection->arena;
+	return &req->exchange->arena;
 }
 
 void app_log(struct request *req, const char *fmt, ...)
@@ -75,6 +75,6 @@ void app_log(struct request *req, const char *fmt, ...)
 	va_start(args, fmt);
 	write_format(&w, fmt, args);
 	va_end(args);
-	log_write(req->connection->server->config.log, LOG_INFO, "app", "%.*s",
+	log_write(req->exchange->server->config.log, LOG_INFO, "app", "%.*s",
 		SLICE_ARG(writer_slice(&w)));
 }

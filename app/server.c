@@ -28,8 +28,14 @@ size_t server_memory_size(const struct server_config *config)
 {
 	return round_up(sizeof(struct server)) + routes_size(config)
 		+ pool_memory_size(sizeof(struct connection), config->connections_max)
+		+ pool_memory_size(sizeof(struct exchange), config->exchanges)
 		+ pool_memory_size(SERVER_BLOCK_SIZE, config->blocks)
 		+ pool_memory_size(SERVER_BODY_MAX, body_count(config));
+}
+
+size_t server_connection_size(void)
+{
+	return pool_memory_size(sizeof(struct connection), 1);
 }
 
 static uint8_t *pool_place(struct pool *p, uint8_t *memory, size_t item_size, uint32_t count)
@@ -85,7 +91,8 @@ static bool server_poll(struct loop_client *client)
 			tcp_release(tcp);
 	}
 	connections_make_room(s);
-	connections_start_waiting(s);
+	connections_start_queued(s);
+	handlers_start_waiting(s);
 	return worked;
 }
 
@@ -97,13 +104,15 @@ err server_start(const struct server_config *config, void *memory, struct server
 	s->routes = (struct http_route *)(void *)at;
 	at += routes_size(config);
 	at = pool_place(&s->connections, at, sizeof(struct connection), config->connections_max);
+	at = pool_place(&s->exchanges, at, sizeof(struct exchange), config->exchanges);
 	at = pool_place(&s->blocks, at, SERVER_BLOCK_SIZE, config->blocks);
 	pool_place(&s->bodies, at, SERVER_BODY_MAX, body_count(config));
-	list_init(&s->open);
+	connections_init(s);
 	list_init(&s->waiting);
 	http_limits_default(&s->limits);
 	s->limits.head_bytes_max = HEAD_BYTES_MAX;
 	s->limits.body_bytes_max = SERVER_BODY_MAX;
+	s->limits.idle_ns = config->idle_ns ? config->idle_ns : SERVER_IDLE_NS;
 	TRY(routes_set(s));
 	TRY(tcp_listen(config->net, config->port, config->connections_max));
 	loop_add(config->loop, &s->client);
@@ -117,19 +126,18 @@ void server_drain(struct server *s)
 		return;
 	s->draining = true;
 	tcp_unlisten(s->config.net, s->config.port);
-	LIST_FOR_EACH(e, &s->open)
-		connection_shutdown(LIST_ENTRY(e, struct connection, open_link));
+	connections_drain(s);
 }
 
 bool server_is_drained(const struct server *s)
 {
-	return s->connections.used == 0;
+	return s->connections.used == 0 && s->exchanges.used == 0;
 }
 
 bool server_is_at_rest(const struct server *s)
 {
-	for (const struct list *e = s->open.next; e != &s->open; e = e->next)
-		if (CONTAINER_OF(e, const struct connection, open_link)->in_use)
+	for (uint32_t i = 0; i < s->exchanges.touched; i++)
+		if (((const struct exchange *)pool_at(&s->exchanges, i))->in_use)
 			return false;
 	return true;
 }
@@ -138,6 +146,7 @@ struct server_stats server_stats(const struct server *s)
 {
 	struct server_stats stats = s->stats;
 	stats.connections_open = s->connections.used;
+	stats.exchanges_open = s->exchanges.used;
 	return stats;
 }
 

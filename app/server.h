@@ -1,7 +1,9 @@
 /* The server's parts, as they see each other: private to app/.
  *
- *   server.c   accepts connections and hands them their events
- *   exchange.c one connection: input -> request -> handler -> response -> next request
+ *   server.c     hands connections the engine's events
+ *   connection.c a connection for as long as TCP has it: idle, waiting for an exchange, at work
+ *   exchange.c   what a request needs while it is at work: input -> request -> response
+ *   handler.c    routes, and the fibers on which handlers run
  *   request.c  what a handler asks;  reply.c  what it answers;  form.c  forms and CSRF
  *   asset.c    static files;  database.c  SQL
  */
@@ -15,13 +17,13 @@
 #include <http/route.h>
 #include <page/render.h>
 
-/* Each connection's own memory for a request; most need no more. */
+/* Each exchange's own memory for a request; most need no more. */
 #define REQUEST_MEMORY 1024
 #define REQUEST_BLOCKS_MAX 64
 #define REQUEST_FIELDS_MAX 64 /* of a form or a query */
 #define HEAD_BYTES_MAX 8192
 
-struct connection;
+struct exchange;
 
 enum reply_kind {
 	REPLY_NONE,
@@ -38,7 +40,7 @@ struct reply_field {
 };
 
 struct request {
-	struct connection *connection;
+	struct exchange *exchange;
 	struct http_match match;
 	struct slice body;
 	struct http_form query, form;
@@ -60,11 +62,32 @@ struct request {
 	void *database; /* database.c's */
 };
 
+enum connection_state {
+	CONNECTION_IDLE,   /* in server->idle */
+	CONNECTION_QUEUED, /* in server->queued: bytes of a request are there, and no exchange is free */
+	CONNECTION_BUSY,   /* has an exchange */
+	CONNECTION_ENDING, /* we have closed it; TCP_CLOSED will follow */
+};
+
+/* All that the server keeps of a connection on which nobody asks for anything. */
 struct connection {
-	struct list open_link; /* of server->open */
-	struct list link;      /* of server->waiting */
+	struct list link;
 	struct server *server;
 	struct tcp_conn *tcp;
+	struct exchange *exchange; /* NULL unless BUSY */
+	uint64_t since_ns;  /* IDLE: when that began. QUEUED: when the first byte was seen */
+	uint32_t requests;  /* answered */
+	uint8_t state;      /* enum connection_state */
+	bool peer_closed;
+};
+
+/* Members are as they were left while the exchange lies in the pool: all that takes it relies on. */
+struct exchange {
+	void *pool_link;               /* the pool's */
+	struct connection *connection; /* NULL, as is tcp: it has ended, or there is none */
+	struct tcp_conn *tcp;
+	struct server *server;
+	struct list link; /* of server->waiting */
 	struct http_conn http;
 	struct arena arena;
 	struct timer deadline;
@@ -80,10 +103,8 @@ struct connection {
 	bool continue_busy; /* send_continue is the engine's */
 	bool head_known;    /* http.request is that of the response to be made */
 	bool in_use;        /* a request is being handled: its handler runs, or its response waits */
-	bool peer_closed, peer_closed_told;
-	bool gone;          /* the TCP connection has ended, and its handle was released */
+	bool peer_closed_told;
 	bool responding;    /* the sends are on their way */
-	bool closing;       /* nothing more is sent or wanted */
 	bool waiting;       /* for a fiber, or for memory */
 	bool in_flight;     /* counted in server->in_flight */
 	_Alignas(16) uint8_t memory[REQUEST_MEMORY];
@@ -94,39 +115,83 @@ struct server {
 	struct loop_client client;
 	struct http_limits limits;
 	struct http_date_cache dates;
-	struct pool connections, blocks, bodies;
-	struct list open;    /* connections */
-	struct list waiting; /* connections whose request waits for a fiber, or for memory; oldest first */
-	uint32_t handlers;   /* requests whose handler runs, or whose response waits for the disk */
-	uint32_t in_flight;  /* ... and those whose response is on its way */
+	struct pool connections, exchanges, blocks, bodies;
+	struct list idle;     /* connections; the one that is idle for longest comes first */
+	struct list queued;   /* connections that wait for an exchange; oldest first */
+	struct timer patience; /* no later than what is due first in these two */
+	struct list waiting;  /* exchanges whose request waits for a fiber, or for memory; oldest first */
+	uint32_t handlers;    /* requests whose handler runs, or whose response waits for the disk */
+	uint32_t in_flight;   /* ... and those whose response is on its way */
 	struct http_route *routes;
 	uint32_t route_count;
-	uint64_t next_look_ns; /* for a slow connection, when all are in use */
+	uint64_t next_look_ns[2]; /* for a slow exchange; [1]: for one with blocks */
 	bool draining;
 	struct server_stats stats;
 };
 
-/* exchange.c */
-void connection_open(struct server *server, struct tcp_conn *tcp);
+/* connection.c */
+void connections_init(struct server *s);
+void connection_open(struct server *s, struct tcp_conn *tcp);
 void connection_event(struct connection *c, uint32_t events);
-void connection_shutdown(struct connection *c);
+/* Its exchange has been given back: there is no request at work any more. */
+void connection_rest(struct connection *c);
+/* Nothing more is sent or wanted: the engine ends the connection by itself. */
+void connection_close(struct connection *c);
+/* The TCP connection is over, or is ended here without ceremony. */
+void connection_end(struct connection *c);
+/* Idle connections are closed; the requests of the others are their last. */
+void connections_drain(struct server *s);
 /* When all connections are in use, ends the one that has not got on for longest, if one is slow. */
-void connections_make_room(struct server *server);
-/* Gives requests that wait for a fiber, or for memory, to their handlers. */
-void connections_start_waiting(struct server *server);
-/* Gives back what the request has taken beyond the connection's own kilobyte. Its views into the head
+void connections_make_room(struct server *s);
+/* Gives exchanges that have become free to the connections that wait for them. */
+void connections_start_queued(struct server *s);
+
+/* exchange.c */
+/* For a request whose first bytes are there. False: none is free. */
+bool exchange_take(struct connection *c);
+void exchange_event(struct exchange *x, uint32_t events);
+/* Presents input as long as the HTTP machine makes something of it; ends with the connection idle, perhaps. */
+void exchange_read(struct exchange *x);
+void exchange_shutdown(struct exchange *x);
+/* The TCP connection is no longer there: gives the exchange back, at once or when the last use of its memory
+ * ends. */
+void exchange_abandon(struct exchange *x);
+/* The handler has returned, and its changes are durable. */
+void exchange_respond(struct exchange *x);
+void exchange_respond_error(struct exchange *x, uint16_t status);
+/* Gives the device its buffers back. */
+void exchange_input_release(struct exchange *x);
+/* Gives back what the request has taken beyond the exchange's own kilobyte. Its views into the head
  * expire, unless that lies in the device's buffer. */
-void connection_memory_reset(struct connection *c);
+void exchange_memory_reset(struct exchange *x);
+/* Gives it back if nothing refers to it. */
+void exchange_settle(struct exchange *x);
+/* Ends the connection whose exchange (with blocks of memory, if that is asked for) has not got on for longest,
+ * if one is slow. False: none is, or the last look that found none was a moment ago. */
+bool exchange_shed(struct server *s, bool with_blocks);
+/* Before a request is begun: what it needs should be there. */
+void blocks_reserve(struct server *s);
+
+/* handler.c */
+/* What answers this request, once its head is there. True when the answer is on its way; false when a
+ * handler will run, after the body. */
+bool request_route(struct exchange *x);
+/* Starts the handler, or lets the request wait. */
+void handler_begin(struct exchange *x);
+/* The request waits no more, and will have no handler. */
+void handler_forget(struct exchange *x);
+/* Gives requests that wait for a fiber, or for memory, to their handlers. */
+void handlers_start_waiting(struct server *s);
 /* The response of a request whose `finish` had returned true may leave; `ok` false: its changes could
  * not be made durable. */
 void request_release(struct request *req, bool ok);
 
 /* reply.c */
-void request_init(struct request *req, struct connection *c);
+void request_init(struct request *req, struct exchange *x);
 /* Answers with the error page and marks the request as broken: what the handler says after is void. */
 void request_fail(struct request *req, uint16_t status);
-/* Builds the response that the request has come to into the connection's sends; when that fails, an error
- * page in the connection's own kilobyte, of which nothing else is used then. False: not even that. */
+/* Builds the response that the request has come to into the exchange's sends; when that fails, an error
+ * page in the exchange's own kilobyte, of which nothing else is used then. False: not even that. */
 bool reply_build(struct request *req, bool keep_alive);
 
 /* asset.c. A directory with an index, asked for without its final slash, gets a redirect: true then. */

@@ -164,9 +164,10 @@ static void actor_step(struct soak *s, struct actor *a)
 /* A client that was shed may not know it: its RST was lost. One that found no room is still knocking. */
 static bool server_knows(struct world *w, struct client *client)
 {
-	LIST_FOR_EACH(e, &w->server->open) {
-		struct connection *c = LIST_ENTRY(e, struct connection, open_link);
-		if (!c->gone && client->tcp && tcp_peer(c->tcp).port == tcp_local(client->tcp).port)
+	const struct pool *pool = &w->server->connections;
+	for (uint32_t i = 0; i < pool->touched; i++) {
+		struct connection *c = pool_at(pool, i);
+		if (c->tcp && client->tcp && tcp_peer(c->tcp).port == tcp_local(client->tcp).port)
 			return true;
 	}
 	return false;

@@ -13,6 +13,7 @@
 #include <libc/libc.h>
 #include <platform/platform.h>
 
+#include "diagnose.h"
 #include "network.h"
 #include "options.h"
 
@@ -22,9 +23,13 @@ enum {
 	HTTP_PORT = 80,
 	STACK_SIZE = 80 << 10, /* SQLite needs up to 64 KiB */
 	STACK_SIZE_PLAIN = 24 << 10,
-	DRAIN_NS_PER_S = 1000000000,
+	NS_PER_S = 1000000000,
 	DRAIN_LIMIT_S = 10,
 	DATABASE_UNIT = 64 << 10,
+	LEAST_MEMORY = 4 << 20,
+	CONNECTIONS_MIN = 64,
+	CONNECTIONS_MAX = 1 << 20,
+	TABLES_SIZE = 192,
 	TRACE_EVENTS = 64, /* kept, and shown by a panic */
 };
 
@@ -34,6 +39,7 @@ enum memory_part {
 	PART_NET,
 	PART_SERVER,
 	PART_HEAP,
+	PART_DIAGNOSE,
 	PART_DATABASE,
 	PART_COUNT
 };
@@ -93,11 +99,23 @@ static uint32_t clamp(size_t n, uint32_t min, uint32_t max)
 	return n < min ? min : n > max ? max : (uint32_t)n;
 }
 
-/* The engine and the server grow with the connections, of which there are 16 for each megabyte. */
+/* Of what a machine has beyond the least that serves, a quarter is for connections. That is what an idle one
+ * costs: its state in the engine and in the server, and its share of the hash tables and of the entries for
+ * connections that are beginning or have ended (these and the slots are at most TABLES_SIZE for each). */
+static uint32_t connection_count(size_t memory_len)
+{
+	size_t each = net_connection_size() + server_connection_size() + TABLES_SIZE;
+	size_t more = memory_len > LEAST_MEMORY ? (memory_len - LEAST_MEMORY) / 4 : 0;
+	return clamp(CONNECTIONS_MIN + more / each, CONNECTIONS_MIN, CONNECTIONS_MAX);
+}
+
+/* What holds requests and frames at work grows with the memory too, but far slower: most connections are idle,
+ * and then hold none of it. */
 static void plan_connections(struct program *p, size_t mib)
 {
 	const struct net_device *device = p->platform->net[0];
-	uint32_t connections = clamp(mib * 16, 32, 16384);
+	uint32_t connections = connection_count(p->platform->memory_len);
+	uint32_t exchanges = clamp(mib * 16, 32, 8192);
 	uint32_t buffers = clamp(mib * 32, 128, 4096);
 	p->net_config = (struct net_config){
 		.mtu = device->mtu < 1500 ? device->mtu : 1500,
@@ -105,9 +123,9 @@ static void plan_connections(struct program *p, size_t mib)
 		.tx_tso4 = device->tx_tso4,
 		.tx_segments_max = device->tx_segments_max,
 		.connections_max = connections,
-		.syn_max = connections / 4 + 16,
-		.time_wait_max = connections * 2,
-		.tx_frames_max = clamp(connections, 64, 1024),
+		.syn_max = clamp(connections / 4, 24, 4096),
+		.time_wait_max = connections,
+		.tx_frames_max = clamp(mib * 16, 64, 1024),
 		.rx_frames_max = buffers / 2,
 		.receive_window = 64 << 10,
 		.address = p->options.address,
@@ -116,6 +134,7 @@ static void plan_connections(struct program *p, size_t mib)
 		.host_name = slice_from_cstr(app_manifest.name),
 		.random = &p->random,
 		.now_ns = p->platform->now_ns(p->platform),
+		.memory_is_zero = true,
 	};
 	for (int i = 0; i < 6; i++)
 		p->net_config.mac[i] = device->mac[i];
@@ -126,7 +145,9 @@ static void plan_connections(struct program *p, size_t mib)
 		.manifest = &app_manifest,
 		.port = HTTP_PORT,
 		.connections_max = connections,
-		.blocks = clamp(connections / 4, 16, 4096),
+		.exchanges = exchanges,
+		.idle_ns = p->options.keep_alive_s * NS_PER_S,
+		.blocks = clamp(mib * 4, 16, 4096),
 	};
 	p->parts[PART_NET] = (struct budget_item){.name = "tcp/ip",
 		.item_size = net_memory_size(&p->net_config), .alignment = 64, .count_min = 1, .count_max = 1};
@@ -135,6 +156,16 @@ static void plan_connections(struct program *p, size_t mib)
 	p->parts[PART_BUFFERS] = (struct budget_item){.name = "receive buffers", .pool = &p->buffers,
 		.item_size = NETWORK_BUFFER_SIZE, .alignment = NETWORK_BUFFER_SIZE,
 		.count_min = buffers, .count_max = buffers};
+}
+
+/* Only for whoever looks: a line costs more than much of the boot. */
+static void connections_report(struct program *p)
+{
+	size_t net = net_connection_size(), server = server_connection_size();
+	log_write(&p->log, LOG_DEBUG, "boot",
+		"%u connections of %lu bytes each when idle (tcp %lu, http %lu), %u requests at a time",
+		p->net_config.connections_max, (unsigned long)(net + server), (unsigned long)net,
+		(unsigned long)server, p->server_config.exchanges);
 }
 
 static size_t stack_size(void)
@@ -161,6 +192,13 @@ static void plan_database(struct program *p)
 		.count_max = database ? 0 : 1, .takes_rest = true};
 }
 
+static void plan_diagnose(struct program *p)
+{
+	p->parts[PART_DIAGNOSE] = (struct budget_item){.name = "diagnosis",
+		.item_size = diagnose_memory_size(), .count_min = p->options.diagnose_port != 0,
+		.count_max = 1};
+}
+
 /* Plain C's malloc: nothing of ours uses it, an application may. */
 static void plan_heap(struct program *p, size_t mib)
 {
@@ -176,6 +214,7 @@ static void memory_divide(struct program *p)
 	plan_connections(p, mib);
 	plan_fibers(p, mib);
 	plan_heap(p, mib);
+	plan_diagnose(p);
 	plan_database(p);
 	if (!failed(budget_divide(&budget, p->platform, p->parts, PART_COUNT)))
 		return;
@@ -204,8 +243,8 @@ static void options_start(struct program *p)
 {
 	struct slice bad;
 	if (!options_parse(p->platform->command_line, &p->options, &bad))
-		stop_failed(p, "the command line has '%.*s'; it should be like ip=10.0.0.2/24,10.0.0.1",
-			SLICE_ARG(bad));
+		stop_failed(p, "the command line has '%.*s'; words are like ip=10.0.0.2/24,10.0.0.1, "
+			"diagnose=9000, debug", SLICE_ARG(bad));
 }
 
 static void devices_check(struct program *p)
@@ -223,6 +262,9 @@ static void network_up(struct program *p)
 	if (failed(e))
 		stop_failed(p, "the network cannot start: %s", err_text(e));
 	network_start(&p->network, &p->loop, &p->log, p->platform->net[0], p->net, &p->buffers);
+	if (p->options.diagnose_port)
+		diagnose_start(p->parts[PART_DIAGNOSE].memory, &p->loop, &p->log, p->net,
+			p->options.diagnose_port, p->options.diagnose_any);
 }
 
 static void database_up(struct program *p)
@@ -288,7 +330,7 @@ static void drain_begin(struct program *p)
 {
 	log_write(&p->log, LOG_INFO, "boot", "power button: finishing what has begun");
 	server_drain(p->server);
-	p->drain_until_ns = p->loop.now_ns + (uint64_t)DRAIN_LIMIT_S * DRAIN_NS_PER_S;
+	p->drain_until_ns = p->loop.now_ns + (uint64_t)DRAIN_LIMIT_S * NS_PER_S;
 	timer_arm(&p->loop.timers, &p->drain_timer, p->drain_until_ns);
 }
 
@@ -345,6 +387,7 @@ void platform_main(struct platform *platform)
 	platform->panic_hook = panic_hook;
 	c_library_start(p);
 	network_up(p);
+	connections_report(p);
 	p->power.poll = power_poll;
 	timer_init(&p->drain_timer, drain_limit_reached);
 	loop_add(&p->loop, &p->power);

@@ -52,6 +52,23 @@ static void an_empty_line_means_dhcp(void **state)
 	}
 }
 
+static void diagnosis_is_off_unless_a_port_is_named(void **state)
+{
+	(void)state;
+	struct options o;
+	static const char *const bad[] = {"diagnose=", "diagnose=0", "diagnose=65536", "diagnose=x",
+		"diagnose=9000,", "diagnose=9000,all", "diagnose=9000,any,"};
+	assert_true(parse("debug", &o));
+	assert_int_equal(o.diagnose_port, 0);
+	assert_true(parse("diagnose=9000", &o));
+	assert_int_equal(o.diagnose_port, 9000);
+	assert_false(o.diagnose_any);
+	assert_true(parse("diagnose=1,any", &o));
+	assert_true(o.diagnose_any);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_false(parse(bad[i], &o));
+}
+
 static void words_that_are_not_known_are_left_alone(void **state)
 {
 	(void)state;
@@ -62,6 +79,22 @@ static void words_that_are_not_known_are_left_alone(void **state)
 	assert_int_equal(o.address, 0x0a000002);
 	assert_true(parse("debugger nodebug DEBUG", &o));
 	assert_false(o.debug);
+}
+
+static void the_time_for_idle_connections_is_in_seconds(void **state)
+{
+	(void)state;
+	struct options o;
+	static const char *const word[] = {"keep-alive=", "keep-alive=0", "keep-alive=86401", "keep-alive=1s",
+		"keep-alive=-1", "keep-alive=99999999999999999999"};
+	assert_true(parse("keep-alive=75", &o));
+	assert_int_equal(o.keep_alive_s, 75);
+	assert_true(parse("keep-alive=86400 debug", &o));
+	assert_int_equal(o.keep_alive_s, 86400);
+	assert_true(parse("debug", &o));
+	assert_int_equal(o.keep_alive_s, 0);
+	for (size_t i = 0; i < sizeof word / sizeof word[0]; i++)
+		assert_false(parse(word[i], &o));
 }
 
 static void a_malformed_address_is_refused_with_its_word(void **state)
@@ -107,7 +140,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_address_has_a_mask_and_perhaps_a_gateway),
 		cmocka_unit_test(an_empty_line_means_dhcp),
+		cmocka_unit_test(diagnosis_is_off_unless_a_port_is_named),
 		cmocka_unit_test(words_that_are_not_known_are_left_alone),
+		cmocka_unit_test(the_time_for_idle_connections_is_in_seconds),
 		cmocka_unit_test(a_malformed_address_is_refused_with_its_word),
 		cmocka_unit_test(a_line_that_is_cut_is_taken_or_refused),
 	};

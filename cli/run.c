@@ -37,7 +37,7 @@ enum {
 
 struct run_options {
 	const char *dir, *memory, *data, *data_size, *machine, *accel, *net, *qemu, *append;
-	int port;
+	int port, diagnose; /* 0: no diagnosis */
 	bool quiet;
 };
 
@@ -55,6 +55,15 @@ struct run {
 	size_t line_len;
 };
 
+static int port_parse(const char *option, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+	if (end == text || *end || n < 1 || n > 65535)
+		die("%s takes a number from 1 to 65535, not '%s'", option, text);
+	return (int)n;
+}
+
 static struct run_options parse_options(int argc, char **argv)
 {
 	struct run_options o = {.dir = ".", .memory = "64M", .data_size = "1G", .machine = "microvm",
@@ -62,11 +71,11 @@ static struct run_options parse_options(int argc, char **argv)
 	static const struct option known[] = {{"port", 1, 0, 'p'}, {"memory", 1, 0, 'm'},
 		{"data", 1, 0, 'd'}, {"data-size", 1, 0, 's'}, {"machine", 1, 0, 'M'},
 		{"accel", 1, 0, 'a'}, {"net", 1, 0, 'n'}, {"qemu", 1, 0, 'q'}, {"append", 1, 0, 'A'},
-		{"quiet", 0, 0, 'Q'},
+		{"diagnose", 1, 0, 'D'}, {"quiet", 0, 0, 'Q'},
 		{0, 0, 0, 0}};
 	for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
 		switch (c) {
-		case 'p': o.port = atoi(optarg); break;
+		case 'p': o.port = port_parse("--port", optarg); break;
 		case 'm': o.memory = optarg; break;
 		case 'd': o.data = optarg; break;
 		case 's': o.data_size = optarg; break;
@@ -75,6 +84,7 @@ static struct run_options parse_options(int argc, char **argv)
 		case 'n': o.net = optarg; break;
 		case 'q': o.qemu = optarg; break;
 		case 'A': o.append = optarg; break;
+		case 'D': o.diagnose = port_parse("--diagnose", optarg); break;
 		case 'Q': o.quiet = true; break;
 		default: die("try: ingot help run");
 		}
@@ -83,8 +93,6 @@ static struct run_options parse_options(int argc, char **argv)
 		o.dir = argv[optind++];
 	if (optind < argc)
 		die("one application at a time; what is '%s'? Try: ingot help run", argv[optind]);
-	if (o.port < 1 || o.port > 65535)
-		die("--port takes a number from 1 to 65535");
 	if (strcmp(o.machine, "microvm") && strcmp(o.machine, "q35") && strcmp(o.machine, "pc"))
 		die("--machine is microvm, q35 or pc, not '%s'", o.machine);
 	if (strcmp(o.net, "user") && (strncmp(o.net, "tap:", 4) || !o.net[4]))
@@ -158,9 +166,11 @@ static void add_devices(const struct run *r, struct strings *argv)
 	const char *bus = strcmp(r->options.machine, "microvm") == 0 ? "device" : "pci";
 	const char *options = strcmp(bus, "pci") == 0 ? ",disable-legacy=on" : "";
 	strings_add(argv, "-netdev");
+	int diagnose = r->options.diagnose;
 	if (strcmp(r->options.net, "user") == 0)
-		strings_add(argv, format("user,id=net0,hostfwd=tcp:127.0.0.1:%d-:%d",
-			r->options.port, GUEST_PORT));
+		strings_add(argv, format("user,id=net0,hostfwd=tcp:127.0.0.1:%d-:%d%s", r->options.port,
+			GUEST_PORT, diagnose ? format(",hostfwd=tcp:127.0.0.1:%d-:%d", diagnose, diagnose)
+					     : ""));
 	else
 		strings_add(argv, format("tap,id=net0,ifname=%s,script=no,downscript=no",
 			r->options.net + 4));
@@ -184,9 +194,13 @@ static struct strings qemu_command(const struct run *r)
 	add_machine(r, &argv);
 	strings_add(&argv, "-kernel");
 	strings_add(&argv, r->image);
-	if (r->options.append) {
+	const char *append = r->options.append;
+	if (r->options.diagnose)
+		append = format("%s%sdiagnose=%d", append ? append : "", append ? " " : "",
+			r->options.diagnose);
+	if (append) {
 		strings_add(&argv, "-append");
-		strings_add(&argv, r->options.append);
+		strings_add(&argv, append);
 	}
 	add_devices(r, &argv);
 	strings_add_words(&argv, format("-device isa-debug-exit,iobase=0x501,iosize=2"
@@ -367,8 +381,11 @@ int command_run(int argc, char **argv)
 {
 	struct run r = {.options = parse_options(argc, argv), .volume = -1};
 	r.app = app_folder_open(r.options.dir);
-	if (strcmp(r.options.net, "user") == 0)
+	if (strcmp(r.options.net, "user") == 0) {
 		check_port(r.options.port);
+		if (r.options.diagnose)
+			check_port(r.options.diagnose);
+	}
 	if (r.app.migrations.count || r.options.data)
 		r.volume = volume_open(&r.options, &r.app);
 	r.image = app_build(&r.app, NULL, false);

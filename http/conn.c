@@ -82,6 +82,12 @@ void http_conn_init(struct http_conn *c, const struct http_limits *limits, struc
 	next_request(c, now);
 }
 
+void http_conn_head_began(struct http_conn *c, uint64_t since)
+{
+	ASSERT(c->state == HTTP_CONN_IDLE);
+	enter(c, HTTP_CONN_HEAD, since);
+}
+
 /* --- Input ------------------------------------------------------------------------------------ */
 
 static enum http_event request_ready(struct http_conn *c, uint64_t now)

@@ -246,6 +246,14 @@ static void every_state_has_a_deadline(void **state)
 	assert_int_equal(http_conn_timeout(&c, 26 * S), HTTP_EVENT_CLOSE);
 	assert_int_equal(c.count.timeouts, 2);
 
+	start(&c, &arena); /* its first byte came before there was a machine to see it */
+	http_conn_head_began(&c, 3 * S);
+	assert_int_equal(http_conn_deadline(&c), 13 * S);
+	assert_int_equal(http_conn_shutdown(&c, 4 * S), HTTP_EVENT_NEED_MORE);
+	assert_int_equal(give(&c, SLICE(GET("/")), 12 * S), HTTP_EVENT_REQUEST);
+	assert_int_equal(http_conn_deadline(&c), 72 * S);
+	assert_false(http_conn_respond(&c, 12 * S));
+
 	start(&c, &arena); /* a handler that never answers, and a response that nobody reads */
 	assert_int_equal(give(&c, SLICE(GET("/")), 5 * S), HTTP_EVENT_REQUEST);
 	assert_int_equal(http_conn_deadline(&c), 65 * S);

@@ -7,7 +7,9 @@
 #define ECHO_REPLY 0
 #define DEST_UNREACHABLE 3
 #define ECHO_REQUEST 8
+#define PROTOCOL_UNREACHABLE 2
 #define PORT_UNREACHABLE 3
+#define FRAGMENTATION_NEEDED 4
 #define ICMP_HEADER 8
 #define QUOTE_MAX (IP4_HEADER + 8)
 
@@ -16,25 +18,11 @@
 #define ERROR_INTERVAL_NS (10 * NS_PER_MS) /* 100 a second, 20 at once */
 #define ERROR_BURST 20
 
-uint64_t ip4_payload_sum(const struct ip4_packet *p)
-{
-	struct slice part[FRAME_TX_SEGMENTS_MAX] = {p->payload};
-	uint32_t count = 1, left = p->total - (uint32_t)p->payload.len;
-	for (const struct frame_rx *f = p->frame->frag; f && left && count < ARRAY_LEN(part);
-		f = f->frag) {
-		uint32_t n = f->len < left ? f->len : left;
-		part[count++] = slice_of(f->data, n);
-		left -= n;
-	}
-	/* A packet in more buffers than that is not believed. */
-	return left ? 0 : checksum_sum_slices(part, count);
-}
-
 /* The payload is sent from where it was received: the buffer is held until the frame has left. */
-static bool echo_reply(struct net *net, const struct ip4_packet *p)
+static bool echo_reply(struct net *net, const struct ip_packet *p)
 {
 	bool fits = p->total == p->payload.len && p->total + IP4_HEADER <= net->mtu;
-	if (p->broadcast || !ip4_is_own(net, p->destination) || !fits)
+	if (p->broadcast || !ip4_is_own(net, ip4_packet_destination(p)) || !fits)
 		return false;
 	if (!rate_limit_pass(&net->echo_limit, net->now_ns, ECHO_INTERVAL_NS, ECHO_BURST)
 		|| net->rx_frames_held >= net->rx_frames_max) {
@@ -57,7 +45,7 @@ static bool echo_reply(struct net *net, const struct ip4_packet *p)
 	f->rx = p->frame;
 	net->rx_frames_held++;
 	net->counters.icmp_out_echo_reps++;
-	ip4_send(net, f, p->destination, p->source, IP_PROTO_ICMP);
+	ip4_send(net, f, ip4_packet_destination(p), ip4_packet_source(p), IP_PROTO_ICMP);
 	return true;
 }
 
@@ -72,14 +60,20 @@ static void heard_error(struct net *net, struct slice icmp)
 	size_t header_len = (h[0] & 15u) * 4;
 	if (header_len < IP4_HEADER || quote.len < header_len + 8 || h[9] != IP_PROTO_TCP)
 		return;
-	tcp_icmp_error(net, load_be32(h + 12), load_be32(h + 16), h + header_len, icmp.ptr[1],
-		load_be16(icmp.ptr + 6));
+	struct net_address source = net_address_v4(load_be32(h + 12));
+	struct net_address destination = net_address_v4(load_be32(h + 16));
+	enum ip_error what = IP_ERROR_SOFT;
+	if (icmp.ptr[1] == PROTOCOL_UNREACHABLE || icmp.ptr[1] == PORT_UNREACHABLE)
+		what = IP_ERROR_HARD;
+	else if (icmp.ptr[1] == FRAGMENTATION_NEEDED)
+		what = IP_ERROR_TOO_BIG;
+	tcp_icmp_error(net, &source, &destination, h + header_len, what, load_be16(icmp.ptr + 6));
 }
 
-bool icmp4_input(struct net *net, const struct ip4_packet *p)
+bool icmp4_input(struct net *net, const struct ip_packet *p)
 {
 	net->counters.icmp_in_msgs++;
-	if (p->payload.len < ICMP_HEADER || checksum_fold(ip4_payload_sum(p)) != 0xffff) {
+	if (p->payload.len < ICMP_HEADER || checksum_fold(ip_payload_sum(p)) != 0xffff) {
 		net->counters.icmp_in_errors++;
 		return false;
 	}
@@ -96,9 +90,9 @@ bool icmp4_input(struct net *net, const struct ip4_packet *p)
 	}
 }
 
-void icmp4_port_unreachable(struct net *net, const struct ip4_packet *p)
+void icmp4_port_unreachable(struct net *net, const struct ip_packet *p)
 {
-	if (p->broadcast || !ip4_is_own(net, p->destination))
+	if (p->broadcast || !ip4_is_own(net, ip4_packet_destination(p)))
 		return;
 	if (!rate_limit_pass(&net->unreachable_limit, net->now_ns, ERROR_INTERVAL_NS, ERROR_BURST)) {
 		net->counters.icmp_out_rate_limited++;
@@ -118,5 +112,5 @@ void icmp4_port_unreachable(struct net *net, const struct ip4_packet *p)
 	store_le16(h + 2, (uint16_t)~checksum_fold(sum));
 	f->tx.header_len = (uint16_t)(ETHERNET_HEADER + IP4_HEADER + ICMP_HEADER + quote);
 	net->counters.icmp_out_dest_unreachs++;
-	ip4_send(net, f, p->destination, p->source, IP_PROTO_ICMP);
+	ip4_send(net, f, ip4_packet_destination(p), ip4_packet_source(p), IP_PROTO_ICMP);
 }

@@ -5,8 +5,6 @@
 
 #include "checksum.h"
 
-#define TTL 64
-
 bool ip4_is_own(const struct net *net, uint32_t ip)
 {
 	return net->ipv4.state != NET_IPV4_NONE && ip == net->ipv4.address;
@@ -57,7 +55,7 @@ static bool destination_is_ours(const struct net *net, uint32_t ip, bool *broadc
 }
 
 /* Fills in `p`; false: the packet is to be dropped, and was counted. */
-static bool ip4_parse(struct net *net, struct frame_rx *frame, struct ip4_packet *p)
+static bool ip4_parse(struct net *net, struct frame_rx *frame, struct ip_packet *p)
 {
 	const uint8_t *h = frame->data + ETHERNET_HEADER;
 	size_t have = frame->len - ETHERNET_HEADER;
@@ -75,8 +73,9 @@ static bool ip4_parse(struct net *net, struct frame_rx *frame, struct ip4_packet
 	p->frame = frame;
 	p->header = h;
 	p->header_len = header_len;
-	p->source = load_be32(h + 12);
-	p->destination = load_be32(h + 16);
+	p->family = 4;
+	p->protocol = h[9];
+	p->ecn = h[1] & 3;
 	p->total = total_len - header_len;
 	size_t first = have < total_len ? have : total_len;
 	p->payload = slice_of(h + header_len, first - header_len);
@@ -93,23 +92,22 @@ malformed:
 	return false;
 }
 
-static bool addresses_are_sane(const struct net *net, struct ip4_packet *p)
+static bool addresses_are_sane(const struct net *net, struct ip_packet *p)
 {
-	if (!destination_is_ours(net, p->destination, &p->broadcast))
+	uint32_t source = ip4_packet_source(p);
+	if (!destination_is_ours(net, ip4_packet_destination(p), &p->broadcast))
 		return false;
 	/* Only a DHCP client has no address, and we serve none: sources are hosts, and not us. */
-	return is_unicast(p->source) && !is_subnet_broadcast(net, p->source)
-		&& !ip4_is_own(net, p->source);
+	return is_unicast(source) && !is_subnet_broadcast(net, source) && !ip4_is_own(net, source);
 }
 
-static bool ip4_dispatch(struct net *net, const struct ip4_packet *p)
+static bool ip4_dispatch(struct net *net, const struct ip_packet *p)
 {
-	switch (p->header[9]) {
+	switch (p->protocol) {
 	case IP_PROTO_TCP:
 		return !p->broadcast && tcp_input(net, p);
 	case IP_PROTO_UDP:
-		udp_input(net, p);
-		return false;
+		return udp_input(net, p);
 	case IP_PROTO_ICMP:
 		return icmp4_input(net, p);
 	default:
@@ -120,7 +118,7 @@ static bool ip4_dispatch(struct net *net, const struct ip4_packet *p)
 
 void ip4_input(struct net *net, struct frame_rx *frame, bool broadcast)
 {
-	struct ip4_packet p = {.broadcast = broadcast};
+	struct ip_packet p = {.broadcast = broadcast};
 	bool kept = false;
 	if (UNLIKELY(!ip4_parse(net, frame, &p)))
 		;
@@ -146,7 +144,7 @@ static void ip4_header(struct net *net, struct net_frame *f, uint32_t source, ui
 	store_be16(h + 2, (uint16_t)len);
 	store_be16(h + 4, net->ip_id++);
 	store_be16(h + 6, 0x4000);
-	h[8] = TTL;
+	h[8] = IP_TTL;
 	h[9] = protocol;
 	store_le16(h + 10, 0);
 	store_be32(h + 12, source);
@@ -165,7 +163,9 @@ void ip4_send(struct net *net, struct net_frame *f, uint32_t source, uint32_t de
 		list_push_back(&net->out, &f->tx.link);
 		return;
 	}
-	struct neighbor *n = ip4_route(net, destination, &hop) ? neighbor_lookup(net, hop) : NULL;
+	bool routed = ip4_route(net, destination, &hop);
+	struct net_address next = net_address_v4(routed ? hop : 0);
+	struct neighbor *n = routed ? neighbor_lookup(net, &next) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
 		net_frame_put(net, f);
@@ -181,6 +181,8 @@ void ip4_configure(struct net *net, const struct net_ipv4 *ipv4)
 	net->ipv4 = *ipv4;
 	net->ipv4.generation = generation;
 	net->own_address_wire = ipv4->state == NET_IPV4_NONE ? 0 : __builtin_bswap32(ipv4->address);
+	if (changed)
+		neighbors_reroute(net); /* what had begun from another address finds no way */
 	if (changed && ipv4->state != NET_IPV4_NONE)
 		arp_announce(net);
 }

@@ -1,7 +1,9 @@
 /* The engine's life, and its two edges: frames in, frames out. */
 #include <net/net.h>
 
+#include "capture.h"
 #include "engine.h"
+#include "ip6.h"
 #include "tcp_conn.h"
 
 struct layout {
@@ -85,9 +87,11 @@ static bool config_is_valid(const struct net_config *c)
 {
 	if (c->mtu < 576 || c->host_name.len > 63 || (c->mac[0] & 1) || !c->random)
 		return false;
-	if (c->tx_tso4 && !c->tx_checksum)
+	if ((c->tx_tso4 || c->tx_tso6) && !c->tx_checksum)
 		return false;
 	if (c->receive_window < 2048 || c->receive_window > UINT32_C(1) << 30)
+		return false;
+	if (!ip6_config_is_valid(c))
 		return false;
 	if (!c->address)
 		return true;
@@ -103,6 +107,7 @@ static void settings_init(struct net *net, const struct net_config *c)
 	net->mtu = c->mtu;
 	net->tx_checksum = c->tx_checksum;
 	net->tx_tso4 = c->tx_tso4;
+	net->tx_tso6 = c->tx_tso6;
 	net->tx_segments_max = c->tx_segments_max;
 	net->rx_frames_max = c->rx_frames_max;
 	net->receive_window = c->receive_window;
@@ -133,9 +138,14 @@ static void memory_init(struct net *net, const struct net_config *c, const struc
 		c->time_wait_max);
 	size_t table_size = l->slots * sizeof(void *);
 	net->hash_mask = l->slots - 1;
-	net->conn_table = memset(base + l->conn_table, 0, table_size);
-	net->syn_table = memset(base + l->syn_table, 0, table_size);
-	net->time_wait_table = memset(base + l->time_wait_table, 0, table_size);
+	net->conn_table = (struct tcp_conn **)(void *)(base + l->conn_table);
+	net->syn_table = (struct tcp_syn **)(void *)(base + l->syn_table);
+	net->time_wait_table = (struct tcp_time_wait **)(void *)(base + l->time_wait_table);
+	if (!c->memory_is_zero) {
+		memset(net->conn_table, 0, table_size);
+		memset(net->syn_table, 0, table_size);
+		memset(net->time_wait_table, 0, table_size);
+	}
 }
 
 err net_init(struct net **out, const struct net_config *config, void *memory)
@@ -155,9 +165,11 @@ err net_init(struct net **out, const struct net_config *config, void *memory)
 	list_init(&net->events);
 	list_init(&net->udp_sockets);
 	net->ip_id = (uint16_t)random_u64(net->random);
+	neighbors_init(net);
 	arp_init(net);
 	tcp_init(net);
 	dhcp_init(net);
+	ip6_init(net, &c);
 	if (c.address) {
 		struct net_ipv4 ipv4 = {NET_IPV4_STATIC, c.address, c.mask, c.gateway, {0, 0}, 0, 0};
 		ip4_configure(net, &ipv4);
@@ -217,6 +229,8 @@ static void input_long_way(struct net *net, struct frame_rx *frame)
 		frame_rx_put(frame);
 	} else if (LIKELY(type == ETHERTYPE_IP4)) {
 		ip4_input(net, frame, !unicast);
+	} else if (type == ETHERTYPE_IP6) {
+		ip6_input(net, frame, !unicast);
 	} else {
 		if (type == ETHERTYPE_ARP)
 			arp_input(net, slice_of(p + ETHERNET_HEADER, frame->len - ETHERNET_HEADER));
@@ -231,6 +245,8 @@ void net_input(struct net *net, struct frame_rx *frame, uint64_t now_ns)
 	clock_set(net, now_ns);
 	net->counters.if_in_frames++;
 	net->counters.if_in_octets += LIKELY(!frame->frag) ? frame->len : frame_octets(frame);
+	if (UNLIKELY(net->capture != NULL))
+		capture_received(net->capture, frame, net->now_ns);
 	if (UNLIKELY(!tcp_short_way(net, frame)))
 		input_long_way(net, frame);
 }
@@ -308,6 +324,8 @@ struct frame_tx *net_output(struct net *net)
 	}
 	net->counters.if_out_frames++;
 	net->counters.if_out_octets += f->tx.header_len + f->tx.payload_len;
+	if (UNLIKELY(net->capture != NULL))
+		capture_sent(net->capture, &f->tx, net->now_ns);
 	return &f->tx;
 }
 
@@ -323,6 +341,12 @@ bool rate_limit_pass(struct rate_limit *r, uint64_t now_ns, uint64_t interval_ns
 struct net_ipv4 net_ipv4(const struct net *net)
 {
 	return net->ipv4;
+}
+
+bool net_is_on_link(const struct net *net, const struct net_address *a)
+{
+	uint32_t hop, ip = net_address_to_v4(a);
+	return net_address_is_v4(a) && ip4_route(net, ip, &hop) && hop == ip;
 }
 
 const struct net_counters *net_counters(const struct net *net)
@@ -344,8 +368,9 @@ struct net_usage net_usage(const struct net *net)
 
 void net_link_up(struct net *net)
 {
-	arp_flush(net);
+	neighbors_doubt(net);
 	if (net->ipv4.state != NET_IPV4_NONE)
 		arp_announce(net);
 	dhcp_link_up(net);
+	ip6_link_up(net);
 }

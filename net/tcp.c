@@ -50,21 +50,67 @@ static uint32_t key_hash(struct hash_key secret, const struct tcp_key *key)
 	return (uint32_t)(v0 ^ v1 ^ v2 ^ v3);
 }
 
+static uint32_t ends_hash(struct hash_key secret, const struct tcp_ends *ends)
+{
+	uint8_t bytes[36];
+	if (LIKELY(!tcp_key_is_ip6(&ends->key)))
+		return key_hash(secret, &ends->key);
+	memcpy(bytes, ends->peer.octet, 16);
+	memcpy(bytes + 16, ends->own.octet, 16);
+	store_le32(bytes + 32, (uint32_t)ends->key.ports);
+	return (uint32_t)hash_sip13(secret, slice_of(bytes, sizeof bytes));
+}
+
 uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
 {
-	return tcp_table_hash(net, key->addresses, key->ports);
+	if (UNLIKELY(tcp_key_is_ip6(key)))
+		return tcp_table_hash6(net, key->addresses, (uint32_t)key->ports);
+	return tcp_table_hash(net, key->addresses, (uint32_t)key->ports);
 }
 
 /* RFC 6528: a clock of 4 us and a secret of the connection. */
-uint32_t tcp_initial_seq(const struct net *net, const struct tcp_key *key)
+uint32_t tcp_initial_seq(const struct net *net, const struct tcp_ends *ends)
 {
-	return (uint32_t)(net->now_ns >> 12) + key_hash(net->isn_key, key);
+	return (uint32_t)(net->now_ns >> 12) + ends_hash(net->isn_key, ends);
 }
 
 /* The same for one pair of ends always, so that PAWS and RFC 6191 work from one connection to the next. */
-uint32_t tcp_ts_offset(const struct net *net, const struct tcp_key *key)
+uint32_t tcp_ts_offset(const struct net *net, const struct tcp_ends *ends)
 {
-	return key_hash(net->ts_key, key);
+	return ends_hash(net->ts_key, ends);
+}
+
+static void ends_set(const struct net *net, struct tcp_ends *ends, const struct net_address *peer,
+	const struct net_address *own, uint16_t peer_port, uint16_t own_port)
+{
+	if (net_address_is_v4(peer)) {
+		ends->key = tcp_key_of(net_address_to_v4(peer), net_address_to_v4(own), peer_port, own_port);
+		return;
+	}
+	ends->key = tcp_key_of(0, 0, peer_port, own_port);
+	ends->key.ports |= TCP_KEY_IP6;
+	ends->key.addresses = tcp_ip6_fold(net, peer->octet, own->octet);
+	ends->peer = *peer;
+	ends->own = *own;
+}
+
+void tcp_conn_ends(const struct tcp_conn *c, struct tcp_ends *out)
+{
+	out->key = c->key;
+	if (LIKELY(!tcp_key_is_ip6(&c->key)))
+		return;
+	memcpy(out->own.octet, tcp_conn_ip6(c), 16);
+	memcpy(out->peer.octet, tcp_conn_ip6(c) + 16, 16);
+}
+
+static struct net_address ends_peer(const struct tcp_ends *ends)
+{
+	return tcp_key_is_ip6(&ends->key) ? ends->peer : net_address_v4(tcp_key_peer_ip(&ends->key));
+}
+
+static struct net_address ends_own(const struct tcp_ends *ends)
+{
+	return tcp_key_is_ip6(&ends->key) ? ends->own : net_address_v4(tcp_key_own_ip(&ends->key));
 }
 
 static void key_draw(struct net *net, struct hash_key *key)
@@ -77,6 +123,9 @@ void tcp_init(struct net *net)
 {
 	for (size_t i = 0; i < ARRAY_LEN(net->hash_key); i++)
 		net->hash_key[i] = random_u64(net->random);
+	for (size_t i = 0; i < ARRAY_LEN(net->fold_key); i++)
+		net->fold_key[i] = random_u64(net->random);
+	key_draw(net, &net->flow_key);
 	key_draw(net, &net->isn_key);
 	key_draw(net, &net->cookie_key);
 	key_draw(net, &net->ts_key);
@@ -85,15 +134,24 @@ void tcp_init(struct net *net)
 	timer_init(&net->time_wait_timer, tcp_time_wait_timer);
 }
 
-uint16_t tcp_own_mss(const struct net *net)
+uint16_t tcp_own_mss(const struct net *net, bool ip6)
 {
-	return (uint16_t)(net->mtu - IP4_HEADER - TCP_HEADER);
+	return (uint16_t)(ip_mtu(net, ip6) - (ip6 ? IP6_HEADER : IP4_HEADER) - TCP_HEADER);
 }
 
-struct tcp_conn *tcp_conn_find(const struct net *net, const struct tcp_key *key, uint32_t hash)
+static bool is_between(const struct tcp_conn *c, const struct tcp_ends *ends)
+{
+	if (!tcp_key_equal(&c->key, &ends->key))
+		return false;
+	return LIKELY(!tcp_key_is_ip6(&c->key))
+		|| (memcmp(tcp_conn_ip6(c), ends->own.octet, 16) == 0
+			&& memcmp(tcp_conn_ip6(c) + 16, ends->peer.octet, 16) == 0);
+}
+
+struct tcp_conn *tcp_conn_find(const struct net *net, const struct tcp_ends *ends, uint32_t hash)
 {
 	struct tcp_conn *c = net->conn_table[hash & net->hash_mask];
-	while (c && !tcp_key_equal(&c->key, key))
+	while (c && !is_between(c, ends))
 		c = c->hash_next;
 	return c;
 }
@@ -109,14 +167,18 @@ struct tcp_listener *tcp_listener_find(struct net *net, uint16_t port)
 
 /* --- Connections ----------------------------------------------------------------------------- */
 
-struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_key *key, uint32_t hash)
+struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_ends *ends, uint32_t hash)
 {
 	struct tcp_conn *c = pool_get(&net->conns);
 	if (!c)
 		return NULL;
 	memset(c, 0, sizeof *c);
 	c->net = net;
-	c->key = *key;
+	c->key = ends->key;
+	if (UNLIKELY(tcp_key_is_ip6(&ends->key))) {
+		memcpy(c->template + ETHERNET_HEADER + 8, ends->own.octet, 16);
+		memcpy(c->template + ETHERNET_HEADER + 24, ends->peer.octet, 16);
+	}
 	c->hash = hash;
 	list_init(&c->tx_link);
 	list_init(&c->event_link);
@@ -127,7 +189,7 @@ struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_key *key, uin
 	c->rto_at = c->ack_at = TIMER_NEVER;
 	c->rto_ns = TCP_RTO_INITIAL_NS;
 	c->last_rx_ns = c->progress_ns = net->now_ns;
-	c->ts_offset = tcp_ts_offset(net, key);
+	c->ts_offset = tcp_ts_offset(net, ends);
 	c->quick_acks = 4;
 	struct tcp_conn **slot = &net->conn_table[hash & net->hash_mask];
 	c->hash_next = *slot;
@@ -151,7 +213,8 @@ static uint64_t ns_min(uint64_t a, uint64_t b)
 void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t peer_mss)
 {
 	struct net *net = c->net;
-	uint32_t mss = peer_mss ? peer_mss : 536, own = tcp_own_mss(net);
+	bool ip6 = tcp_key_is_ip6(&c->key);
+	uint32_t mss = peer_mss ? peer_mss : tcp_default_mss(ip6), own = tcp_own_mss(net, ip6);
 	if (mss > own)
 		mss = own;
 	if (mss < 88) /* a peer cannot make us send a header for each byte */
@@ -256,11 +319,12 @@ void tcp_control_send(struct net *net, const struct tcp_control *control)
 	struct net_frame *f = frame_get(net);
 	if (!f)
 		return;
-	uint8_t *h = ip4_transport(f);
-	uint32_t own = tcp_key_own_ip(&control->key), peer = tcp_key_peer_ip(&control->key);
+	const struct tcp_ends *ends = control->ends;
+	bool ip6 = tcp_key_is_ip6(&ends->key);
+	uint8_t *h = ip6 ? ip6_transport(f) : ip4_transport(f);
 	uint16_t len = (uint16_t)(TCP_HEADER + control->options.len);
-	store_be16(h, tcp_key_own_port(&control->key));
-	store_be16(h + 2, tcp_key_peer_port(&control->key));
+	store_be16(h, tcp_key_own_port(&ends->key));
+	store_be16(h + 2, tcp_key_peer_port(&ends->key));
 	store_be32(h + 4, control->seq);
 	store_be32(h + 8, control->ack);
 	h[12] = (uint8_t)(len << 2);
@@ -269,19 +333,23 @@ void tcp_control_send(struct net *net, const struct tcp_control *control)
 	store_be32(h + 16, 0);
 	if (control->options.len)
 		memcpy(h + TCP_HEADER, control->options.ptr, control->options.len);
-	uint64_t sum = ip4_pseudo_sum(own, peer, IP_PROTO_TCP) + __builtin_bswap16(len)
-		+ checksum_sum(slice_of(h, len));
+	uint64_t sum = (ip6 ? ip6_pseudo_sum(&ends->own, &ends->peer, IP_PROTO_TCP)
+			: ip4_sum_addresses(ends->key.addresses) + ((uint32_t)IP_PROTO_TCP << 8))
+		+ __builtin_bswap16(len) + checksum_sum(slice_of(h, len));
 	store_le16(h + 16, (uint16_t)~checksum_fold(sum));
-	f->tx.header_len = (uint16_t)(ETHERNET_HEADER + IP4_HEADER + len);
+	f->tx.header_len = (uint16_t)(h + len - (f->tx.header + FRAME_TX_HEADROOM));
 	net->counters.tcp_out_segs++;
 	if (control->flags & TCP_RST)
 		net->counters.tcp_out_rsts++;
-	ip4_send(net, f, own, peer, IP_PROTO_TCP);
+	if (ip6)
+		ip6_send(net, f, &ends->own, &ends->peer, IP_PROTO_TCP, IP_TTL);
+	else
+		ip4_send(net, f, tcp_key_own_ip(&ends->key), tcp_key_peer_ip(&ends->key), IP_PROTO_TCP);
 }
 
 void tcp_reset_reply(struct net *net, const struct tcp_segment *s)
 {
-	struct tcp_control control = {.key = s->key, .flags = TCP_RST};
+	struct tcp_control control = {.ends = &s->ends, .flags = TCP_RST};
 	if (s->flags & TCP_RST)
 		return;
 	if (s->flags & TCP_ACK) {
@@ -342,17 +410,29 @@ static void timestamp_find(struct tcp_segment *s)
 	}
 }
 
-static bool checksum_is_good(const struct ip4_packet *p)
+static bool checksum_is_good(const struct ip_packet *p)
 {
 	if (LIKELY(p->frame->checksum != FRAME_CHECKSUM_NONE))
 		return true;
-	uint64_t sum = ip4_sum_addresses(load_le64(p->header + 12)) + ((uint32_t)IP_PROTO_TCP << 8)
-		+ __builtin_bswap16((uint16_t)p->total);
-	sum += LIKELY(p->payload.len == p->total) ? checksum_sum(p->payload) : ip4_payload_sum(p);
+	uint64_t sum = ip_packet_pseudo_sum(p, p->total)
+		+ (LIKELY(p->payload.len == p->total) ? checksum_sum(p->payload) : ip_payload_sum(p));
 	return checksum_fold(sum) == 0xffff;
 }
 
-static bool segment_parse(const struct ip4_packet *p, struct tcp_segment *s)
+static void segment_ends(const struct net *net, const struct ip_packet *p, struct tcp_ends *ends)
+{
+	ends->key.ports = load_le32(p->payload.ptr);
+	if (LIKELY(p->family == 4)) {
+		ends->key.addresses = load_le64(p->header + 12);
+		return;
+	}
+	ends->key.ports |= TCP_KEY_IP6;
+	ends->key.addresses = tcp_ip6_fold(net, p->header + 8, p->header + 24);
+	memcpy(ends->peer.octet, p->header + 8, 16);
+	memcpy(ends->own.octet, p->header + 24, 16);
+}
+
+static bool segment_parse(const struct net *net, const struct ip_packet *p, struct tcp_segment *s)
 {
 	const uint8_t *h = p->payload.ptr;
 	if (UNLIKELY(p->payload.len < TCP_HEADER))
@@ -361,8 +441,7 @@ static bool segment_parse(const struct ip4_packet *p, struct tcp_segment *s)
 	if (UNLIKELY(header_len < TCP_HEADER || header_len > p->payload.len || !checksum_is_good(p)))
 		return false;
 	s->frame = p->frame;
-	s->key.addresses = load_le64(p->header + 12);
-	s->key.ports = load_le32(h);
+	segment_ends(net, p, &s->ends);
 	s->seq = load_be32(h + 4);
 	s->ack = load_be32(h + 8);
 	s->flags = h[13] & 63;
@@ -381,15 +460,15 @@ static bool strange_segment(struct net *net, struct tcp_segment *s)
 {
 	uint32_t iss = 0;
 	bool has_iss = false;
-	struct tcp_time_wait *w = tcp_time_wait_find(net, &s->key, s->hash);
+	struct tcp_time_wait *w = tcp_time_wait_find(net, &s->ends, s->hash);
 	if (w) {
 		if (tcp_time_wait_segment(net, w, s, &iss))
 			return false;
 		has_iss = true;
 	}
 	struct tcp_conn *c = NULL;
-	struct tcp_syn *syn = tcp_syn_find(net, &s->key, s->hash);
-	struct tcp_listener *l = tcp_listener_find(net, tcp_key_own_port(&s->key));
+	struct tcp_syn *syn = tcp_syn_find(net, &s->ends, s->hash);
+	struct tcp_listener *l = tcp_listener_find(net, tcp_key_own_port(&s->ends.key));
 	uint8_t kind = s->flags & (TCP_SYN | TCP_ACK | TCP_RST);
 	if (syn)
 		c = tcp_syn_segment(net, syn, s);
@@ -400,43 +479,52 @@ static bool strange_segment(struct net *net, struct tcp_segment *s)
 	return c && tcp_conn_segment(c, s);
 }
 
-bool tcp_input(struct net *net, const struct ip4_packet *p)
+bool tcp_input(struct net *net, const struct ip_packet *p)
 {
 	struct tcp_segment s;
 	net->counters.tcp_in_segs++;
-	if (UNLIKELY(!segment_parse(p, &s))) {
+	if (UNLIKELY(!segment_parse(net, p, &s))) {
 		net->counters.tcp_in_errs++;
 		return false;
 	}
-	if (UNLIKELY(!ip4_is_own(net, p->destination)))
+	/* IPv4 takes more while it has no address. */
+	if (UNLIKELY(p->family == 4 && !ip4_is_own(net, ip4_packet_destination(p))))
 		return false;
-	s.hash = tcp_hash(net, &s.key);
-	struct tcp_conn *c = tcp_conn_find(net, &s.key, s.hash);
+	s.hash = tcp_hash(net, &s.ends.key);
+	struct tcp_conn *c = tcp_conn_find(net, &s.ends, s.hash);
 	return LIKELY(c != NULL) ? tcp_conn_segment(c, &s) : strange_segment(net, &s);
 }
 
-/* Only what concerns data in flight is believed (RFC 5927, 4). Hard errors end an attempt to connect;
- * "fragmentation needed" lowers the segment size, never below 536. */
-void tcp_icmp_error(struct net *net, uint32_t source, uint32_t destination, const uint8_t *transport,
-	uint8_t code, uint16_t mtu)
+/* The segment size that the path's new MTU leaves; never below what everybody has to carry (RFC 791: 576 in
+ * effect; RFC 8200, 5: 1280), so that a lie costs little. */
+static uint32_t path_mss(const struct tcp_conn *c, uint32_t mtu)
 {
-	struct tcp_key key = tcp_key_of(destination, source, load_be16(transport + 2),
-		load_be16(transport));
-	struct tcp_conn *c = tcp_conn_find(net, &key, tcp_hash(net, &key));
+	uint32_t least = tcp_key_is_ip6(&c->key) ? IP6_MTU_MIN : 576;
+	uint32_t overhead = tcp_ip_header(&c->key) + TCP_HEADER + (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0);
+	return (mtu > least ? mtu : least) - overhead;
+}
+
+/* Only what concerns data in flight is believed (RFC 5927, 4). Hard errors end an attempt to connect;
+ * "too big" lowers the segment size. */
+void tcp_icmp_error(struct net *net, const struct net_address *source,
+	const struct net_address *destination, const uint8_t *transport, enum ip_error what, uint32_t mtu)
+{
+	struct tcp_ends ends;
+	ends_set(net, &ends, destination, source, load_be16(transport + 2), load_be16(transport));
+	struct tcp_conn *c = tcp_conn_find(net, &ends, tcp_hash(net, &ends.key));
 	if (!c)
 		return;
 	if (c->state == TCP_STATE_SYN_SENT) {
-		if (load_be32(transport + 4) == (uint32_t)(c->snd_una) && (code == 2 || code == 3)) {
+		if (load_be32(transport + 4) == (uint32_t)(c->snd_una) && what == IP_ERROR_HARD) {
 			net->counters.tcp_attempt_fails++;
 			tcp_conn_kill(c, TCP_RESET);
 		}
 		return;
 	}
 	uint64_t seq = seq_extend(c->snd_una, load_be32(transport + 4));
-	if (seq < c->snd_una || seq >= c->snd_max || code != 4)
+	if (seq < c->snd_una || seq >= c->snd_max || what != IP_ERROR_TOO_BIG)
 		return;
-	uint32_t overhead = IP4_HEADER + TCP_HEADER + (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0);
-	uint32_t mss = mtu >= 576 ? mtu - overhead : 576 - overhead;
+	uint32_t mss = path_mss(c, mtu);
 	if (mss < c->mss) {
 		c->mss = mss;
 		c->snd_nxt = c->snd_una;
@@ -447,6 +535,11 @@ void tcp_icmp_error(struct net *net, uint32_t source, uint32_t destination, cons
 /* --- The API --------------------------------------------------------------------------------- */
 
 err tcp_listen(struct net *net, uint16_t port, uint32_t connections_max)
+{
+	return tcp_listen_for(net, port, connections_max, NULL);
+}
+
+err tcp_listen_for(struct net *net, uint16_t port, uint32_t connections_max, struct tcp_handler *handler)
 {
 	if (!port)
 		return ERR(INVALID);
@@ -459,6 +552,7 @@ err tcp_listen(struct net *net, uint16_t port, uint32_t connections_max)
 			continue;
 		l->port = port;
 		l->connections_max = connections_max ? connections_max : UINT32_MAX;
+		l->handler = handler;
 		return OK;
 	}
 	return ERR(NO_MEMORY);
@@ -471,21 +565,21 @@ void tcp_unlisten(struct net *net, uint16_t port)
 		l->port = 0;
 }
 
-static bool port_is_free(struct net *net, const struct tcp_key *key, uint32_t hash)
+static bool port_is_free(struct net *net, const struct tcp_ends *ends, uint32_t hash)
 {
-	return !tcp_conn_find(net, key, hash) && !tcp_time_wait_find(net, key, hash)
-		&& !tcp_syn_find(net, key, hash);
+	return !tcp_conn_find(net, ends, hash) && !tcp_time_wait_find(net, ends, hash)
+		&& !tcp_syn_find(net, ends, hash);
 }
 
 /* RFC 6056, 3.3.1: random, and a few tries. */
-static bool port_choose(struct net *net, uint32_t peer, uint16_t peer_port, struct tcp_key *key,
-	uint32_t *hash)
+static bool port_choose(struct net *net, const struct net_endpoint *to, const struct net_address *own,
+	struct tcp_ends *ends, uint32_t *hash)
 {
 	for (uint32_t i = 0; i < 64; i++) {
 		uint16_t port = (uint16_t)(EPHEMERAL_FIRST + random_below(net->random, EPHEMERAL_COUNT));
-		*key = tcp_key_of(peer, net->ipv4.address, peer_port, port);
-		*hash = tcp_hash(net, key);
-		if (port_is_free(net, key, *hash) && !tcp_listener_find(net, port))
+		ends_set(net, ends, &to->address, own, to->port, port);
+		*hash = tcp_hash(net, &ends->key);
+		if (port_is_free(net, ends, *hash) && !tcp_listener_find(net, port))
 			return true;
 	}
 	return false;
@@ -493,21 +587,20 @@ static bool port_choose(struct net *net, uint32_t peer, uint16_t peer_port, stru
 
 err tcp_connect(struct tcp_conn **out, struct net *net, const struct net_endpoint *to)
 {
-	uint32_t hop, hash;
-	struct tcp_key key;
-	if (!net_address_is_v4(&to->address) || !to->port)
+	struct net_address own, hop;
+	struct tcp_ends ends;
+	uint32_t hash;
+	if (!to->port || !ip_route(net, &to->address, &hop) || ip_is_own(net, &to->address)
+		|| !ip_source(net, &to->address, &own))
 		return ERR(INVALID);
-	uint32_t ip = net_address_to_v4(&to->address);
-	if (!ip4_route(net, ip, &hop) || ip4_is_own(net, ip))
-		return ERR(INVALID);
-	if (!port_choose(net, ip, to->port, &key, &hash))
+	if (!port_choose(net, to, &own, &ends, &hash))
 		return ERR(BUSY);
-	struct tcp_conn *c = tcp_conn_create(net, &key, hash);
+	struct tcp_conn *c = tcp_conn_create(net, &ends, hash);
 	if (!c)
 		return ERR(NO_MEMORY);
 	/* Until the answer comes: everything offered, nothing agreed. */
 	c->ts_ok = c->sack_ok = true;
-	tcp_conn_ready(c, tcp_initial_seq(net, &key) - 1, 0, 0);
+	tcp_conn_ready(c, tcp_initial_seq(net, &ends) - 1, 0, 0);
 	c->state = TCP_STATE_SYN_SENT;
 	c->queue_end = c->snd_una + 1;
 	c->cursor.seq = c->queue_end;
@@ -519,18 +612,34 @@ err tcp_connect(struct tcp_conn **out, struct net *net, const struct net_endpoin
 
 struct tcp_conn *net_event_next(struct net *net, uint32_t *events)
 {
-	struct list *e = list_pop_front(&net->events);
-	if (!e)
-		return NULL;
-	struct tcp_conn *c = CONTAINER_OF(e, struct tcp_conn, event_link);
-	*events = c->events;
-	c->events = 0;
-	return c;
+	struct list *e;
+	while ((e = list_pop_front(&net->events))) {
+		struct tcp_conn *c = CONTAINER_OF(e, struct tcp_conn, event_link);
+		*events = c->events;
+		c->events = 0;
+		if (LIKELY(!c->handled))
+			return c;
+		struct tcp_handler *h = c->cookie;
+		h->event(h, c, *events);
+	}
+	return NULL;
 }
 
 void tcp_set_cookie(struct tcp_conn *c, void *cookie)
 {
 	c->cookie = cookie;
+	c->handled = false;
+}
+
+void tcp_set_handler(struct tcp_conn *c, struct tcp_handler *handler)
+{
+	c->cookie = handler;
+	c->handled = handler != NULL;
+}
+
+struct tcp_handler *tcp_handler_of(const struct tcp_conn *c)
+{
+	return c->handled ? c->cookie : NULL;
 }
 
 void *tcp_cookie(const struct tcp_conn *c)
@@ -607,14 +716,16 @@ void tcp_release(struct tcp_conn *c)
 
 struct net_endpoint tcp_peer(const struct tcp_conn *c)
 {
-	return (struct net_endpoint){net_address_v4(tcp_key_peer_ip(&c->key)),
-		tcp_key_peer_port(&c->key)};
+	struct tcp_ends ends;
+	tcp_conn_ends(c, &ends);
+	return (struct net_endpoint){ends_peer(&ends), tcp_key_peer_port(&c->key)};
 }
 
 struct net_endpoint tcp_local(const struct tcp_conn *c)
 {
-	return (struct net_endpoint){net_address_v4(tcp_key_own_ip(&c->key)),
-		tcp_key_own_port(&c->key)};
+	struct tcp_ends ends;
+	tcp_conn_ends(c, &ends);
+	return (struct net_endpoint){ends_own(&ends), tcp_key_own_port(&c->key)};
 }
 
 void tcp_info(const struct tcp_conn *c, struct tcp_info *out)

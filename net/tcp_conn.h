@@ -19,11 +19,12 @@
 #define TCP_CONN_H
 
 #include "engine.h"
+#include "ip6.h"
 
 #define TCP_HEADER 20
 #define TCP_TIMESTAMP_OPTION 12 /* with two NOPs before */
 #define TCP_OPTIONS_TS_HEAD 0x0a080101u /* NOP NOP TS 10, as load_le32 reads it */
-#define TCP_TEMPLATE_MAX (ETHERNET_HEADER + IP4_HEADER + TCP_HEADER + TCP_TIMESTAMP_OPTION)
+#define TCP_TEMPLATE_MAX(ip_header) (ETHERNET_HEADER + (ip_header) + TCP_HEADER + TCP_TIMESTAMP_OPTION)
 #define TCP_SACK_RANGES_MAX 8
 #define TCP_OOO_FRAMES_MAX 256
 #define TCP_RX_FRAMES_MAX 1024
@@ -55,11 +56,20 @@ enum tcp_state {
 	TCP_STATE_LAST_ACK,
 };
 
-/* A connection's two ends as they stand in a packet sent by the peer: source and destination address in
- * one word, source and destination port in another. */
+/* A connection's two ends as they stand in a packet sent by the peer. IPv4: source and destination address in
+ * one word, source and destination port in the other. IPv6: a keyed fold of the addresses in the one, ports
+ * and TCP_KEY_IP6 in the other; the fold tells nearly all apart, but the addresses decide. */
 struct tcp_key {
 	uint64_t addresses;
-	uint32_t ports;
+	uint64_t ports;
+};
+
+#define TCP_KEY_IP6 (UINT64_C(1) << 32)
+
+/* A key that is complete for both families. */
+struct tcp_ends {
+	struct tcp_key key;
+	struct net_address peer, own; /* IPv6 only: undefined for IPv4 */
 };
 
 struct tcp_range {
@@ -98,6 +108,7 @@ struct tcp_conn {
 	bool retransmit_syn : 1;
 	bool accepted : 1;      /* passive: counted by the listener */
 	bool released : 1;      /* the handle is gone */
+	bool handled : 1;       /* `cookie` is a struct tcp_handler */
 	bool probe_armed : 1;   /* rto_at is the time of a tail loss probe */
 	struct net *net;
 	void *cookie;
@@ -148,14 +159,15 @@ struct tcp_conn {
 	uint64_t fin_early_seq;
 
 	/* Headers as they go out, but for what changes. */
-	struct ip4_hop hop;
-	uint8_t template[TCP_TEMPLATE_MAX];
-	uint64_t ip_sum, tcp_sum; /* over the constant parts */
+	struct hop hop;
+	/* With IPv6 its addresses are part of the key, and there from the beginning. */
+	uint8_t template[TCP_TEMPLATE_MAX(IP6_HEADER)];
+	uint16_t ip_sum, tcp_sum; /* over the constant parts */
 };
 
 struct tcp_syn {
 	struct tcp_syn *hash_next;
-	struct tcp_key key;
+	struct tcp_ends ends;
 	uint32_t hash, irs, iss, ts_recent, ts_offset;
 	uint32_t peer_window;
 	uint16_t mss, listener;
@@ -171,7 +183,7 @@ struct tcp_syn {
 struct tcp_time_wait {
 	struct tcp_time_wait *hash_next;
 	struct list link;
-	struct tcp_key key;
+	struct tcp_ends ends;
 	uint32_t hash, snd_nxt, rcv_nxt, ts_recent, ts_offset;
 	uint32_t window;
 	bool ts_ok;
@@ -181,7 +193,7 @@ struct tcp_time_wait {
 /* A received segment, taken apart. */
 struct tcp_segment {
 	struct frame_rx *frame;
-	struct tcp_key key;
+	struct tcp_ends ends;
 	uint32_t hash;
 	uint32_t seq, ack;
 	uint32_t window; /* not scaled */
@@ -203,7 +215,7 @@ struct tcp_options {
 
 /* A segment that belongs to no connection, or not to one with a queue. */
 struct tcp_control {
-	struct tcp_key key; /* as the peer sends */
+	const struct tcp_ends *ends;
 	uint32_t seq, ack, window;
 	uint8_t flags;
 	struct slice options; /* a multiple of 4, at most 40 bytes */
@@ -224,6 +236,25 @@ static inline bool tcp_key_equal(const struct tcp_key *a, const struct tcp_key *
 	return a->addresses == b->addresses && a->ports == b->ports;
 }
 
+static inline bool tcp_key_is_ip6(const struct tcp_key *k)
+{
+	return k->ports >> 32 != 0;
+}
+
+static inline bool tcp_ends_equal(const struct tcp_ends *a, const struct tcp_ends *b)
+{
+	return tcp_key_equal(&a->key, &b->key)
+		&& (LIKELY(!tcp_key_is_ip6(&a->key))
+			|| (net_address_equal(&a->peer, &b->peer) && net_address_equal(&a->own, &b->own)));
+}
+
+/* Where a connection of IPv6 has its addresses, as they go out: ours, the peer's. */
+static inline const uint8_t *tcp_conn_ip6(const struct tcp_conn *c)
+{
+	return c->template + ETHERNET_HEADER + 8;
+}
+
+/* IPv4 alone. */
 static inline uint32_t tcp_key_peer_ip(const struct tcp_key *k)
 {
 	return __builtin_bswap32((uint32_t)k->addresses);
@@ -253,6 +284,11 @@ static inline struct tcp_key tcp_key_of(uint32_t peer_ip, uint32_t own_ip, uint1
 	};
 }
 
+static inline uint32_t tcp_ip_header(const struct tcp_key *k)
+{
+	return LIKELY(!tcp_key_is_ip6(k)) ? IP4_HEADER : IP6_HEADER;
+}
+
 static inline bool tcp_is_open(const struct tcp_conn *c)
 {
 	return c->state >= TCP_STATE_ESTABLISHED;
@@ -272,13 +308,30 @@ static inline uint32_t tcp_table_hash(const struct net *net, uint64_t addresses,
 	return (uint32_t)((k[0] + k[1] * (uint32_t)addresses + k[2] * (addresses >> 32) + k[3] * ports) >> 32);
 }
 
+/* The same for IPv6, in two steps: this is the part of the addresses, `peer` and `own` of 16 bytes each. */
+static inline uint64_t tcp_ip6_fold(const struct net *net, const uint8_t *peer, const uint8_t *own)
+{
+	uint64_t sum = net->hash_key[0];
+	for (uint32_t i = 0; i < 4; i++) {
+		sum += net->fold_key[i] * load_le32(peer + 4 * i);
+		sum += net->fold_key[4 + i] * load_le32(own + 4 * i);
+	}
+	return sum;
+}
+
+static inline uint32_t tcp_table_hash6(const struct net *net, uint64_t fold, uint32_t ports)
+{
+	return (uint32_t)((fold + net->hash_key[3] * ports) >> 32);
+}
+
 /* tcp.c */
 uint32_t tcp_hash(const struct net *net, const struct tcp_key *key);
-uint32_t tcp_initial_seq(const struct net *net, const struct tcp_key *key);
-uint32_t tcp_ts_offset(const struct net *net, const struct tcp_key *key);
+uint32_t tcp_initial_seq(const struct net *net, const struct tcp_ends *ends);
+uint32_t tcp_ts_offset(const struct net *net, const struct tcp_ends *ends);
+void tcp_conn_ends(const struct tcp_conn *c, struct tcp_ends *out);
 /* In the table, with timer and lists, in no state yet; NULL: none is free. */
-struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_key *key, uint32_t hash);
-struct tcp_conn *tcp_conn_find(const struct net *net, const struct tcp_key *key, uint32_t hash);
+struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_ends *ends, uint32_t hash);
+struct tcp_conn *tcp_conn_find(const struct net *net, const struct tcp_ends *ends, uint32_t hash);
 /* Both ends know their numbers and options: computes mss, template, windows. */
 void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t peer_mss);
 void tcp_conn_event(struct tcp_conn *c, uint32_t events);
@@ -298,7 +351,13 @@ static inline void tcp_conn_wake(struct tcp_conn *c)
 	if (list_is_empty(&c->tx_link))
 		list_push_back(&c->net->tx_ready, &c->tx_link);
 }
-uint16_t tcp_own_mss(const struct net *net);
+/* What a packet's mtu leaves for a segment without options. */
+uint16_t tcp_own_mss(const struct net *net, bool ip6);
+/* What a peer takes that does not say (RFC 9293, 3.7.1). */
+static inline uint16_t tcp_default_mss(bool ip6)
+{
+	return ip6 ? 1220 : 536;
+}
 void tcp_options_parse(struct slice options, bool syn, struct tcp_options *out);
 void tcp_control_send(struct net *net, const struct tcp_control *control);
 /* The answer to a segment that belongs to nothing (RFC 9293, 3.5.2). */
@@ -308,7 +367,7 @@ struct tcp_listener *tcp_listener_find(struct net *net, uint16_t port);
 /* tcp_syn.c */
 void tcp_syn_input(struct net *net, struct tcp_listener *listener, const struct tcp_segment *s,
 	uint32_t iss_after, bool has_iss_after);
-struct tcp_syn *tcp_syn_find(const struct net *net, const struct tcp_key *key, uint32_t hash);
+struct tcp_syn *tcp_syn_find(const struct net *net, const struct tcp_ends *ends, uint32_t hash);
 /* The connection that the segment completes, or NULL: it was dealt with. */
 struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const struct tcp_segment *s);
 /* The same for a segment that may carry a cookie; NULL: it does not. */
@@ -320,7 +379,7 @@ size_t tcp_syn_options(uint8_t *out, uint16_t mss, bool sack, int scale, bool ts
 
 /* tcp_time_wait.c */
 void tcp_time_wait_enter(struct tcp_conn *c);
-struct tcp_time_wait *tcp_time_wait_find(const struct net *net, const struct tcp_key *key,
+struct tcp_time_wait *tcp_time_wait_find(const struct net *net, const struct tcp_ends *ends,
 	uint32_t hash);
 /* True: dealt with. False: a new connection may begin, with an initial sequence number after *iss. */
 bool tcp_time_wait_segment(struct net *net, struct tcp_time_wait *w, const struct tcp_segment *s,

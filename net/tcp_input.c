@@ -93,7 +93,8 @@ static void peer_syn(struct tcp_conn *c, const struct tcp_segment *s)
 {
 	struct tcp_options o;
 	tcp_options_parse(s->options, true, &o);
-	uint32_t mss = o.mss ? o.mss : 536, own = tcp_own_mss(c->net);
+	bool ip6 = tcp_key_is_ip6(&c->key);
+	uint32_t mss = o.mss ? o.mss : tcp_default_mss(ip6), own = tcp_own_mss(c->net, ip6);
 	mss = mss < own ? mss : own;
 	c->ts_ok = o.has_ts;
 	c->sack_ok = o.sack_ok;

@@ -6,7 +6,6 @@
 #include "tcp_conn.h"
 
 #define IP_TOTAL_MAX 65535u
-#define TTL 64
 
 struct piece {
 	uint64_t seq;
@@ -16,28 +15,49 @@ struct piece {
 
 /* --- Headers --------------------------------------------------------------------------------- */
 
-void tcp_template_init(struct tcp_conn *c)
+static void template_ip4(struct tcp_conn *c, uint8_t *h)
 {
-	uint8_t *e = c->template, *h = e + ETHERNET_HEADER, *t = h + IP4_HEADER;
-	memset(e, 0, sizeof c->template);
-	if (c->hop.neighbor)
-		memcpy(e, c->hop.neighbor->mac, 6);
-	memcpy(e + 6, c->net->mac, 6);
-	store_be16(e + 12, ETHERTYPE_IP4);
+	store_be16(h - 2, ETHERTYPE_IP4);
 	h[0] = 0x45;
 	store_be16(h + 6, 0x4000);
-	h[8] = TTL;
+	h[8] = IP_TTL;
 	h[9] = IP_PROTO_TCP;
 	store_be32(h + 12, tcp_key_own_ip(&c->key));
 	store_be32(h + 16, tcp_key_peer_ip(&c->key));
 	c->ip_sum = checksum_fold(checksum_ip4_header(h));
 	c->tcp_sum = checksum_fold(
 		ip4_pseudo_sum(tcp_key_own_ip(&c->key), tcp_key_peer_ip(&c->key), IP_PROTO_TCP));
+}
+
+/* The addresses are there. */
+static void template_ip6(struct tcp_conn *c, uint8_t *h)
+{
+	struct tcp_ends ends;
+	tcp_conn_ends(c, &ends);
+	store_be16(h - 2, ETHERTYPE_IP6);
+	store_be32(h, UINT32_C(6) << 28 | ip6_flow_label(c->net, &ends.own, &ends.peer,
+		tcp_key_own_port(&c->key), tcp_key_peer_port(&c->key)));
+	h[6] = IP_PROTO_TCP;
+	h[7] = IP_TTL;
+	c->tcp_sum = checksum_fold(ip6_pseudo_sum(&ends.own, &ends.peer, IP_PROTO_TCP));
+}
+
+void tcp_template_init(struct tcp_conn *c)
+{
+	uint32_t ip_header = tcp_ip_header(&c->key);
+	uint8_t *e = c->template, *h = e + ETHERNET_HEADER, *t = h + ip_header;
+	if (c->hop.neighbor)
+		memcpy(e, c->hop.neighbor->mac, 6);
+	memcpy(e + 6, c->net->mac, 6);
+	if (ip_header == IP4_HEADER)
+		template_ip4(c, h);
+	else
+		template_ip6(c, h);
 	store_be16(t, tcp_key_own_port(&c->key));
 	store_be16(t + 2, tcp_key_peer_port(&c->key));
 	if (c->ts_ok)
 		store_be32(t + TCP_HEADER, 0x0101080a);
-	c->template_len = (uint8_t)(TCP_TEMPLATE_MAX - (c->ts_ok ? 0 : TCP_TIMESTAMP_OPTION));
+	c->template_len = (uint8_t)(TCP_TEMPLATE_MAX(ip_header) - (c->ts_ok ? 0 : TCP_TIMESTAMP_OPTION));
 }
 
 /* Bytes of SACK option that the next segment will carry. */
@@ -88,12 +108,13 @@ static void ip_finish(struct tcp_conn *c, uint8_t *h, uint32_t total)
 	store_le16(h + 10, (uint16_t)~fold_small((uint32_t)c->ip_sum + len + id));
 }
 
-static void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint8_t *t, uint32_t tcp_header)
+static inline void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint8_t *t, uint32_t ip_header,
+	uint32_t tcp_header)
 {
 	uint64_t sum = c->tcp_sum + __builtin_bswap16((uint16_t)(tcp_header + f->tx.payload_len));
 	if (LIKELY(c->net->tx_checksum)) {
 		store_le16(t + 16, fold_small((uint32_t)sum));
-		f->tx.checksum_start = ETHERNET_HEADER + IP4_HEADER;
+		f->tx.checksum_start = (uint16_t)(ETHERNET_HEADER + ip_header);
 		f->tx.checksum_offset = 16;
 		return;
 	}
@@ -102,11 +123,12 @@ static void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint8_t *t,
 	store_le16(t + 16, (uint16_t)~checksum_fold(sum));
 }
 
-/* The payload is in place; writes all headers. */
-static void headers_write(struct tcp_conn *c, struct net_frame *f, const struct piece *p)
+/* Inlined once for each family, with its constants. */
+static inline ALWAYS_INLINE void headers_write_at(struct tcp_conn *c, struct net_frame *f,
+	const struct piece *p, uint32_t ip_header)
 {
-	uint8_t *e = f->tx.header + FRAME_TX_HEADROOM, *t = e + ETHERNET_HEADER + IP4_HEADER;
-	memcpy(e, c->template, sizeof c->template);
+	uint8_t *e = f->tx.header + FRAME_TX_HEADROOM, *h = e + ETHERNET_HEADER, *t = h + ip_header;
+	memcpy(e, c->template, TCP_TEMPLATE_MAX(ip_header));
 	store_be32(t + 4, (uint32_t)p->seq);
 	store_be32(t + 8, (uint32_t)c->rcv_nxt);
 	t[13] = p->flags;
@@ -121,8 +143,20 @@ static void headers_write(struct tcp_conn *c, struct net_frame *f, const struct 
 	uint32_t tcp_header = (uint32_t)(end - t);
 	t[12] = (uint8_t)(tcp_header << 2);
 	f->tx.header_len = (uint16_t)(end - e);
-	ip_finish(c, e + ETHERNET_HEADER, IP4_HEADER + tcp_header + f->tx.payload_len);
-	checksum_finish(c, f, t, tcp_header);
+	if (ip_header == IP4_HEADER)
+		ip_finish(c, h, IP4_HEADER + tcp_header + f->tx.payload_len);
+	else
+		store_be16(h + 4, (uint16_t)(tcp_header + f->tx.payload_len));
+	checksum_finish(c, f, t, ip_header, tcp_header);
+}
+
+/* The payload is in place; writes all headers. */
+static void headers_write(struct tcp_conn *c, struct net_frame *f, const struct piece *p)
+{
+	if (LIKELY(!tcp_key_is_ip6(&c->key)))
+		headers_write_at(c, f, p, IP4_HEADER);
+	else
+		headers_write_at(c, f, p, IP6_HEADER);
 }
 
 /* --- Payload --------------------------------------------------------------------------------- */
@@ -206,9 +240,10 @@ static uint32_t frame_limit(const struct tcp_conn *c, uint64_t len, uint32_t siz
 {
 	if (len <= size)
 		return (uint32_t)len;
-	if (!c->net->tx_tso4)
+	bool ip6 = tcp_key_is_ip6(&c->key);
+	if (!(ip6 ? c->net->tx_tso6 : c->net->tx_tso4))
 		return size;
-	uint32_t room = IP_TOTAL_MAX - IP4_HEADER - 60;
+	uint32_t room = IP_TOTAL_MAX - (ip6 ? IP6_HEADER : IP4_HEADER) - 60;
 	if (len <= room && last)
 		return (uint32_t)len;
 	uint32_t n = len < room ? (uint32_t)len : room;
@@ -368,7 +403,7 @@ static void payload_attach(struct tcp_conn *c, struct net_frame *f, struct piece
 	f->tx.gso = FRAME_GSO_NONE;
 	uint32_t size = segment_size(c);
 	if (p->len > size) {
-		f->tx.gso = FRAME_GSO_TCP4;
+		f->tx.gso = tcp_key_is_ip6(&c->key) ? FRAME_GSO_TCP6 : FRAME_GSO_TCP4;
 		f->tx.gso_size = (uint16_t)size;
 	}
 }
@@ -442,10 +477,10 @@ static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p, struct 
 static bool hop_find(struct tcp_conn *c)
 {
 	struct net *net = c->net;
-	uint32_t hop;
-	bool routed = ip4_is_own(net, tcp_key_own_ip(&c->key))
-		&& ip4_route(net, tcp_key_peer_ip(&c->key), &hop);
-	struct neighbor *n = routed ? neighbor_lookup(net, hop) : NULL;
+	struct net_endpoint peer = tcp_peer(c), own = tcp_local(c);
+	struct net_address hop;
+	bool routed = ip_is_own(net, &own.address) && ip_route(net, &peer.address, &hop);
+	struct neighbor *n = routed ? neighbor_lookup(net, &hop) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
 		tcp_conn_unreachable(c);
@@ -457,7 +492,9 @@ static bool hop_find(struct tcp_conn *c)
 			tcp_rto_start(c);
 		return false;
 	}
-	c->hop = (struct ip4_hop){n, n->generation};
+	if (UNLIKELY(n->state != NEIGHBOR_REACHABLE))
+		neighbor_witness(net, n, c, c->snd_una);
+	c->hop = (struct hop){n, n->generation};
 	memcpy(c->template, n->mac, 6);
 	return true;
 }
@@ -465,7 +502,9 @@ static bool hop_find(struct tcp_conn *c)
 static inline bool hop_ready(struct tcp_conn *c)
 {
 	struct neighbor *n = c->hop.neighbor;
-	return LIKELY(n && n->generation == c->hop.generation && neighbor_usable(c->net, n)) || hop_find(c);
+	bool known = n && n->generation == c->hop.generation && n->state == NEIGHBOR_REACHABLE
+		&& c->net->now_ns <= n->fresh_until_ns;
+	return LIKELY(known) || hop_find(c);
 }
 
 /* SYN, or SYN|ACK on simultaneous open. */
@@ -473,14 +512,16 @@ static void syn_output(struct tcp_conn *c)
 {
 	struct net *net = c->net;
 	uint8_t options[40];
+	struct tcp_ends ends;
 	bool both = c->state == TCP_STATE_SYN_RECEIVED;
 	if (c->snd_nxt > c->snd_una) /* on its way */
 		return;
-	size_t len = tcp_syn_options(options, tcp_own_mss(net), c->sack_ok,
+	tcp_conn_ends(c, &ends);
+	size_t len = tcp_syn_options(options, tcp_own_mss(net, tcp_key_is_ip6(&c->key)), c->sack_ok,
 		both && !c->rcv_scale ? -1 : net->receive_scale, c->ts_ok,
 		tcp_ts_now(net, c->ts_offset), c->ts_recent);
 	struct tcp_control control = {
-		.key = c->key,
+		.ends = &ends,
 		.seq = (uint32_t)c->snd_una,
 		.ack = both ? (uint32_t)c->rcv_nxt : 0,
 		.window = net->receive_window < 0xffff ? net->receive_window : 0xffff,
@@ -536,8 +577,10 @@ struct net_frame *tcp_output(struct tcp_conn *c)
 
 void tcp_rst_send(struct tcp_conn *c)
 {
+	struct tcp_ends ends;
+	tcp_conn_ends(c, &ends);
 	struct tcp_control control = {
-		.key = c->key,
+		.ends = &ends,
 		.seq = (uint32_t)c->snd_nxt,
 		.ack = (uint32_t)c->rcv_nxt,
 		.flags = TCP_RST | TCP_ACK,

@@ -9,11 +9,13 @@
 #include "tcp_conn.h"
 
 #define TRANSPORT (ETHERNET_HEADER + IP4_HEADER)
+#define TRANSPORT6 (ETHERNET_HEADER + IP6_HEADER)
 #define TYPE_IP4_45 0x00450008u /* type, version and header length, as load_le32 reads them from byte 12 */
+#define TYPE_IP6_6 0x0060dd86u  /* type and version; half of the traffic class masked out */
 
 /* What the checks have found. */
 struct expected {
-	struct tcp_conn *conn;
+	const uint8_t *tcp;       /* its header */
 	uint32_t len, header_len; /* of TCP */
 	uint32_t acked, window;
 	bool has_ts;
@@ -41,10 +43,28 @@ static inline bool ip4_header_is_intact(const uint8_t *h)
 	return sum % 0xffff == 0;
 }
 
+/* No flags but ACK and PSH, no options but a timestamp; `total`: bytes from here on. */
+static inline bool tcp_header_is_plain(struct expected *x, uint32_t total)
+{
+	const uint8_t *t = x->tcp;
+	uint16_t offset_flags = load_le16(t + 12); /* ECN bits and PSH do not matter */
+	x->has_ts = (offset_flags & 0xf0) == 0x80;
+	if ((offset_flags & 0x370f) != TCP_ACK << 8)
+		return false;
+	x->header_len = (offset_flags & 0xf0u) >> 2;
+	if (total < x->header_len)
+		return false;
+	if (x->has_ts ? load_le32(t + TCP_HEADER) != TCP_OPTIONS_TS_HEAD : x->header_len != TCP_HEADER)
+		return false;
+	x->len = total - x->header_len;
+	return true;
+}
+
 /* A frame to us with a TCP segment, whole, with no IP options and no TCP options but a timestamp. */
 static bool headers_are_plain(const struct net *net, const struct frame_rx *f, struct expected *x)
 {
-	const uint8_t *e = f->data, *h = e + ETHERNET_HEADER, *t = e + TRANSPORT;
+	const uint8_t *e = f->data, *h = e + ETHERNET_HEADER;
+	x->tcp = e + TRANSPORT;
 	if (f->len < TRANSPORT + TCP_HEADER || f->frag)
 		return false;
 	if (load_le64(e) << 16 != net->mac_shifted || (load_le32(e + 12) & 0x00ffffff) != TYPE_IP4_45)
@@ -52,19 +72,34 @@ static bool headers_are_plain(const struct net *net, const struct frame_rx *f, s
 	uint32_t total = load_be16(h + 2);
 	/* DF may be set, reserved bit and fragments not. */
 	if ((load_le16(h + 6) & 0xffbf) || h[9] != IP_PROTO_TCP || !ip4_header_is_intact(h)
-		|| total > f->len - ETHERNET_HEADER)
+		|| total > f->len - ETHERNET_HEADER || total < IP4_HEADER)
 		return false;
-	uint16_t offset_flags = load_le16(t + 12); /* ECN bits and PSH do not matter */
-	x->has_ts = (offset_flags & 0xf0) == 0x80;
-	if ((offset_flags & 0x370f) != TCP_ACK << 8)
+	return tcp_header_is_plain(x, total - IP4_HEADER) && checksum_is_good(f, total - IP4_HEADER);
+}
+
+static bool checksum6_is_good(const struct frame_rx *f, uint32_t total)
+{
+	const uint8_t *h = f->data + ETHERNET_HEADER;
+	if (LIKELY(f->checksum != FRAME_CHECKSUM_NONE))
+		return true;
+	uint64_t sum = ((uint32_t)IP_PROTO_TCP << 8) + __builtin_bswap16((uint16_t)total)
+		+ checksum_sum(slice_of(h + 8, 32 + total)); /* the addresses stand before the segment */
+	return checksum_fold(sum) == 0xffff;
+}
+
+/* The same with IPv6, with no extension headers. */
+static bool headers6_are_plain(const struct net *net, const struct frame_rx *f, struct expected *x)
+{
+	const uint8_t *e = f->data, *h = e + ETHERNET_HEADER;
+	x->tcp = e + TRANSPORT6;
+	if (f->len < TRANSPORT6 + TCP_HEADER || f->frag)
 		return false;
-	x->header_len = (offset_flags & 0xf0u) >> 2;
-	if (total < IP4_HEADER + x->header_len)
+	if ((load_le32(e + 12) & 0x00f0ffff) != TYPE_IP6_6 || load_le64(e) << 16 != net->mac_shifted)
 		return false;
-	if (x->has_ts ? load_le32(t + TCP_HEADER) != TCP_OPTIONS_TS_HEAD : x->header_len != TCP_HEADER)
+	uint32_t total = load_be16(h + 4);
+	if (h[6] != IP_PROTO_TCP || total > f->len - TRANSPORT6)
 		return false;
-	x->len = total - IP4_HEADER - x->header_len;
-	return checksum_is_good(f, total - IP4_HEADER);
+	return tcp_header_is_plain(x, total) && checksum6_is_good(f, total);
 }
 
 static struct tcp_conn *conn_of(const struct net *net, const uint8_t *frame)
@@ -79,9 +114,25 @@ static struct tcp_conn *conn_of(const struct net *net, const uint8_t *frame)
 	return c;
 }
 
-/* Nothing that the states, windows or recovery of the long way would have to look at. */
-static bool is_expected(struct tcp_conn *c, const uint8_t *t, struct expected *x)
+static struct tcp_conn *conn6_of(const struct net *net, const uint8_t *frame)
 {
+	const uint8_t *peer = frame + ETHERNET_HEADER + 8, *own = peer + 16;
+	uint64_t fold = tcp_ip6_fold(net, peer, own);
+	uint32_t ports = load_le32(frame + TRANSPORT6);
+	struct tcp_conn *c = net->conn_table[tcp_table_hash6(net, fold, ports) & net->hash_mask];
+	while (c && (c->key.addresses != fold || c->key.ports != (ports | TCP_KEY_IP6)
+			|| memcmp(tcp_conn_ip6(c), own, 16) != 0 || memcmp(tcp_conn_ip6(c) + 16, peer, 16) != 0))
+		c = c->hash_next;
+	/* An address can be lost while connections live. */
+	struct net_address to;
+	memcpy(to.octet, own, sizeof to.octet);
+	return c && ip6_is_own(net, &to) ? c : NULL;
+}
+
+/* Nothing that the states, windows or recovery of the long way would have to look at. */
+static bool is_expected(struct tcp_conn *c, struct expected *x)
+{
+	const uint8_t *t = x->tcp;
 	if (c->state != TCP_STATE_ESTABLISHED || load_be32(t + 4) != (uint32_t)c->rcv_nxt
 		|| (c->ooo_frames | c->sacked_count) || c->recovering || x->has_ts != c->ts_ok)
 		return false;
@@ -96,7 +147,7 @@ static bool is_expected(struct tcp_conn *c, const uint8_t *t, struct expected *x
 
 static void take(struct tcp_conn *c, struct frame_rx *f, const struct expected *x)
 {
-	const uint8_t *t = f->data + TRANSPORT;
+	const uint8_t *t = x->tcp;
 	uint32_t ts_echo = 0;
 	c->last_rx_ns = c->net->now_ns;
 	c->keepalive_probes = 0;
@@ -110,7 +161,7 @@ static void take(struct tcp_conn *c, struct frame_rx *f, const struct expected *
 	tcp_peer_window_set(c, x->window);
 	if (x->len) {
 		c->rcv_nxt += x->len;
-		f->data += TRANSPORT + x->header_len;
+		f->data += (size_t)(t - f->data) + x->header_len;
 		f->len = x->len;
 		tcp_rx_append_one(c, f);
 		tcp_data_received(c);
@@ -126,14 +177,21 @@ static void take(struct tcp_conn *c, struct frame_rx *f, const struct expected *
 bool tcp_short_way(struct net *net, struct frame_rx *f)
 {
 	struct expected x;
-	if (!headers_are_plain(net, f, &x))
+	struct tcp_conn *c;
+	uint64_t *receives = &net->counters.ip_in_receives;
+	if (LIKELY(headers_are_plain(net, f, &x))) {
+		c = conn_of(net, f->data);
+	} else if (headers6_are_plain(net, f, &x)) {
+		c = conn6_of(net, f->data);
+		receives = &net->counters.ip6_in_receives;
+	} else {
 		return false;
-	x.conn = conn_of(net, f->data);
-	if (!x.conn || !is_expected(x.conn, f->data + TRANSPORT, &x))
+	}
+	if (!c || !is_expected(c, &x))
 		return false;
-	net->counters.ip_in_receives++;
+	(*receives)++;
 	net->counters.tcp_in_segs++;
 	net->counters.tcp_fast_path++;
-	take(x.conn, f, &x);
+	take(c, f, &x);
 	return true;
 }

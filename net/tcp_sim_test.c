@@ -164,10 +164,13 @@ static struct result transfer(uint64_t seed, struct faults faults, uint64_t up, 
 	w->fragment = variant & 1;
 	w->faults = faults;
 	w->cookie = t;
+	bool ip6 = variant & 16;
 	for (uint32_t i = 0; i < 2; i++) {
 		struct net_config c = world_config(w, i);
 		c.tx_checksum = (variant >> 1 & 1) != 0;
-		c.tx_tso4 = (variant >> 1 & 1) && (variant >> 2 & 1);
+		c.tx_tso4 = c.tx_tso6 = (variant >> 1 & 1) && (variant >> 2 & 1);
+		if (ip6)
+			world_config_ip6(&c, i);
 		c.receive_window = variant & 8 ? 20000 : 0;
 		c.user_timeout_ns = 1200 * SECOND;
 		world_start(w, i, &c);
@@ -175,7 +178,9 @@ static struct result transfer(uint64_t seed, struct faults faults, uint64_t up, 
 	t->client = (struct end){.world = w, .key = seed, .to_send = up, .to_receive = down};
 	t->server = (struct end){.world = w, .key = ~seed, .to_send = down, .to_receive = up};
 	assert_false(failed(tcp_listen(w->station[1].net, 80, 0)));
-	struct net_endpoint to = {net_address_v4(WORLD_B_IP), 80};
+	if (ip6)
+		world_run(w, w->now_ns + WORLD_IP6_READY_NS, NULL);
+	struct net_endpoint to = {world_address(1, ip6), 80};
 	assert_false(failed(tcp_connect(&t->client.conn, w->station[0].net, &to)));
 	tcp_set_cookie(t->client.conn, &t->client);
 	uint64_t start = w->now_ns, limit = start + 3600 * SECOND;
@@ -207,7 +212,7 @@ static struct result transfer(uint64_t seed, struct faults faults, uint64_t up, 
 static void a_clean_link_carries_both_streams(void **state)
 {
 	(void)state;
-	for (uint32_t variant = 0; variant < 16; variant++) {
+	for (uint32_t variant = 0; variant < 32; variant++) {
 		struct faults f = {.delay_ns = 100000};
 		struct result r = transfer(variant + 1, f, 300000, 2000000, variant);
 		assert_false(r.failed_);
@@ -228,8 +233,9 @@ static void a_bad_link_loses_nothing_over_many_seeds(void **state)
 			.jitter_ns = 4 * MS,
 			.rate_bps = seed % 8 ? 0 : 1000000,
 		};
+		/* Every third over IPv6. */
 		struct result r = transfer(seed, f, 20000 + seed * 331, 60000 + seed * 557,
-			(uint32_t)(seed * 7));
+			((uint32_t)seed * 7 & 15) | (seed % 3 ? 0 : 16));
 		if (r.failed_)
 			fail_msg("seed %lu failed", (unsigned long)seed);
 		refused += r.failed_;
@@ -241,11 +247,13 @@ static void several_mebibytes_cross_a_lossy_link_both_ways(void **state)
 {
 	(void)state;
 	struct faults f = {.loss = 100, .reorder = 100, .delay_ns = 20 * MS, .jitter_ns = 3 * MS};
-	struct result r = transfer(77, f, 3000000, 4000000, 6);
-	assert_false(r.failed_);
-	/* 1 % loss and 40 ms: a stack that only knows timeouts would need minutes. */
-	assert_true(r.took_ns < 60 * SECOND);
-	printf("# 7 MB, 40 ms, 1 %% loss: %.1f s\n", (double)r.took_ns / 1e9);
+	for (uint32_t ip6 = 0; ip6 < 2; ip6++) {
+		struct result r = transfer(77, f, 3000000, 4000000, 6 | ip6 << 4);
+		assert_false(r.failed_);
+		/* 1 % loss and 40 ms: a stack that only knows timeouts would need minutes. */
+		assert_true(r.took_ns < 60 * SECOND);
+		printf("# 7 MB, 40 ms, 1 %% loss, IPv%c: %.1f s\n", ip6 ? '6' : '4', (double)r.took_ns / 1e9);
+	}
 }
 
 static void the_same_seed_gives_the_same_packets(void **state)

@@ -22,10 +22,10 @@
 
 static const uint16_t cookie_mss[8] = {536, 1024, 1220, 1360, 1400, 1440, 1460, 8960};
 
-struct tcp_syn *tcp_syn_find(const struct net *net, const struct tcp_key *key, uint32_t hash)
+struct tcp_syn *tcp_syn_find(const struct net *net, const struct tcp_ends *ends, uint32_t hash)
 {
 	struct tcp_syn *s = net->syn_table[hash & net->hash_mask];
-	while (s && !tcp_key_equal(&s->key, key))
+	while (s && !tcp_ends_equal(&s->ends, ends))
 		s = s->hash_next;
 	return s;
 }
@@ -73,10 +73,10 @@ static void syn_ack_send(struct tcp_syn *syn, uint32_t ts_value)
 	syn->sent_ts = ts_value;
 	struct net *net = syn->net;
 	uint8_t options[40];
-	size_t len = tcp_syn_options(options, tcp_own_mss(net), syn->sack_ok,
+	size_t len = tcp_syn_options(options, tcp_own_mss(net, tcp_key_is_ip6(&syn->ends.key)), syn->sack_ok,
 		syn->scale_ok ? net->receive_scale : -1, syn->ts_ok, ts_value, syn->ts_recent);
 	struct tcp_control control = {
-		.key = syn->key,
+		.ends = &syn->ends,
 		.seq = syn->iss,
 		.ack = syn->irs + 1,
 		.window = initial_window(net),
@@ -127,18 +127,18 @@ static void syn_from_segment(struct tcp_syn *syn, struct net *net, const struct 
 	struct tcp_options o;
 	tcp_options_parse(s->options, true, &o);
 	*syn = (struct tcp_syn){
-		.key = s->key,
+		.ends = s->ends,
 		.hash = s->hash,
 		.irs = s->seq,
-		.iss = tcp_initial_seq(net, &s->key),
+		.iss = tcp_initial_seq(net, &s->ends),
 		.peer_window = s->window,
-		.mss = o.mss,
+		.mss = o.mss ? o.mss : tcp_default_mss(tcp_key_is_ip6(&s->ends.key)),
 		.snd_scale = o.scale,
 		.scale_ok = o.has_scale,
 		.ts_ok = o.has_ts,
 		.sack_ok = o.sack_ok,
 		.ts_recent = o.ts_value,
-		.ts_offset = tcp_ts_offset(net, &s->key),
+		.ts_offset = tcp_ts_offset(net, &s->ends),
 		.sent_ns = net->now_ns,
 		.net = net,
 	};
@@ -146,27 +146,32 @@ static void syn_from_segment(struct tcp_syn *syn, struct net *net, const struct 
 
 /* --- Cookies --------------------------------------------------------------------------------- */
 
-static uint32_t cookie_hash(const struct net *net, const struct tcp_key *key, uint32_t irs,
+static uint32_t cookie_hash(const struct net *net, const struct tcp_ends *ends, uint32_t irs,
 	uint32_t mss_index, uint64_t period)
 {
-	uint8_t bytes[28];
-	memcpy(bytes, &key->addresses, 8);
-	memcpy(bytes + 8, &key->ports, 4);
+	uint8_t bytes[60];
+	size_t len = 28;
+	store_le64(bytes, ends->key.addresses);
+	store_le32(bytes + 8, (uint32_t)ends->key.ports);
 	store_le32(bytes + 12, irs);
 	store_le32(bytes + 16, mss_index);
 	store_le64(bytes + 20, period);
-	return (uint32_t)hash_sip13(net->cookie_key, slice_of(bytes, sizeof bytes)) & 0xffffff;
+	if (tcp_key_is_ip6(&ends->key)) { /* the longer input is another one, whatever its bytes */
+		memcpy(bytes + 28, ends->peer.octet, 16);
+		memcpy(bytes + 44, ends->own.octet, 16);
+		len = sizeof bytes;
+	}
+	return (uint32_t)hash_sip13(net->cookie_key, slice_of(bytes, len)) & 0xffffff;
 }
 
 static void cookie_send(struct net *net, struct tcp_syn *syn)
 {
 	uint64_t period = net->now_ns / COOKIE_PERIOD_NS;
 	uint32_t index = 0, ts = tcp_ts_now(net, syn->ts_offset), bits;
-	uint16_t mss = syn->mss ? syn->mss : 536;
-	while (index < 7 && cookie_mss[index + 1] <= mss)
+	while (index < 7 && cookie_mss[index + 1] <= syn->mss)
 		index++;
 	syn->iss = (uint32_t)(period & 31) << 27 | index << 24
-		| cookie_hash(net, &syn->key, syn->irs, index, period);
+		| cookie_hash(net, &syn->ends, syn->irs, index, period);
 	bits = (syn->scale_ok ? syn->snd_scale : COOKIE_TS_NO_SCALE) | (syn->sack_ok ? COOKIE_TS_SACK : 0);
 	uint32_t marked = (ts & ~((1u << COOKIE_TS_BITS) - 1)) | bits;
 	if (seq_before(ts, marked)) /* never ahead of our clock */
@@ -186,11 +191,11 @@ static bool cookie_open(struct net *net, const struct tcp_segment *s, struct tcp
 	uint64_t now = net->now_ns / COOKIE_PERIOD_NS, age = (now - (cookie >> 27)) & 31;
 	if (age > 1 || age > now)
 		return false;
-	if (cookie_hash(net, &s->key, s->seq - 1, index, now - age) != (cookie & 0xffffff))
+	if (cookie_hash(net, &s->ends, s->seq - 1, index, now - age) != (cookie & 0xffffff))
 		return false;
 	uint32_t bits = s->has_ts ? s->ts_echo : COOKIE_TS_NO_SCALE, scale = bits & 15;
 	*syn = (struct tcp_syn){
-		.key = s->key,
+		.ends = s->ends,
 		.hash = s->hash,
 		.irs = s->seq - 1,
 		.iss = cookie,
@@ -201,7 +206,7 @@ static bool cookie_open(struct net *net, const struct tcp_segment *s, struct tcp
 		.ts_ok = s->has_ts,
 		.sack_ok = s->has_ts && (bits & COOKIE_TS_SACK),
 		.ts_recent = s->ts_value,
-		.ts_offset = tcp_ts_offset(net, &s->key),
+		.ts_offset = tcp_ts_offset(net, &s->ends),
 		.net = net,
 	};
 	return true;
@@ -268,7 +273,7 @@ static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn,
 		net->counters.tcp_listen_limit_drops++;
 		return NULL;
 	}
-	struct tcp_conn *c = tcp_conn_create(net, &syn->key, syn->hash);
+	struct tcp_conn *c = tcp_conn_create(net, &syn->ends, syn->hash);
 	if (!c) {
 		net->counters.tcp_accept_drops++;
 		return NULL;
@@ -285,6 +290,7 @@ static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn,
 	tcp_conn_ready(c, syn->iss, syn->irs, syn->mss);
 	c->snd_wnd = c->snd_wnd_max = syn->peer_window;
 	l->connections++;
+	tcp_set_handler(c, l->handler);
 	net->counters.tcp_passive_opens++;
 	handshake_rtt(c, syn, s);
 	tcp_conn_event(c, TCP_ACCEPTED);

@@ -6,11 +6,11 @@
  * RST is ignored (RFC 1337). */
 #include "tcp_conn.h"
 
-struct tcp_time_wait *tcp_time_wait_find(const struct net *net, const struct tcp_key *key,
+struct tcp_time_wait *tcp_time_wait_find(const struct net *net, const struct tcp_ends *ends,
 	uint32_t hash)
 {
 	struct tcp_time_wait *w = net->time_wait_table[hash & net->hash_mask];
-	while (w && !tcp_key_equal(&w->key, key))
+	while (w && !tcp_ends_equal(&w->ends, ends))
 		w = w->hash_next;
 	return w;
 }
@@ -64,7 +64,7 @@ static void time_wait_ack(struct net *net, const struct tcp_time_wait *w)
 	store_be32(options + 4, tcp_ts_now(net, w->ts_offset));
 	store_be32(options + 8, w->ts_recent);
 	struct tcp_control control = {
-		.key = w->key,
+		.ends = &w->ends,
 		.seq = w->snd_nxt,
 		.ack = w->rcv_nxt,
 		.window = w->window,
@@ -81,7 +81,6 @@ void tcp_time_wait_enter(struct tcp_conn *c)
 	struct tcp_time_wait **slot = &net->time_wait_table[c->hash & net->hash_mask];
 	*w = (struct tcp_time_wait){
 		.hash_next = *slot,
-		.key = c->key,
 		.hash = c->hash,
 		.snd_nxt = (uint32_t)c->snd_max,
 		.rcv_nxt = (uint32_t)c->rcv_nxt,
@@ -90,6 +89,7 @@ void tcp_time_wait_enter(struct tcp_conn *c)
 		.window = tcp_window(c) >> c->rcv_scale,
 		.ts_ok = c->ts_ok,
 	};
+	tcp_conn_ends(c, &w->ends);
 	*slot = w;
 	time_wait_start(net, w);
 	time_wait_ack(net, w);

@@ -39,7 +39,7 @@ uint32_t world_below(struct world *w, uint32_t bound)
 
 struct world *world_of(struct request *req)
 {
-	return CONTAINER_OF(req->connection->server->config.log, struct world, log);
+	return CONTAINER_OF(req->exchange->server->config.log, struct world, log);
 }
 
 /* --- The wire --------------------------------------------------------------------------------- */
@@ -319,6 +319,7 @@ static void server_begin(struct world *w, const struct world_options *o)
 		.net = w->station[SERVER].net, .random = &w->random, .database = w->database,
 		.manifest = &w->manifest, .port = WORLD_PORT,
 		.connections_max = o->connections_max ? o->connections_max : 32,
+		.exchanges = o->exchanges ? o->exchanges : 32,
 		.blocks = o->blocks ? o->blocks : 64};
 	size_t size = server_memory_size(&config);
 	w->server_memory = must(aligned_alloc(16, (size + 15) & ~(size_t)15));
@@ -348,7 +349,7 @@ struct world *world_new(struct world_options o)
 	loop_init(&w->loop, &w->sim.platform, w->loop_memory, fibers, STACK_SIZE);
 	site_make(w, o.database);
 	station_start(w, SERVER, (o.connections_max ? o.connections_max : 32) + 8);
-	station_start(w, CLIENT, 256);
+	station_start(w, CLIENT, 512);
 	w->source = (struct sim_source){.next_ns = wire_next};
 	sim_platform_add(&w->sim, &w->source);
 	w->wire = (struct loop_client){.poll = wire_poll, .flush = wire_flush};
@@ -365,9 +366,10 @@ static void check_returned(struct world *w)
 	struct net_usage net = net_usage(w->station[SERVER].net);
 	const struct server *s = w->server;
 	assert_int_equal(s->connections.used, 0);
+	assert_int_equal(s->exchanges.used, 0);
 	assert_int_equal(s->blocks.used, 0);
 	assert_int_equal(s->bodies.used, 0);
-	assert_true(list_is_empty(&w->server->open) && list_is_empty(&w->server->waiting));
+	assert_true(list_is_empty(&s->idle) && list_is_empty(&s->queued) && list_is_empty(&s->waiting));
 	assert_int_equal(w->loop.fibers.used, w->fibers_before);
 	assert_int_equal(net.connections, 0);
 	assert_int_equal(net.syns, 0);

@@ -29,6 +29,7 @@ enum { SERVER, CLIENT };
 /* What a test wants different; 0 takes the default in brackets. */
 struct world_options {
 	uint32_t connections_max; /* [32] */
+	uint32_t exchanges;       /* [32] */
 	uint32_t blocks;          /* [64] */
 	uint32_t fibers;          /* for requests [6] */
 	uint64_t seed;

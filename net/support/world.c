@@ -81,6 +81,20 @@ struct net_config world_config(struct world *w, uint32_t i)
 	};
 }
 
+struct net_address world_address(uint32_t i, bool ip6)
+{
+	if (!ip6)
+		return net_address_v4(i ? WORLD_B_IP : WORLD_A_IP);
+	return (struct net_address){{0xfd, [15] = (uint8_t)(i + 1)}};
+}
+
+void world_config_ip6(struct net_config *c, uint32_t i)
+{
+	c->ip6 = NET_IP6_STATIC;
+	c->ip6_address = world_address(i, true);
+	c->ip6_prefix_len = 64;
+}
+
 void world_start(struct world *w, uint32_t i, const struct net_config *config)
 {
 	struct station *s = &w->station[i];
@@ -181,22 +195,28 @@ static void cut(struct world *w, uint32_t from, const struct frame_tx *f, const 
 {
 	const uint8_t *h = f->header + FRAME_TX_HEADROOM;
 	uint8_t out[WORLD_RX_SIZE];
+	bool ip6 = f->gso == FRAME_GSO_TCP6;
+	uint32_t tcp = ip6 ? 54 : 34;
 	for (uint32_t at = 0; at < f->payload_len; at += f->gso_size) {
 		uint32_t n = f->payload_len - at < f->gso_size ? f->payload_len - at : f->gso_size;
 		uint32_t len = f->header_len + n;
 		memcpy(out, h, f->header_len);
 		memcpy(out + f->header_len, payload + at, n);
-		store_be16(out + 16, (uint16_t)(len - 14));
-		store_be16(out + 18, (uint16_t)(load_be16(h + 18) + at / f->gso_size));
-		store_le16(out + 24, 0);
-		store_le16(out + 24, (uint16_t)~checksum_fold(checksum_ip4_header(out + 14)));
-		store_be32(out + 38, load_be32(h + 38) + at);
+		if (ip6) {
+			store_be16(out + 18, (uint16_t)(len - tcp));
+		} else {
+			store_be16(out + 16, (uint16_t)(len - 14));
+			store_be16(out + 18, (uint16_t)(load_be16(h + 18) + at / f->gso_size));
+			store_le16(out + 24, 0);
+			store_le16(out + 24, (uint16_t)~checksum_fold(checksum_ip4_header(out + 14)));
+		}
+		store_be32(out + tcp + 4, load_be32(h + tcp + 4) + at);
 		if (at + n < f->payload_len)
-			out[47] &= 0xf6; /* FIN and PSH belong to the last */
-		uint64_t pseudo = checksum_sum(slice_of(out + 26, 8)) + (6 << 8)
-			+ __builtin_bswap16((uint16_t)(len - 34));
-		store_le16(out + 50, checksum_fold(pseudo));
-		checksum_complete(out, len, 34, 16);
+			out[tcp + 13] &= 0xf6; /* FIN and PSH belong to the last */
+		struct slice addresses = ip6 ? slice_of(out + 22, 32) : slice_of(out + 26, 8);
+		uint64_t pseudo = checksum_sum(addresses) + (6 << 8) + __builtin_bswap16((uint16_t)(len - tcp));
+		store_le16(out + tcp + 16, checksum_fold(pseudo));
+		checksum_complete(out, len, tcp, 16);
 		wire(w, from, out, len);
 	}
 }
@@ -213,7 +233,8 @@ static void transmit(struct world *w, uint32_t from, struct frame_tx *f)
 	}
 	ASSERT(at - f->header_len == f->payload_len);
 	if (f->gso != FRAME_GSO_NONE) {
-		ASSERT(f->payload_len > f->gso_size && load_be16(flat + 16) == at - 14);
+		ASSERT(f->payload_len > f->gso_size);
+		ASSERT(f->gso == FRAME_GSO_TCP6 ? load_be16(flat + 18) == at - 54 : load_be16(flat + 16) == at - 14);
 		cut(w, from, f, flat + f->header_len);
 	} else {
 		if (f->checksum_start)

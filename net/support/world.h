@@ -64,6 +64,12 @@ struct world {
 #define WORLD_A_IP 0x0a000001u
 #define WORLD_B_IP 0x0a000002u
 
+/* fd00::1 and fd00::2, or the ones above. */
+struct net_address world_address(uint32_t i, bool ip6);
+/* Gives station i its IPv6 address too. It may be used WORLD_IP6_READY_NS after the start. */
+void world_config_ip6(struct net_config *config, uint32_t i);
+#define WORLD_IP6_READY_NS UINT64_C(5000000000)
+
 uint64_t world_random(struct world *w);
 uint32_t world_below(struct world *w, uint32_t bound);
 /* config of station i for changes before world_start. */

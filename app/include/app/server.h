@@ -22,10 +22,15 @@ struct server_config {
 	const struct app_manifest *manifest;
 	uint16_t port;
 	uint32_t connections_max; /* no more than the engine's */
+	uint32_t exchanges;       /* requests at work at a time; connections with others wait */
+	uint64_t idle_ns;         /* a connection without a request is kept so long; 0: SERVER_IDLE_NS */
 	uint32_t blocks;          /* of SERVER_BLOCK_SIZE bytes, for requests that need more memory */
 };
 
-/* A request has its connection's own kilobyte first, then takes blocks. */
+/* Long enough for a proxy that keeps its connections for a minute. When room is needed for others, those that
+ * are idle for longest go earlier. */
+#define SERVER_IDLE_NS UINT64_C(75000000000)
+/* A request has its exchange's own kilobyte first, then takes blocks. */
 #define SERVER_BLOCK_SIZE 8448u
 /* A body over this many bytes is refused with 413. */
 #define SERVER_BODY_MAX (64u << 10)
@@ -35,13 +40,19 @@ struct server_stats {
 	uint64_t bytes_sent;    /* of responses */
 	uint64_t bytes_copied;  /* of these, by the CPU */
 	uint64_t shed;          /* answered with 503: out of memory */
-	uint32_t connections_open, requests_waiting;
+	uint64_t exchange_waits; /* requests that found no exchange free */
+	uint32_t connections_open;
+	uint32_t connections_queued; /* of these, that wait for an exchange */
+	uint32_t exchanges_open;     /* also those whose connection has ended and whose handler has not */
+	uint32_t requests_waiting;   /* for a fiber, or for memory */
 };
 
 API_BEGIN
 
 /* Bytes of memory, aligned to 16. */
 size_t server_memory_size(const struct server_config *config);
+/* Bytes of it for each idle connection. */
+size_t server_connection_size(void);
 /* Checks the routes, then listens. ERR_INVALID: a route is malformed or occurs twice (logged with its
  * pattern). The rest as tcp_listen. */
 MUST_USE err server_start(const struct server_config *config, void *memory, struct server **out);

@@ -145,6 +145,10 @@ void http_limits_default(struct http_limits *l);
 void http_conn_init(struct http_conn *c, const struct http_limits *limits, struct arena *arena,
 	uint64_t now);
 
+/* The head's first byte came at `since`, before there was a machine to present it to: its deadline counts
+ * from then, and http_conn_shutdown leaves this request its answer. Before any input. */
+void http_conn_head_began(struct http_conn *c, uint64_t since);
+
 /* Received bytes, from the first one not yet consumed on; may be empty. *consumed is always
  * written. One event for each call: call again while it is REQUEST, BODY or REQUEST_END (unless the
  * handler wants the body's next piece later: then just do so later, with http_conn_pause

@@ -4,6 +4,7 @@
 #define NET_ADDRESS_H
 
 #include <base/bytes.h>
+#include <base/cursor.h>
 #include <stdbool.h>
 
 struct net_address {
@@ -33,5 +34,49 @@ static inline uint32_t net_address_to_v4(const struct net_address *a)
 {
 	return load_be32(a->octet + 12);
 }
+
+static inline bool net_address_equal(const struct net_address *a, const struct net_address *b)
+{
+	return load_le64(a->octet) == load_le64(b->octet) && load_le64(a->octet + 8) == load_le64(b->octet + 8);
+}
+
+/* :: (RFC 4291, 2.5.2). That of IPv4 is net_address_v4(0), and is not meant here. */
+static inline bool net_address_is_unspecified(const struct net_address *a)
+{
+	return (load_le64(a->octet) | load_le64(a->octet + 8)) == 0;
+}
+
+/* ::1, or 127.0.0.0/8. */
+static inline bool net_address_is_loopback(const struct net_address *a)
+{
+	return net_address_is_v4(a) ? a->octet[12] == 127
+		: load_le64(a->octet) == 0 && load_be64(a->octet + 8) == 1;
+}
+
+/* ff00::/8, or 224.0.0.0/4. */
+static inline bool net_address_is_multicast(const struct net_address *a)
+{
+	return a->octet[0] == 0xff || (net_address_is_v4(a) && a->octet[12] >> 4 == 14);
+}
+
+/* Unicast, fe80::/10 or 169.254.0.0/16. */
+static inline bool net_address_is_link_local(const struct net_address *a)
+{
+	return (a->octet[0] == 0xfe && a->octet[1] >> 6 == 2)
+		|| (net_address_is_v4(a) && load_be16(a->octet + 12) == 0xa9fe);
+}
+
+#define NET_ADDRESS_TEXT_MAX 39 /* bytes of the longest text, without a NUL */
+
+API_BEGIN
+
+/* "192.0.2.1", or an IPv6 address in any of the forms of RFC 4291, 2.2; no zone, no prefix, no brackets.
+ * Parts of an IPv4 address are decimal without leading zeros. False: nothing of the kind, and *out is
+ * undefined. */
+bool net_address_parse(struct slice text, struct net_address *out);
+/* As RFC 5952 wants it; an IPv4-mapped one as plain IPv4. */
+void net_address_write(struct writer *w, const struct net_address *a);
+
+API_END
 
 #endif

@@ -19,11 +19,18 @@
 #include <net/tcp.h>
 #include <net/udp.h>
 
+enum net_ip6_mode {
+	NET_IP6_OFF,
+	NET_IP6_AUTO,
+	NET_IP6_STATIC,
+};
+
 struct net_config {
 	uint8_t mac[6];
 	uint16_t mtu;        /* bytes of IP packet, 576 to 65535; 0: 1500 */
 	bool tx_checksum;    /* the device fills in TCP and UDP checksums */
 	bool tx_tso4;        /* the device cuts TCP segments (needs tx_checksum) */
+	bool tx_tso6;        /* those of IPv6 too */
 	uint32_t tx_segments_max; /* payload slices in one frame; 0: FRAME_TX_SEGMENTS_MAX */
 
 	/* Limits; 0 takes the default in brackets. */
@@ -46,21 +53,49 @@ struct net_config {
 	uint32_t address, mask, gateway;
 	struct slice host_name; /* for DHCP, at most 63 bytes; may be empty. Copied. */
 
+	/* IPv6. OFF: frames of it are dropped. AUTO: a link-local address, and others as routers say (RFC 4862).
+	 * STATIC: a link-local one and `ip6_address`; routers are listened to for all but addresses. The
+	 * gateway is a link-local or an on-link address, or all zeros: by router advertisement. */
+	enum net_ip6_mode ip6;
+	struct net_address ip6_address;
+	uint8_t ip6_prefix_len; /* 1 to 128 */
+	struct net_address ip6_gateway;
+	/* Interface identifiers are drawn from it, the prefix, and the MAC address (RFC 7217): the same
+	 * secret makes the same addresses after a restart; who knows it can tell them. */
+	uint8_t ip6_secret[32];
+
 	struct random *random; /* seeded; borrowed for the engine's life */
 	uint64_t now_ns;
+	bool memory_is_zero;   /* what net_init is given: then its tables need not be cleared */
 };
 
-/* Names after RFC 4022 (tcp*), 4113 (udp*), 4293 (ip*), 5097 where there is one. */
+/* Names after RFC 4022 (tcp*), 4113 (udp*), 4293 (ip*), 2466 (icmp6*) where there is one. */
 struct net_counters {
 	uint64_t if_in_frames, if_in_octets, if_out_frames, if_out_octets, if_in_discards_unknown;
 	uint64_t if_in_runts;
 	uint64_t arp_in_requests, arp_in_replies, arp_out_requests, arp_out_replies, arp_in_errors;
 	uint64_t arp_conflicts, arp_failures, arp_queue_drops;
+	uint64_t ndp_failures, ndp_queue_drops; /* neighbours that did not answer; frames in vain */
+	uint64_t ndp_in_solicits, ndp_in_adverts, ndp_out_solicits, ndp_out_adverts;
+	uint64_t ndp_in_router_adverts, ndp_out_router_solicits;
+	uint64_t ndp_in_redirects;         /* valid ones; none is followed */
+	uint64_t ndp_in_errors;            /* malformed, or not allowed by RFC 4861 */
+	uint64_t ndp_in_loops;             /* our own questions, come back */
+	uint64_t ndp_conflicts;            /* somebody else has, or wants, an address of ours */
+	uint64_t ndp_table_full;           /* routers, prefixes, addresses, servers not taken for want of room */
+	uint64_t mld_in_queries, mld_in_errors, mld_out_reports;
 	uint64_t ip_in_receives, ip_in_hdr_errors, ip_in_addr_errors, ip_in_unknown_protos, ip_in_truncated;
 	uint64_t ip_in_fragments_dropped; /* reassembly is not done */
 	uint64_t ip_out_requests, ip_out_no_routes;
 	uint64_t icmp_in_msgs, icmp_in_errors, icmp_in_echos, icmp_out_echo_reps, icmp_out_dest_unreachs;
 	uint64_t icmp_out_rate_limited;
+	uint64_t ip6_in_receives, ip6_in_hdr_errors, ip6_in_addr_errors, ip6_in_unknown_protos;
+	uint64_t ip6_in_truncated, ip6_in_options_discards, ip6_in_fragments_dropped;
+	uint64_t ip6_out_requests, ip6_out_no_routes;
+	uint64_t icmp6_in_msgs, icmp6_in_errors, icmp6_in_echos, icmp6_in_dest_unreachs;
+	uint64_t icmp6_in_pkt_too_bigs, icmp6_in_parm_problems;
+	uint64_t icmp6_out_echo_replies, icmp6_out_dest_unreachs, icmp6_out_parm_problems;
+	uint64_t icmp6_out_rate_limited;
 	uint64_t udp_in_datagrams, udp_no_ports, udp_in_errors, udp_out_datagrams;
 	uint64_t tcp_active_opens, tcp_passive_opens, tcp_attempt_fails, tcp_estab_resets;
 	uint64_t tcp_in_segs, tcp_out_segs, tcp_retrans_segs, tcp_in_errs, tcp_out_rsts;
@@ -79,6 +114,11 @@ struct net_counters {
 	uint64_t tx_frame_failures;        /* net_output found no free frame */
 };
 
+struct net_counter {
+	const char *name; /* static */
+	uint64_t value;
+};
+
 /* How much of each pool is in use now. */
 struct net_usage {
 	uint32_t connections, syns, time_waits, tx_frames, rx_frames;
@@ -95,6 +135,40 @@ struct net_ipv4 {
 	enum net_ipv4_state state;
 	uint32_t address, mask, gateway, dns[2]; /* host order; 0: none */
 	uint32_t lease_s;                        /* as granted; 0 unless BOUND */
+	uint32_t generation; /* grows with each change: compare to see news */
+};
+
+#define NET_IPV6_ADDRESSES_MAX 8
+#define NET_IPV6_DNS_MAX 3
+
+enum net_ipv6_state {
+	NET_IPV6_TENTATIVE,  /* being checked for duplicates; not used yet */
+	NET_IPV6_OPTIMISTIC, /* being checked, and used already (RFC 4429) */
+	NET_IPV6_PREFERRED,
+	NET_IPV6_DEPRECATED, /* used by what uses it, and for want of a better one */
+	NET_IPV6_DUPLICATE,  /* somebody else has it; not used */
+};
+
+enum net_ipv6_origin {
+	NET_IPV6_LINK_LOCAL,
+	NET_IPV6_ROUTER, /* by router advertisement */
+	NET_IPV6_CONFIGURED,
+};
+
+struct net_ipv6_address {
+	struct net_address address;
+	uint8_t prefix_len;
+	enum net_ipv6_state state;
+	enum net_ipv6_origin origin;
+};
+
+struct net_ipv6 {
+	struct net_ipv6_address address[NET_IPV6_ADDRESSES_MAX];
+	uint32_t count; /* 0: IPv6 is off */
+	struct net_address router; /* the one that is used; all zeros: none */
+	struct net_address dns[NET_IPV6_DNS_MAX];
+	uint32_t dns_count;
+	uint16_t mtu;
 	uint32_t generation; /* grows with each change: compare to see news */
 };
 
@@ -120,7 +194,15 @@ uint64_t net_next_deadline(const struct net *net);
 struct frame_tx *net_output(struct net *net);
 
 struct net_ipv4 net_ipv4(const struct net *net);
+/* A host that is reached without a router. */
+bool net_is_on_link(const struct net *net, const struct net_address *address);
+/* A snapshot of IPv6's addresses. */
+void net_ipv6(const struct net *net, struct net_ipv6 *out);
+/* It only grows: a cheap look whether net_ipv6 has news. */
+uint32_t net_ipv6_generation(const struct net *net);
 const struct net_counters *net_counters(const struct net *net);
+/* Counter number i, by its name in struct net_counters; false: there are fewer. */
+bool net_counter_at(const struct net *net, uint32_t i, struct net_counter *out);
 struct net_usage net_usage(const struct net *net);
 /* The link came (back) up: announces the address, and lets DHCP confirm its lease. */
 void net_link_up(struct net *net);

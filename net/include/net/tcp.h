@@ -48,24 +48,38 @@ struct tcp_send {
 
 struct tcp_listener; /* opaque, in the engine's memory */
 
+/* Takes the events of connections in place of net_event_next's caller: for parts that have connections of
+ * their own beside the server's. In its owner's memory for as long as such connections exist. */
+struct tcp_handler {
+	/* Called from within net_event_next. May do anything with any connection but call net_event_next. */
+	void (*event)(struct tcp_handler *, struct tcp_conn *, uint32_t events);
+};
+
 API_BEGIN
 
-/* Accepts connections to `port` on any address. At most `connections_max` exist at a time that were
+/* Accepts connections to `port` on any address of either family. At most `connections_max` exist at a time that were
  * accepted here (0: no limit but the engine's). ERR_BUSY: the port is taken; ERR_NO_MEMORY: 16 exist. */
 err tcp_listen(struct net *net, uint16_t port, uint32_t connections_max) MUST_USE;
+/* The same; the connections that are accepted here have this handler from the first event on. */
+err tcp_listen_for(struct net *net, uint16_t port, uint32_t connections_max, struct tcp_handler *handler)
+	MUST_USE;
 /* No new connections; those that exist live on. Harmless when nobody listens. */
 void tcp_unlisten(struct net *net, uint16_t port);
 
 /* Starts to connect; TCP_CONNECTED follows, or TCP_CLOSED with RESET or TIMED_OUT. Data may be queued at
- * once. ERR_NO_MEMORY: no connection is free; ERR_INVALID: no IPv4 unicast address or we have none;
- * ERR_BUSY: no local port is free. */
+ * once. ERR_NO_MEMORY: no connection is free; ERR_INVALID: not a unicast address that we have
+ * a way to, or we have no address for it; ERR_BUSY: no local port is free. */
 err tcp_connect(struct tcp_conn **out, struct net *net, const struct net_endpoint *to) MUST_USE;
 
-/* The next connection with news and its events (bits of enum tcp_event), or NULL. */
+/* The next connection with news and its events (bits of enum tcp_event), or NULL. Serves those that have a
+ * handler on the way. */
 struct tcp_conn *net_event_next(struct net *net, uint32_t *events);
 
 void tcp_set_cookie(struct tcp_conn *conn, void *cookie);
 void *tcp_cookie(const struct tcp_conn *conn); /* NULL at first */
+/* Takes the cookie's place: a connection has one or the other. */
+void tcp_set_handler(struct tcp_conn *conn, struct tcp_handler *handler);
+struct tcp_handler *tcp_handler_of(const struct tcp_conn *conn); /* NULL: none */
 
 /* The next received bytes, contiguous, where the device put them; false: none now. They stay valid
  * until consumed or released. */

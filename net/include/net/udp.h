@@ -1,4 +1,4 @@
-/* UDP (RFC 768). */
+/* UDP (RFC 768), over IPv4 and IPv6: a socket receives from both. */
 #ifndef NET_UDP_H
 #define NET_UDP_H
 
@@ -36,7 +36,7 @@ API_BEGIN
 err udp_bind(struct net *net, struct udp_socket *socket) MUST_USE;
 void udp_unbind(struct udp_socket *socket);
 /* ERR_TOO_LARGE: more than the MTU allows (nothing is fragmented); ERR_NO_MEMORY: no frame; ERR_INVALID:
- * not IPv4, or no address of our own yet (unless to 255.255.255.255); ERR_NOT_FOUND: no route. */
+ * no address of our own that would do, yet (unless to 255.255.255.255); ERR_NOT_FOUND: no route. */
 err udp_send(struct udp_socket *socket, const struct net_endpoint *to, struct udp_datagram *d) MUST_USE;
 
 API_END
