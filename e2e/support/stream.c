@@ -1,7 +1,7 @@
 /* The TCP engine as a process, on a TAP interface: services for e2e/peer.sh to talk to.
  *
- *	stream --tap IFNAME --address A.B.C.D/BITS --gateway A.B.C.D --file FILE [--mtu N] [--window BYTES]
- *		[--plain]
+ *	stream --tap IFNAME --address A.B.C.D/BITS --gateway A.B.C.D [--address6 A::B/BITS --gateway6 A::C]
+ *		--file FILE [--both BYTES] [--mtu N] [--window BYTES] [--plain]
  *
  * --plain: no offloads; the engine cuts segments and sums them itself. What comes is compared with FILE, what is
  * sent is FILE's. Services, by port:
@@ -10,7 +10,7 @@
  *	9   takes FILE, or its beginning; after the peer's FIN it says "ok N", or "differs after N"
  *	19  reads a line with a number N, sends N bytes of FILE, closes
  *	20  as 9, but it reads nothing for a second, and again after each 2 MiB
- *	21  sends all of FILE while it takes it, then says "ok N" and closes
+ *	21  sends FILE, or as much of it as --both says, while it takes it, then says "ok N" and closes
  *	23  sends 1,000 bytes and closes at once; what comes after that is taken
  *	24  resets the connection when a byte has come
  *	25  reads a line "put ADDRESS PORT N" or "get ADDRESS PORT N", connects there, sends or takes N bytes of
@@ -73,7 +73,7 @@ struct stream {
 	struct frame_tx *unsent;
 	struct random random;
 	const uint8_t *file;
-	size_t file_len;
+	size_t file_len, both_len;
 	struct list talks;
 };
 
@@ -241,7 +241,7 @@ static void obey(struct stream *s, struct talk *boss)
 static void talk_begin(struct stream *s, struct talk *t)
 {
 	if (t->service == BOTH)
-		say(t, s->file, s->file_len, false);
+		say(t, s->file, s->both_len, false);
 	if (t->service == SLEEPER)
 		t->wake_ns = s->platform->now_ns(s->platform) + SECOND_NS;
 	if (t->service == FIRST) {
@@ -358,22 +358,13 @@ static uint64_t wake(struct stream *s, uint64_t now)
 
 static void report(const struct stream *s)
 {
-	const struct net_counters *n = net_counters(s->net);
 	struct net_usage u = net_usage(s->net);
-	printf("counters: in %llu segments (%llu by the short way), wrong %llu; out %llu, again %llu; timeouts %llu,"
-		" fast recoveries %llu, tail probes %llu, duplicate acks %llu; out of order %llu (dropped %llu),"
-		" pressure drops %llu; zero window probes %llu; paws %llu, challenge acks %llu; resets sent %llu;"
-		" opened %llu + %llu, failed %llu; ip header errors %llu\n",
-		(unsigned long long)n->tcp_in_segs, (unsigned long long)n->tcp_fast_path,
-		(unsigned long long)n->tcp_in_errs, (unsigned long long)n->tcp_out_segs,
-		(unsigned long long)n->tcp_retrans_segs, (unsigned long long)n->tcp_timeouts,
-		(unsigned long long)n->tcp_fast_recoveries, (unsigned long long)n->tcp_tail_loss_probes,
-		(unsigned long long)n->tcp_dup_acks_in, (unsigned long long)n->tcp_out_of_order,
-		(unsigned long long)n->tcp_out_of_order_drops, (unsigned long long)n->tcp_rx_pressure_drops,
-		(unsigned long long)n->tcp_zero_window_probes, (unsigned long long)n->tcp_paws_drops,
-		(unsigned long long)n->tcp_challenge_acks, (unsigned long long)n->tcp_out_rsts,
-		(unsigned long long)n->tcp_passive_opens, (unsigned long long)n->tcp_active_opens,
-		(unsigned long long)n->tcp_attempt_fails, (unsigned long long)n->ip_in_hdr_errors);
+	struct net_counter c;
+	printf("counters:");
+	for (uint32_t i = 0; net_counter_at(s->net, i, &c); i++)
+		if (c.value)
+			printf(" %s %llu", c.name, (unsigned long long)c.value);
+	printf("\n");
 	printf("in use: connections %u, half-open %u, tx frames %u, rx frames %u\n", u.connections, u.syns,
 		u.tx_frames, u.rx_frames);
 	LIST_FOR_EACH (e, &s->talks) {
@@ -455,9 +446,20 @@ static void round_of(struct stream *s)
 struct settings {
 	struct host_options host;
 	const char *file;
+	size_t both;
 	struct net_config net;
 	bool plain;
 };
+
+/* "10.77.0.2/24": the bits. */
+static unsigned address_and_bits(const char *text, struct net_address *out)
+{
+	char copy[64];
+	unsigned bits = 0;
+	if (sscanf(text, "%63[^/]/%u", copy, &bits) != 2 || !address_parse(copy, out) || !bits)
+		die("an address should be like 10.77.0.2/24 or fd77::2/64");
+	return bits;
+}
 
 static void settings_read(struct settings *o, int argc, char **argv)
 {
@@ -473,15 +475,22 @@ static void settings_read(struct settings *o, int argc, char **argv)
 		if (strcmp(name, "--tap") == 0) {
 			o->host.tap = value;
 		} else if (strcmp(name, "--address") == 0) {
-			const char *slash = strchr(value, '/');
-			char text[32];
-			snprintf(text, sizeof text, "%.*s", slash ? (int)(slash - value) : 31, value);
-			o->net.address = ntohl(inet_addr(text));
-			o->net.mask = ~(uint32_t)0 << (32 - (slash ? atoi(slash + 1) : 24));
+			struct net_address a;
+			unsigned bits = address_and_bits(value, &a);
+			o->net.address = net_address_to_v4(&a);
+			o->net.mask = ~(uint32_t)0 << (32 - bits);
+		} else if (strcmp(name, "--address6") == 0) {
+			o->net.ip6 = NET_IP6_STATIC;
+			o->net.ip6_prefix_len = (uint8_t)address_and_bits(value, &o->net.ip6_address);
+		} else if (strcmp(name, "--gateway6") == 0) {
+			if (!address_parse(value, &o->net.ip6_gateway))
+				die("--gateway6 is no address");
 		} else if (strcmp(name, "--gateway") == 0) {
 			o->net.gateway = ntohl(inet_addr(value));
 		} else if (strcmp(name, "--file") == 0) {
 			o->file = value;
+		} else if (strcmp(name, "--both") == 0) {
+			o->both = strtoull(value, NULL, 10);
 		} else if (strcmp(name, "--mtu") == 0) {
 			o->net.mtu = (uint16_t)atoi(value);
 		} else if (strcmp(name, "--window") == 0) {
@@ -525,7 +534,8 @@ static void engine_start(struct stream *s, struct settings *o)
 	memcpy(c->mac, s->device->mac, sizeof c->mac);
 	c->mtu = c->mtu ? c->mtu : s->device->mtu;
 	c->tx_checksum = !o->plain;
-	c->tx_tso4 = !o->plain;
+	c->tx_tso4 = c->tx_tso6 = !o->plain;
+	random_bytes(&s->random, c->ip6_secret, sizeof c->ip6_secret);
 	c->tx_segments_max = s->device->tx_segments_max;
 	c->connections_max = CONNECTIONS;
 	c->rx_frames_max = BUFFERS;
@@ -546,6 +556,7 @@ int main(int argc, char **argv)
 	struct settings o = {0};
 	settings_read(&o, argc, argv);
 	file_map(&s, o.file);
+	s.both_len = o.both && o.both < s.file_len ? o.both : s.file_len;
 	list_init(&s.talks);
 	engine_start(&s, &o);
 	signal(SIGUSR1, on_signal);
