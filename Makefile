@@ -167,6 +167,8 @@ endef
 FUZZ_RUNS ?= 20000
 FUZZ_SECONDS ?= 20
 $(foreach m,$(MODULES),$(eval $(call test_rules,$m)))
+# The player of net/scripts.
+$(BUILD)/host/test/net/script_test: $(wildcard net/support/script/*.c)
 unit-programs: $(foreach m,$(MODULES),$(unit-programs.$m))
 fuzz-programs: $(foreach m,$(MODULES),$(fuzz-programs.$m))
 unit: $(foreach m,$(MODULES),$(if $(call tests,$m),test-$m))

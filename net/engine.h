@@ -3,8 +3,8 @@
  * Layers, each a file: net.c (life, frames in and out), neighbor.c (neighbours of both families), arp.c,
  * ip4.c, icmp4.c, udp.c, dhcp.c; for IPv6 see ip6.h;
  * tcp_short.c (the expected segment), tcp.c (demultiplexing and the API), tcp_syn.c (half-open, cookies), tcp_time_wait.c, tcp_input.c,
- * tcp_receive.c (receive and reassembly queues), tcp_output.c, tcp_recovery.c (loss, congestion),
- * tcp_timer.c.
+ * tcp_receive.c (receive and reassembly queues), tcp_output.c, tcp_flight.c (what is in flight), tcp_rtt.c, tcp_rack.c
+ * (losses), tcp_recovery.c, tcp_cubic.c (congestion), tcp_pmtu.c, tcp_timer.c.
  *
  * Sending is pulled: whoever wants to send stands in a list (a connection in `tx_ready`, a finished frame
  * in `out`), and a connection's segment is built only when net_output asks for it. So one frame carries
@@ -131,6 +131,25 @@ enum ip_error {
 	IP_ERROR_TOO_BIG,
 };
 
+#define REASSEMBLIES_MAX 16
+
+/* A packet of which fragments have come: reassembly.c. */
+struct reassembly {
+	struct list link;  /* of net.reassemblies, oldest first, or net.reassemblies_free */
+	struct list parts; /* frame_rx.link */
+	uint64_t expires_ns;
+	uint32_t id;
+	uint32_t end;      /* the packet's length; 0: the last fragment has not come */
+	uint32_t received; /* bytes */
+	uint32_t buffers;
+	uint8_t family, protocol, ecn;
+	bool broadcast;
+	uint8_t addresses[32]; /* as they stand in the header; 8 of IPv4 */
+};
+
+/* What a datagram is copied to when it came in several buffers and must be in one piece. */
+#define GATHER_MAX 8192u
+
 /* Allows `burst` events at once and one more every `interval_ns`. */
 struct rate_limit {
 	uint64_t full_at_ns; /* when the bucket would be full again */
@@ -178,6 +197,8 @@ struct net {
 	uint16_t mtu;
 	bool tx_checksum, tx_tso4, tx_tso6;
 	uint32_t tx_segments_max, rx_frames_max, receive_window, neighbors_max, time_wait_max;
+	uint8_t ecn; /* enum net_ecn */
+	uint32_t receive_window_max;
 	uint64_t time_wait_ns, fin_wait_2_ns, user_timeout_ns, keepalive_idle_ns, keepalive_interval_ns;
 	struct random *random;
 	uint8_t host_name[64];
@@ -205,12 +226,17 @@ struct net {
 	uint64_t defended_ns;
 	struct dhcp dhcp;
 	struct list udp_sockets;
+	struct reassembly reassembly[REASSEMBLIES_MAX];
+	struct list reassemblies, reassemblies_free;
+	uint32_t reassembly_buffers;
+	struct timer reassembly_timer;
+	uint8_t *gather; /* GATHER_MAX bytes */
 
 	/* TCP */
 	uint64_t hash_key[4]; /* of tcp_table_hash */
 	uint64_t fold_key[8]; /* of tcp_ip6_fold */
 	struct hash_key isn_key, cookie_key, ts_key, flow_key;
-	struct pool conns, syns, time_waits;
+	struct pool conns, syns, time_waits, sents;
 	uint32_t hash_mask; /* all three tables have hash_mask + 1 slots */
 	struct tcp_conn **conn_table;
 	struct tcp_syn **syn_table;
@@ -299,6 +325,15 @@ static inline uint64_t ip4_sum_addresses(uint64_t addresses)
 /* icmp4.c; true: the frame was kept */
 bool icmp4_input(struct net *net, const struct ip_packet *p);
 void icmp4_port_unreachable(struct net *net, const struct ip_packet *p);
+void icmp4_reassembly_exceeded(struct net *net, const struct ip_packet *p);
+
+/* reassembly.c */
+void reassembly_init(struct net *net);
+/* A fragment, of which `p` describes the header and `p->payload` the fragment's own bytes; its place is `offset`.
+ * Takes the frame. True: with it the packet is whole; `p` is that packet then, and its frame the caller's. */
+bool ip_reassemble(struct net *net, struct ip_packet *p, uint32_t id, uint32_t offset, bool more);
+/* The payload in one piece, good until the next call; empty when it is too long for that. */
+struct slice ip_payload_gather(struct net *net, const struct ip_packet *p);
 
 /* ip.c: for both families */
 /* The sum over the payload in all its buffers. */

@@ -7,6 +7,8 @@
 #define ECHO_REPLY 0
 #define DEST_UNREACHABLE 3
 #define ECHO_REQUEST 8
+#define TIME_EXCEEDED 11
+#define REASSEMBLY_EXCEEDED 1
 #define PROTOCOL_UNREACHABLE 2
 #define PORT_UNREACHABLE 3
 #define FRAGMENTATION_NEEDED 4
@@ -90,27 +92,42 @@ bool icmp4_input(struct net *net, const struct ip_packet *p)
 	}
 }
 
-void icmp4_port_unreachable(struct net *net, const struct ip_packet *p)
+/* Quotes the header and 8 bytes behind it. False: not sent. */
+static bool error_send(struct net *net, const struct ip_packet *p, uint8_t type, uint8_t code)
 {
-	if (p->broadcast || !ip4_is_own(net, ip4_packet_destination(p)))
-		return;
+	if (p->broadcast || p->payload.len < 8 || !ip4_is_own(net, ip4_packet_destination(p)))
+		return false;
 	if (!rate_limit_pass(&net->unreachable_limit, net->now_ns, ERROR_INTERVAL_NS, ERROR_BURST)) {
 		net->counters.icmp_out_rate_limited++;
-		return;
+		return false;
 	}
 	size_t quote = p->header_len + 8;
 	struct net_frame *f = frame_get(net);
 	if (!f)
-		return;
+		return false;
 	uint8_t *h = ip4_transport(f);
 	memset(h, 0, ICMP_HEADER);
-	h[0] = DEST_UNREACHABLE;
-	h[1] = PORT_UNREACHABLE;
+	h[0] = type;
+	h[1] = code;
 	/* At most 60 + 8 bytes of theirs: 110 in all, below FRAME_TX_HEADER_MAX. */
 	memcpy(h + ICMP_HEADER, p->header, quote);
 	uint64_t sum = checksum_sum(slice_of(h, ICMP_HEADER + quote));
 	store_le16(h + 2, (uint16_t)~checksum_fold(sum));
 	f->tx.header_len = (uint16_t)(ETHERNET_HEADER + IP4_HEADER + ICMP_HEADER + quote);
-	net->counters.icmp_out_dest_unreachs++;
 	ip4_send(net, f, ip4_packet_destination(p), ip4_packet_source(p), IP_PROTO_ICMP);
+	return true;
+}
+
+void icmp4_port_unreachable(struct net *net, const struct ip_packet *p)
+{
+	net->counters.icmp_out_dest_unreachs += error_send(net, p, DEST_UNREACHABLE, PORT_UNREACHABLE);
+}
+
+void icmp4_reassembly_exceeded(struct net *net, const struct ip_packet *p)
+{
+	/* Never about an ICMP error (RFC 1122, 3.2.2). */
+	bool error = p->protocol == IP_PROTO_ICMP && p->payload.len && p->payload.ptr[0] != ECHO_REQUEST
+		&& p->payload.ptr[0] != ECHO_REPLY;
+	if (!error)
+		net->counters.icmp_out_time_exceeds += error_send(net, p, TIME_EXCEEDED, REASSEMBLY_EXCEEDED);
 }

@@ -7,6 +7,7 @@
 
 #define DEST_UNREACHABLE 1
 #define PACKET_TOO_BIG 2
+#define TIME_EXCEEDED 3
 #define PARAMETER_PROBLEM 4
 #define ECHO_REQUEST 128
 #define ECHO_REPLY 129
@@ -17,6 +18,7 @@
 #define MLD_REPORT_2 143
 #define PORT_UNREACHABLE 4
 #define UNKNOWN_NEXT_HEADER 1
+#define REASSEMBLY_EXCEEDED 1
 #define ICMP_HEADER 8
 #define EXTENSIONS_MAX 8
 /* An error is never larger than what passes everywhere (2.4 c). */
@@ -122,6 +124,8 @@ static bool error_send(struct net *net, const struct ip_packet *p, uint8_t type,
 	f->tx.segment_count = 1;
 	if (type == DEST_UNREACHABLE)
 		net->counters.icmp6_out_dest_unreachs++;
+	else if (type == TIME_EXCEEDED)
+		net->counters.icmp6_out_time_exceeds++;
 	else
 		net->counters.icmp6_out_parm_problems++;
 	answer(net, f, p, &source);
@@ -131,6 +135,11 @@ static bool error_send(struct net *net, const struct ip_packet *p, uint8_t type,
 bool icmp6_port_unreachable(struct net *net, const struct ip_packet *p)
 {
 	return error_send(net, p, DEST_UNREACHABLE, PORT_UNREACHABLE, 0, false);
+}
+
+bool icmp6_reassembly_exceeded(struct net *net, const struct ip_packet *p)
+{
+	return error_send(net, p, TIME_EXCEEDED, REASSEMBLY_EXCEEDED, 0, false);
 }
 
 bool icmp6_parameter_problem(struct net *net, const struct ip_packet *p, enum icmp6_problem code,

@@ -1,6 +1,5 @@
 /* IPv4 (RFC 791, RFC 1122): validation of what comes in, headers of what goes out. Options are skipped and
- * not obeyed. Fragments are dropped and counted: reassembly is not done, and what we send is never
- * fragmented (DF is set throughout). */
+ * not obeyed. What we send is never fragmented (DF is set throughout). */
 #include "engine.h"
 
 #include "checksum.h"
@@ -116,20 +115,25 @@ static bool ip4_dispatch(struct net *net, const struct ip_packet *p)
 	}
 }
 
+/* True: the packet is whole. False: its fragment was taken. */
+static bool fragment_pass(struct net *net, struct ip_packet *p)
+{
+	uint16_t field = load_be16(p->header + 6);
+	return LIKELY(!(field & 0x3fff))
+		|| ip_reassemble(net, p, load_be16(p->header + 4), (field & 0x1fffu) * 8, field & 0x2000);
+}
+
 void ip4_input(struct net *net, struct frame_rx *frame, bool broadcast)
 {
-	struct ip_packet p = {.broadcast = broadcast};
-	bool kept = false;
-	if (UNLIKELY(!ip4_parse(net, frame, &p)))
-		;
-	else if (UNLIKELY(!addresses_are_sane(net, &p)))
-		net->counters.ip_in_addr_errors++;
-	else if (UNLIKELY(load_be16(p.header + 6) & 0x3fff))
-		net->counters.ip_in_fragments_dropped++;
-	else
-		kept = ip4_dispatch(net, &p);
-	if (!kept)
+	struct ip_packet p = {.broadcast = broadcast, .frame = frame};
+	if (UNLIKELY(!ip4_parse(net, frame, &p))) {
 		frame_rx_put(frame);
+	} else if (UNLIKELY(!addresses_are_sane(net, &p))) {
+		net->counters.ip_in_addr_errors++;
+		frame_rx_put(frame);
+	} else if (fragment_pass(net, &p) && !ip4_dispatch(net, &p)) {
+		frame_rx_put(p.frame);
+	}
 }
 
 static void ip4_header(struct net *net, struct net_frame *f, uint32_t source, uint32_t destination,

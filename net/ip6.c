@@ -3,8 +3,8 @@
  * Extension headers are walked in the first buffer only, and only so far: EXTENSIONS_MAX headers,
  * OPTIONS_MAX options in one that are not padding, PADDING_MAX bytes of padding in a row (RFC 8504, 5.3). We
  * send none. Routing headers with segments left are refused (RFC 5095 for type 0; we are no router for the
- * others). A fragment header that speaks of a whole packet is skipped (RFC 6946); fragments are dropped and
- * counted: reassembly is not done, and what we send is never fragmented. */
+ * others). A fragment header that speaks of a whole packet is skipped (RFC 6946). What we send is never
+ * fragmented. */
 #include "ip6.h"
 
 #include "checksum.h"
@@ -142,12 +142,34 @@ static bool routing_pass(struct net *net, const struct ip_packet *p, bool *kept)
 	return false;
 }
 
-static bool fragment_pass(struct net *net, const struct ip_packet *p)
+/* The fragment header at the front of the payload. True: it is off, and the packet is whole; false: the fragment
+ * was taken (then *kept), or is malformed. */
+static bool fragment_pass(struct net *net, struct ip_packet *p, bool *kept)
 {
-	if ((load_be16(p->payload.ptr + 2) & 0xfff9) == 0)
+	uint16_t field = load_be16(p->payload.ptr + 2);
+	uint32_t id = load_be32(p->payload.ptr + 4), offset = field & 0xfff8;
+	if ((field & 0xfff9) == 0) {
+		header_skip(p, 8);
 		return true;
-	net->counters.ip6_in_fragments_dropped++;
-	return false;
+	}
+	uint32_t len = p->total - 8;
+	if ((field & 1) && len % 8) { /* 4.5: the length is at fault */
+		net->counters.ip6_in_hdr_errors++;
+		*kept = icmp6_parameter_problem(net, p, ICMP6_PROBLEM_FIELD, 4, false);
+		return false;
+	}
+	if (offset + len > 65535) {
+		net->counters.ip6_in_hdr_errors++;
+		*kept = icmp6_parameter_problem(net, p, ICMP6_PROBLEM_FIELD, p->header_len + 2, false);
+		return false;
+	}
+	struct ip_packet whole = *p;
+	header_skip(&whole, 8);
+	*kept = !ip_reassemble(net, &whole, id, offset, field & 1);
+	if (*kept)
+		return false;
+	*p = whole;
+	return true;
 }
 
 /* What is at the front of the payload, at `type`'s place in `at`; false: it is the end of the chain, or of the
@@ -168,11 +190,13 @@ static bool extension_pass(struct net *net, struct ip_packet *p, uint32_t count,
 		net->counters.ip6_in_hdr_errors++;
 		return false;
 	}
-	if (type == NEXT_ROUTING ? !routing_pass(net, p, kept)
-		: type == NEXT_FRAGMENT ? !fragment_pass(net, p) : !options_pass(net, p, len, kept))
+	bool pass = type == NEXT_FRAGMENT ? fragment_pass(net, p, kept)
+		: type == NEXT_ROUTING ? routing_pass(net, p, kept) : options_pass(net, p, len, kept);
+	if (!pass)
 		return false;
+	if (type != NEXT_FRAGMENT)
+		header_skip(p, len);
 	*done = false;
-	header_skip(p, len);
 	return true;
 }
 
@@ -223,33 +247,33 @@ static bool ip6_dispatch(struct net *net, const struct ip_packet *p)
 	}
 }
 
-/* True: the frame was kept. */
-static bool packet_input(struct net *net, struct frame_rx *frame, bool multicast)
+/* True: p->frame was kept. It need not be the one that came: the packet may be whole with it. */
+static bool packet_input(struct net *net, struct ip_packet *p)
 {
-	struct ip_packet p = {.broadcast = multicast};
 	bool done = false, kept = false;
-	if (!ip6_parse(net, frame, &p))
+	if (!ip6_parse(net, p->frame, p))
 		return false;
-	if (UNLIKELY(!addresses_are_sane(net, &p))) {
+	if (UNLIKELY(!addresses_are_sane(net, p))) {
 		net->counters.ip6_in_addr_errors++;
 		return false;
 	}
-	for (uint32_t count = 0; extension_pass(net, &p, count, &done, &kept); count++)
+	for (uint32_t count = 0; extension_pass(net, p, count, &done, &kept); count++)
 		;
 	if (UNLIKELY(done))
 		return kept;
 	/* Who has no address yet may only ask whether one is free, and say which groups it listens to. */
-	if (UNLIKELY(p.protocol != IP_PROTO_ICMP6 && (load_le64(p.header + 8) | load_le64(p.header + 16)) == 0)) {
+	if (UNLIKELY(p->protocol != IP_PROTO_ICMP6 && (load_le64(p->header + 8) | load_le64(p->header + 16)) == 0)) {
 		net->counters.ip6_in_addr_errors++;
 		return false;
 	}
-	return ip6_dispatch(net, &p);
+	return ip6_dispatch(net, p);
 }
 
 void ip6_input(struct net *net, struct frame_rx *frame, bool multicast)
 {
-	if (!packet_input(net, frame, multicast))
-		frame_rx_put(frame);
+	struct ip_packet p = {.frame = frame, .broadcast = multicast};
+	if (!packet_input(net, &p))
+		frame_rx_put(p.frame);
 }
 
 /* --- Out ------------------------------------------------------------------------------------- */

@@ -83,6 +83,7 @@ bool ip6_extension_skip(struct slice packet, uint32_t *at, uint8_t *next);
 /* icmp6.c; true: the frame was kept */
 bool icmp6_input(struct net *net, const struct ip_packet *p);
 bool icmp6_port_unreachable(struct net *net, const struct ip_packet *p);
+bool icmp6_reassembly_exceeded(struct net *net, const struct ip_packet *p);
 enum icmp6_problem {
 	ICMP6_PROBLEM_FIELD,
 	ICMP6_PROBLEM_NEXT_HEADER,

@@ -38,13 +38,13 @@ void udp_unbind(struct udp_socket *s)
 }
 
 /* None is allowed with IPv4 only (RFC 8200, 8.1). */
-static bool checksum_is_good(const struct ip_packet *p, uint32_t len)
+static bool checksum_is_good(const struct ip_packet *p, struct slice datagram)
 {
-	if (load_le16(p->payload.ptr + 6) == 0)
+	if (load_le16(datagram.ptr + 6) == 0)
 		return p->family == 4;
 	if (p->frame->checksum != FRAME_CHECKSUM_NONE)
 		return true;
-	uint64_t sum = ip_packet_pseudo_sum(p, len) + checksum_sum(slice_sub(p->payload, 0, len));
+	uint64_t sum = ip_packet_pseudo_sum(p, (uint32_t)datagram.len) + checksum_sum(datagram);
 	return checksum_fold(sum) == 0xffff;
 }
 
@@ -59,12 +59,15 @@ static bool port_unreachable(struct net *net, const struct ip_packet *p)
 
 bool udp_input(struct net *net, const struct ip_packet *p)
 {
-	const uint8_t *h = p->payload.ptr;
-	/* Datagrams in more than one buffer do not occur below the MTU. */
-	if (p->payload.len < UDP_HEADER || p->payload.len != p->total)
+	struct slice datagram = p->payload;
+	if (UNLIKELY(datagram.len != p->total)) /* long, or it came in fragments */
+		datagram = ip_payload_gather(net, p);
+	const uint8_t *h = datagram.ptr;
+	if (datagram.len < UDP_HEADER)
 		goto bad;
 	uint32_t len = load_be16(h + 4);
-	if (len < UDP_HEADER || len > p->payload.len || !checksum_is_good(p, len))
+	datagram = slice_sub(datagram, 0, len);
+	if (len < UDP_HEADER || datagram.len < len || !checksum_is_good(p, datagram))
 		goto bad;
 	struct udp_socket *s = socket_find(net, load_be16(h + 2));
 	if (!s)
