@@ -41,6 +41,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -724,6 +725,9 @@ static void run(struct wire *wire, int control, int stop)
 	int poll = epoll_create1(EPOLL_CLOEXEC);
 	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	uint64_t armed = 0, expired;
+	/* It stands for hardware: it does not wait for those whose packets it carries. Refused without root. */
+	if (sched_setscheduler(0, SCHED_RR, &(struct sched_param){.sched_priority = 1}) < 0)
+		(void)setpriority(PRIO_PROCESS, 0, -20);
 	watch(poll, wire->fd[0], 0);
 	watch(poll, wire->fd[1], 1);
 	watch(poll, timer, 2);
@@ -1001,8 +1005,9 @@ static double real_time(void)
 		die("the self-test's child", "no answer");
 	waitpid(child, NULL, 0);
 	bool all = sent == 100000 && counts.out == sent && statistic("wire-b", "rx_packets") == (long long)sent;
-	printf("# of 100,000 packets %llu arrived, %llu of them later than 1 ms, the last one by %llu us\n",
-		(unsigned long long)counts.out, (unsigned long long)counts.late_ms,
+	printf("# of %llu packets %llu arrived (%lld were dropped before the wire), %llu of them later than 1 ms,"
+		" the last one by %llu us\n", (unsigned long long)sent, (unsigned long long)counts.out,
+		statistic("wire-a", "tx_dropped"), (unsigned long long)counts.late_ms,
 		(unsigned long long)counts.late_max_ns / 1000);
 	for (int i = 0; i < 2; i++)
 		close(wire.fd[i]);
@@ -1013,12 +1018,13 @@ static double real_time(void)
 static void test_real_time(void)
 {
 	double late = -1, best = 2, load[1] = {0};
-	for (int i = 0; i < 3 && (late < 0 || best > 0.05); i++) {
+	bool busy = getloadavg(load, 1) == 1 && load[0] > (double)sysconf(_SC_NPROCESSORS_ONLN) - 0.5;
+	for (int i = 0; i < 3 && best > (busy ? 1 : 0.05); i++) {
 		late = real_time();
 		best = late >= 0 && late < best ? late : best;
 	}
 	check(best <= 1, "100,000 packets in a second all arrive");
-	if (best > 0.05 && getloadavg(load, 1) == 1 && load[0] > (double)sysconf(_SC_NPROCESSORS_ONLN) - 0.5)
+	if (best > 0.05 && busy)
 		printf("ok - wire: packets are on time to the millisecond # skip the machine is busy\n");
 	else
 		check(best <= 0.05, "packets are on time to the millisecond");
