@@ -140,9 +140,14 @@ row() {
 # detection) and one family; those about the MTU have both.
 next_turn() {
 	turn=$((turn + 1))
-	variants='stream-fast stream-fast_--plain stream stream_--plain' row_families=$families
+	variants='stream-fast stream_--plain' row_families=$families
 	[ "$row_mtu" -ge 1280 ] || row_families=IPv4
-	[ "$SOAK" = 0 ] || return 0
+	if [ "$SOAK" = 1 ]; then
+		case $row in clean | "loss 1 %" | reordering* | corruption | *MTU*)
+			variants='stream-fast stream-fast_--plain stream stream_--plain' ;;
+		esac
+		return
+	fi
 	variants=stream
 	[ $turn -le 8 ] || variants=stream_--plain
 	[ $turn -le 15 ] || variants=stream-fast
