@@ -349,7 +349,7 @@ void tcp_control_send(struct net *net, const struct tcp_control *control)
 	if (control->flags & TCP_RST)
 		net->counters.tcp_out_rsts++;
 	if (ip6)
-		ip6_send(net, f, &ends->own, &ends->peer, IP_PROTO_TCP, IP_TTL);
+		ip6_send(net, f, &ends->own, &ends->peer, IP_PROTO_TCP, net->ip6.hop_limit);
 	else
 		ip4_send(net, f, tcp_key_own_ip(&ends->key), tcp_key_peer_ip(&ends->key), IP_PROTO_TCP);
 }

@@ -338,6 +338,12 @@ static inline struct tcp_key tcp_key_of(uint32_t peer_ip, uint32_t own_ip, uint1
 	};
 }
 
+/* The device cuts this connection's segments. */
+static inline bool tcp_is_cut(const struct tcp_conn *c)
+{
+	return LIKELY(!tcp_key_is_ip6(&c->key)) ? c->net->tx_tso4 : c->net->tx_tso6;
+}
+
 static inline uint32_t tcp_ip_header(const struct tcp_key *k)
 {
 	return LIKELY(!tcp_key_is_ip6(k)) ? IP4_HEADER : IP6_HEADER;
@@ -587,6 +593,9 @@ void tcp_sack_input(struct tcp_conn *c, struct slice blocks, struct tcp_ack *ack
 /* ack->ack is within snd_una .. snd_max. */
 void tcp_acked(struct tcp_conn *c, struct tcp_ack *ack);
 void tcp_rto(struct tcp_conn *c);
+/* The handshake is complete; the timer had to repeat our SYN, or SYN|ACK, so many times. Then a timeout without any
+ * round-trip time is 3 s (RFC 6298, 5.7), and after more than one the window one segment (RFC 6928, 2). */
+void tcp_syn_repeated(struct tcp_conn *c, uint32_t times);
 /* Bytes believed to be in the network. */
 uint32_t tcp_pipe(const struct tcp_conn *c);
 

@@ -86,7 +86,7 @@ static void hystart(struct tcp_conn *c, const struct tcp_ack *ack)
 static void slow_start(struct tcp_conn *c, const struct tcp_ack *ack, uint32_t bytes)
 {
 	uint32_t most = SLOW_START_SEGMENTS * c->mss;
-	if (c->net->tx_tso4 && most < 65536)
+	if (tcp_is_cut(c) && most < 65536)
 		most = 65536;
 	uint32_t growth = u32_min(bytes, most);
 	if (c->ssthresh == UINT32_MAX) {

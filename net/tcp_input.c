@@ -138,7 +138,9 @@ static void syn_sent(struct tcp_conn *c, const struct tcp_segment *s)
 		if (good_ack) {
 			struct tcp_ack news = {.ack = c->snd_una + 1, .ts_echo = s->ts_echo,
 				.has_ts = s->has_ts, .rtt_us = UINT32_MAX, .clean_rtt_us = UINT32_MAX};
+			uint32_t times = c->backoff;
 			tcp_acked(c, &news);
+			tcp_syn_repeated(c, times);
 			established(c, TCP_CONNECTED);
 		} else { /* simultaneous open (3.5, figure 7): repeat the SYN, now with an ACK */
 			c->state = TCP_STATE_SYN_RECEIVED;
@@ -214,10 +216,11 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 		return true;
 	uint32_t window = s->window << c->snd_scale;
 	bool same_window = window == c->snd_wnd;
-	if (c->snd_wl1 <= seq) {
+	/* The newest by sequence number or by ACK: one window counted from the other's ACK reaches too far. */
+	if (c->snd_wl1 <= seq || ack > una) {
 		if (UNLIKELY(!c->snd_wnd && window && c->backoff && ack == una))
 			window_reopened(c);
-		c->snd_wl1 = seq;
+		c->snd_wl1 = seq > c->snd_wl1 ? seq : c->snd_wl1;
 		tcp_peer_window_set(c, window);
 	}
 	bool had_fin = tcp_fin_sent(c);
@@ -399,6 +402,7 @@ bool tcp_conn_segment(struct tcp_conn *c, struct tcp_segment *s)
 		&& seq_extend(c->rcv_nxt, s->seq) == c->rcv_nxt - 1) {
 		s->flags &= (uint8_t)~TCP_SYN;
 		s->seq++;
+		s->window >>= c->snd_scale; /* that of a SYN is not scaled (RFC 7323, 2.2) */
 	}
 	return slow_path(c, s);
 }

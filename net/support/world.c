@@ -325,6 +325,9 @@ bool world_step(struct world *w, uint64_t until_ns)
 	uint64_t next = next_time(w);
 	if (next > until_ns) {
 		w->now_ns = until_ns;
+		for (uint32_t i = 0; i < 2; i++)
+			if (w->station[i].net)
+				net_advance(w->station[i].net, until_ns);
 		return false;
 	}
 	if (next > w->now_ns)
