@@ -83,8 +83,8 @@ static void prr_acked(struct tcp_conn *c, const struct tcp_ack *ack, bool safe)
 		room += safe ? c->mss : 0;
 		room = room < ssthresh - pipe ? room : ssthresh - pipe;
 	}
-	if (!c->prr_out && room < c->mss)
-		room = c->mss; /* the first repetition goes at once */
+	if ((!c->prr_out || !pipe) && room < c->mss)
+		room = c->mss; /* the first repetition goes at once; and with an empty pipe nothing else would come */
 	c->cwnd = (uint32_t)(pipe + (room > 0 ? room : 0));
 }
 
