@@ -656,6 +656,7 @@ int main(void)
 		cmocka_unit_test(unknown_options_have_the_effect_that_their_number_says),
 		cmocka_unit_test(source_routes_are_refused),
 		cmocka_unit_test(chains_options_and_padding_are_bounded),
+		cmocka_unit_test(fragments_that_do_not_make_a_whole_say_nothing),
 		cmocka_unit_test(no_error_answers_an_error),
 		cmocka_unit_test(a_socket_hears_both_families),
 		cmocka_unit_test(a_datagram_with_a_wrong_or_no_checksum_is_refused),

@@ -52,7 +52,6 @@ struct script {
 	uint16_t port, own_port; /* own: 0: 80 */
 	uint32_t seq, ack; /* the peer's next, and what it expects */
 	uint8_t peer;      /* the last byte of its IPv6 address; 0: station A's */
-	uint16_t own_port; /* of which ICMP speaks; 0: 80 */
 	uint32_t flow;     /* what stood in the last IPv6 header before the length */
 	struct heard heard[64];
 	uint32_t heard_count, arps, icmps;
