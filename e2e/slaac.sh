@@ -64,5 +64,7 @@ check "a taken address is let go" second
 expect "and the next one answers" "Hello, world!" get "$other" hello
 stop
 ip -n "$ns" -6 addr del "$address/64" dev tap0
+kill "$router"; wait "$router" 2>/dev/null
+router=''
 
 exit $failed
