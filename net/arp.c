@@ -166,9 +166,11 @@ void arp_input(struct net *net, struct slice packet)
 		return;
 	}
 	uint32_t hop;
+	bool asks_us = op == ARP_REQUEST && target == net->ipv4.address;
+	if (!sender && asks_us) /* looks whether the address is free (RFC 5227, 2.1.1) */
+		arp_send(net, ARP_REPLY, sender_mac, 0, sender_mac);
 	if (!sender || !ip4_route(net, sender, &hop) || hop != sender)
 		return;
-	bool asks_us = op == ARP_REQUEST && target == net->ipv4.address;
 	struct net_address address = net_address_v4(sender);
 	struct neighbor *n = asks_us ? neighbor_asks_us(net, &address) : neighbor_find(net, &address);
 	if (n)

@@ -171,6 +171,11 @@ static void the_address_is_announced_and_answered_for(void **state)
 	arp_say(&t, 1, WORLD_A_IP, 0x0a000009); /* for another */
 	run(&t, MS);
 	assert_int_equal(t.arp_replies, 1);
+	arp_say(&t, 1, 0, WORLD_B_IP); /* who looks whether it is free (RFC 5227, 2.1.1) must hear that it is not */
+	arp_say(&t, 1, 0, 0x0a000009);
+	arp_say(&t, 2, 0, WORLD_B_IP);
+	run(&t, MS);
+	assert_int_equal(t.arp_replies, 2);
 	arp_say(&t, 1, WORLD_B_IP, WORLD_B_IP); /* a thief */
 	arp_say(&t, 1, WORLD_B_IP, WORLD_B_IP);
 	run(&t, MS);

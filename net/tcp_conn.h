@@ -448,9 +448,9 @@ void tcp_syn_input(struct net *net, struct tcp_listener *listener, const struct 
 struct tcp_syn *tcp_syn_find(const struct net *net, const struct tcp_ends *ends, uint32_t hash);
 /* The connection that the segment completes, or NULL: it was dealt with. */
 struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const struct tcp_segment *s);
-/* The same for a segment that may carry a cookie; NULL: it does not. */
-struct tcp_conn *tcp_cookie_segment(struct net *net, struct tcp_listener *listener,
-	const struct tcp_segment *s);
+/* The same for a segment that may carry a cookie; false: it does not. */
+bool tcp_cookie_segment(struct net *net, struct tcp_listener *listener, const struct tcp_segment *s,
+	struct tcp_conn **out);
 /* Options of a SYN; `out` holds 40 bytes. The length. */
 size_t tcp_syn_options(uint8_t *out, uint16_t mss, bool sack, int scale, bool ts, uint32_t ts_value,
 	uint32_t ts_echo);

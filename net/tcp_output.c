@@ -431,10 +431,12 @@ static void repeat_accounting(struct tcp_conn *c, const struct piece *p, uint64_
 		c->undo_ts = tcp_ts_now(c->net, c->ts_offset);
 	}
 	c->undo_repeated += len;
-	if (end <= c->snd_una + 1 && c->snd_wnd == 0)
+	if (end <= c->snd_una + 1 && c->snd_wnd == 0) {
 		c->sent->repeated = true; /* a probe of a closed window: whether it arrives says nothing */
-	else
+		c->sent->sent_us = tcp_now_us(c->net);
+	} else {
 		tcp_flight_repeated(c, p->seq, end);
+	}
 }
 
 static void sent_accounting(struct tcp_conn *c, const struct piece *p, uint64_t end)

@@ -14,6 +14,7 @@
 #include "tcp_conn.h"
 
 #define DUP_THRESHOLD 3
+#define ATTEMPTS_LEAST 2 /* before a peer is given up, however much time has passed */
 #define RTO_UNKNOWN_PATH_US 3000000u
 #define SYN_RETRIES_MAX 7 /* 187 s in all: no less than 3 minutes (RFC 9293, 3.8.3) */
 
@@ -320,7 +321,8 @@ static bool user_timeout(struct tcp_conn *c)
 	struct net *net = c->net;
 	/* A peer that keeps its window closed and answers our probes may do so for ever (RFC 9293, 3.8.6.1). */
 	uint64_t since = !c->snd_wnd && c->last_rx_ns > c->progress_ns ? c->last_rx_ns : c->progress_ns;
-	if (net->now_ns - since <= net->user_timeout_ns)
+	/* The clock may have jumped over all of it: a machine that was stopped. */
+	if (net->now_ns - since <= net->user_timeout_ns || c->backoff < ATTEMPTS_LEAST)
 		return false;
 	net->counters.tcp_user_timeouts++;
 	tcp_rst_send(c);

@@ -135,7 +135,7 @@ static bool is_expected(struct tcp_conn *c, struct expected *x)
 {
 	const uint8_t *t = x->tcp;
 	if (c->state != TCP_STATE_ESTABLISHED || load_be32(t + 4) != (uint32_t)c->rcv_nxt
-		|| (c->ooo_frames | c->sacked | c->lost | c->recovery) || x->has_ts != c->ts_ok)
+		|| (c->ooo_frames | c->sacked | c->lost | c->recovery | c->fin_early) || x->has_ts != c->ts_ok)
 		return false;
 	if (x->has_ts && seq_before(load_be32(t + TCP_HEADER + 4), c->ts_recent))
 		return false;

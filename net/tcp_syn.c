@@ -362,17 +362,18 @@ struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const str
 	return c;
 }
 
-struct tcp_conn *tcp_cookie_segment(struct net *net, struct tcp_listener *l,
-	const struct tcp_segment *s)
+bool tcp_cookie_segment(struct net *net, struct tcp_listener *l, const struct tcp_segment *s,
+	struct tcp_conn **out)
 {
 	struct tcp_syn syn;
 	if (net->now_ns >= net->cookies_until_ns)
-		return NULL;
+		return false;
 	if (!cookie_open(net, s, &syn)) {
 		net->counters.tcp_syn_cookies_bad++;
-		return NULL;
+		return false;
 	}
 	net->counters.tcp_syn_cookies_good++;
 	syn.listener = (uint16_t)(l - net->listener);
-	return conn_from(net, &syn, s);
+	*out = conn_from(net, &syn, s); /* when there is none, the peer's next segment tries again */
+	return true;
 }

@@ -943,6 +943,37 @@ static void the_hash_of_ip6_ends_spreads_and_depends_on_each_word(void **state)
 	script_stop(&s);
 }
 
+/* As when a machine was stopped for minutes: all times are over at once, and nothing was tried in them. */
+static void a_jump_of_the_clock_ends_no_connection_that_the_peer_still_has(void **state)
+{
+	(void)state;
+	struct script s;
+	struct slice text = SLICE("response");
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	assert_false(failed(tcp_send(c, &send)));
+	run(&s, 10 * MS);
+	assert_int_equal(last(&s)->len, 8);
+	s.w.now_ns += 1000 * SECOND;
+	run(&s, 10 * MS);
+	assert_int_equal(s.heard_count, 1);
+	assert_int_equal(last(&s)->len, 8);
+	s.ack += 8;
+	say(&s, ACK, "");
+	run(&s, MS);
+	assert_int_equal(events_of(&s, c), TCP_SENT);
+	/* Idle. */
+	s.w.now_ns += 1000 * SECOND;
+	run(&s, 500 * MS);
+	assert_int_equal(s.heard_count, 1);
+	say(&s, ACK, "");
+	run(&s, 60 * SECOND);
+	assert_int_equal(events_of(&s, c), 0);
+	tcp_release(c);
+	script_stop(&s);
+}
+
 static int use_ip4(void **state)
 {
 	(void)state;
@@ -983,6 +1014,7 @@ int main(void)
 		cmocka_unit_test(half_open_and_past_ones_whose_keys_collide_are_two_as_well),
 		cmocka_unit_test(the_hash_of_ip6_ends_spreads_and_depends_on_each_word),
 		cmocka_unit_test(an_idle_connection_fits_in_a_kibibyte),
+		cmocka_unit_test(a_jump_of_the_clock_ends_no_connection_that_the_peer_still_has),
 		cmocka_unit_test(a_hundred_thousand_connections_come_and_go),
 	};
 	int failures = cmocka_run_group_tests_name("IPv4", tests, use_ip4, NULL);
