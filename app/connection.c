@@ -17,9 +17,11 @@
  * 1. A connection that is not BUSY has no exchange, and none of the engine's buffers unless it is QUEUED.
  * 2. `queued` is served first come, first served, also after a connection's own previous request: who
  *    pipelines without end does not shut out the others.
- * 3. `idle` and `queued` are in the order of since_ns, so one timer for both looks at their first ones only,
+ * 3. `idle` and `queued` are in the order of since_ns, so one timer for all looks at their first ones only,
  *    and neither costs a timer for each connection.
- * 4. What is queued has its bytes in the engine; when these are many, the window closes. */
+ * 4. What is queued has its bytes in the engine; when these are many, the window closes.
+ * 5. `ending` is in that order too. TCP alone would let a peer that never closes, or never opens its window for our
+ *    FIN, keep its connection for ever, if only it says a word now and then. */
 #include "server.h"
 
 #include <string.h>
@@ -27,6 +29,7 @@
 
 #define SLOW_NS UINT64_C(500000000) /* without a word: may be ended when there is no room for others */
 #define LOOK_NS (SLOW_NS / 10)      /* for a slow exchange, while others wait for it */
+#define ENDING_NS UINT64_C(30000000000) /* for the peer's FIN after ours */
 enum { ENDED_IN_A_ROUND = 256 };    /* others get their turn in between */
 
 static uint64_t now_of(const struct server *s)
@@ -60,8 +63,12 @@ static void patience_ends(struct timer *t)
 	}
 	for (; left && (c = first_of(&s->idle)) && c->since_ns + s->limits.idle_ns <= now; left--)
 		connection_close(c);
+	for (; left && (c = first_of(&s->ending)) && c->since_ns + ENDING_NS <= now; left--)
+		connection_end(c);
 	if (!list_is_empty(&s->queued))
 		patience_until(s, now + LOOK_NS);
+	if ((c = first_of(&s->ending)))
+		patience_until(s, left ? c->since_ns + ENDING_NS : now);
 	if ((c = first_of(&s->idle)))
 		patience_until(s, left ? c->since_ns + s->limits.idle_ns : now);
 }
@@ -70,6 +77,7 @@ void connections_init(struct server *s)
 {
 	list_init(&s->idle);
 	list_init(&s->queued);
+	list_init(&s->ending);
 	timer_init(&s->patience, patience_ends);
 }
 
@@ -127,6 +135,9 @@ void connection_close(struct connection *c)
 {
 	list_leave(c);
 	c->state = CONNECTION_ENDING;
+	c->since_ns = now_of(c->server);
+	list_push_back(&c->server->ending, &c->link);
+	patience_until(c->server, c->since_ns + ENDING_NS);
 	tcp_close(c->tcp);
 	tcp_discard_input(c->tcp);
 	struct exchange *x = c->exchange;
@@ -191,14 +202,17 @@ void connections_start_queued(struct server *s)
 	}
 }
 
-/* One connection is kept free, since the engine refuses the next client before it is seen here. An idle one
- * loses nothing when it ends; else it has to be one that dribbles its request, or does not read. */
+/* One connection is kept free, since the engine refuses the next client before it is seen here. One that we have
+ * closed, or an idle one, loses nothing when it ends; else it has to be one that dribbles its request, or does
+ * not read. */
 void connections_make_room(struct server *s)
 {
 	if (s->connections.used < s->connections.capacity)
 		return;
-	struct connection *idle = first_of(&s->idle);
-	if (idle && idle->since_ns + SLOW_NS <= now_of(s)) {
+	struct connection *idle = first_of(&s->idle), *ending = first_of(&s->ending);
+	if (ending && ending->since_ns + SLOW_NS <= now_of(s)) {
+		connection_end(ending);
+	} else if (idle && idle->since_ns + SLOW_NS <= now_of(s)) {
 		s->stats.shed++;
 		connection_end(idle);
 	} else {

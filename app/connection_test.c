@@ -77,6 +77,45 @@ static void all_idle_connections_are_closed_when_it_is_time(void **state)
 	end(w);
 }
 
+/* Acknowledges our FIN, never sends its own, and speaks often enough that TCP does not lose patience. */
+static void a_client_that_never_closes_does_not_keep_its_connection(void **state)
+{
+	(void)state;
+	struct world *w = start(4);
+	struct client *c = client_new(w);
+	world_pass(w, 80 * SECOND);
+	assert_true(c->peer_closed);
+	assert_int_equal(stats(w).connections_open, 1);
+	for (int i = 0; i < 4; i++) {
+		client_text(c, "x");
+		world_pass(w, 20 * SECOND);
+	}
+	assert_int_equal(stats(w).connections_open, 0);
+	assert_true(c->reset);
+	end(w);
+}
+
+static void those_that_never_close_make_room_for_new_ones(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.seed = 5, .connections_max = 8});
+	struct client *c[7]; /* one is kept free */
+	for (size_t i = 0; i < ARRAY_LEN(c); i++)
+		c[i] = client_new(w);
+	world_pass(w, 80 * SECOND);
+	assert_true(c[6]->peer_closed && !c[6]->reset);
+	assert_int_equal(stats(w).connections_open, 7);
+	struct client *new = client_new(w);
+	client_text(new, "GET /te");
+	world_pass(w, ACK_TIME);
+	assert_int_equal(client_get(client_new(w), "/text").status, 200);
+	client_text(new, "xt HTTP/1.1\r\nHost: t\r\n\r\n");
+	world_pass(w, ACK_TIME);
+	assert_true(new->in_len > 0);
+	assert_int_equal(client_get(client_new(w), "/text").status, 200);
+	end(w);
+}
+
 static void the_limit_of_requests_counts_over_all_exchanges(void **state)
 {
 	(void)state;
@@ -344,6 +383,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_idle_connection_is_small_and_holds_no_exchange),
 		cmocka_unit_test(all_idle_connections_are_closed_when_it_is_time),
+		cmocka_unit_test(a_client_that_never_closes_does_not_keep_its_connection),
+		cmocka_unit_test(those_that_never_close_make_room_for_new_ones),
 		cmocka_unit_test(the_limit_of_requests_counts_over_all_exchanges),
 		cmocka_unit_test(requests_wait_for_an_exchange_in_order_and_all_are_served),
 		cmocka_unit_test(who_pipelines_does_not_shut_out_others),

@@ -66,7 +66,7 @@ enum connection_state {
 	CONNECTION_IDLE,   /* in server->idle */
 	CONNECTION_QUEUED, /* in server->queued: bytes of a request are there, and no exchange is free */
 	CONNECTION_BUSY,   /* has an exchange */
-	CONNECTION_ENDING, /* we have closed it; TCP_CLOSED will follow */
+	CONNECTION_ENDING, /* we have closed it, in server->ending; TCP_CLOSED will follow */
 };
 
 /* All that the server keeps of a connection on which nobody asks for anything. */
@@ -75,7 +75,7 @@ struct connection {
 	struct server *server;
 	struct tcp_conn *tcp;
 	struct exchange *exchange; /* NULL unless BUSY */
-	uint64_t since_ns;  /* IDLE: when that began. QUEUED: when the first byte was seen */
+	uint64_t since_ns;  /* IDLE, ENDING: when that began. QUEUED: when the first byte was seen */
 	uint32_t requests;  /* answered */
 	uint8_t state;      /* enum connection_state */
 	bool peer_closed;
@@ -118,7 +118,8 @@ struct server {
 	struct pool connections, exchanges, blocks, bodies;
 	struct list idle;     /* connections; the one that is idle for longest comes first */
 	struct list queued;   /* connections that wait for an exchange; oldest first */
-	struct timer patience; /* no later than what is due first in these two */
+	struct list ending;   /* connections that we have closed; oldest first */
+	struct timer patience; /* no later than what is due first in these three */
 	struct list waiting;  /* exchanges whose request waits for a fiber, or for memory; oldest first */
 	uint32_t handlers;    /* requests whose handler runs, or whose response waits for the disk */
 	uint32_t in_flight;   /* ... and those whose response is on its way */
