@@ -132,6 +132,10 @@ static void plan_connections(struct program *p, size_t mib)
 		.address = p->options.address,
 		.mask = p->options.mask,
 		.gateway = p->options.gateway,
+		.ip6 = p->options.ip6,
+		.ip6_address = p->options.ip6_address,
+		.ip6_prefix_len = p->options.ip6_prefix_len,
+		.ip6_gateway = p->options.ip6_gateway,
 		.host_name = slice_from_cstr(app_manifest.name),
 		.random = &p->random,
 		.now_ns = p->platform->now_ns(p->platform),
@@ -139,6 +143,7 @@ static void plan_connections(struct program *p, size_t mib)
 	};
 	for (int i = 0; i < 6; i++)
 		p->net_config.mac[i] = device->mac[i];
+	network_secret(p->options.ip6_secret, p->net_config.host_name, device->mac, p->net_config.ip6_secret);
 	p->server_config = (struct server_config){
 		.loop = &p->loop,
 		.log = &p->log,

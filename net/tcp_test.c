@@ -845,6 +845,37 @@ static void flows_have_labels_of_their_own_that_stay(void **state)
 	script_stop(&s);
 }
 
+static void half_open_and_past_ones_whose_keys_collide_are_two_as_well(void **state)
+{
+	(void)state;
+	struct script s;
+	if (!ip6)
+		return;
+	script_start(&s, 4, 4, 4);
+	memset(s.net->fold_key, 0, sizeof s.net->fold_key);
+	for (uint8_t i = 1; i < 3; i++) {
+		s.peer = (uint8_t)(100 + i);
+		say_raw(&s, SYN, 77, 0, NULL, 0, NULL, 0);
+	}
+	assert_int_equal(net_usage(s.net).syns, 2);
+	s.port++;
+	struct tcp_conn *c = handshake(&s);
+	tcp_close(c);
+	run(&s, MS);
+	s.ack++;
+	say(&s, FIN | ACK, "");
+	assert_true(events_of(&s, c) & TCP_CLOSED);
+	tcp_release(c);
+	run(&s, MS);
+	assert_int_equal(net_usage(s.net).time_waits, 1);
+	s.peer = 1; /* an old number, but not of that one */
+	say_raw(&s, SYN, s.seq - 100, 0, NULL, 0, NULL, 0);
+	run(&s, MS);
+	assert_int_equal(last(&s)->flags, SYN | ACK);
+	run(&s, 70 * SECOND);
+	script_stop(&s);
+}
+
 /* The fold of IPv6 addresses tells nearly all apart: here it tells nothing. */
 static void ends_whose_keys_collide_are_still_two(void **state)
 {
@@ -875,9 +906,10 @@ static void ends_whose_keys_collide_are_still_two(void **state)
 		assert_int_equal(tcp_readable(c[!i]), i ? 3 : 0);
 		assert_int_equal(tcp_peer(c[i]).address.octet[15], s.peer);
 	}
-	/* A third one is nobody's. */
+	/* A third one's is nobody's, even with the numbers of either. */
 	s.peer = 77;
 	say_raw(&s, ACK, seq[0] + 3, ack[0], NULL, 0, "d", 1);
+	say_raw(&s, ACK, seq[1] + 3, ack[1], NULL, 0, "d", 1);
 	run(&s, MS);
 	assert_true(tcp_peek(c[0], &got));
 	assert_int_equal(tcp_readable(c[0]), 3);
@@ -948,6 +980,7 @@ int main(void)
 		cmocka_unit_test(an_unreachable_port_ends_an_attempt_to_connect),
 		cmocka_unit_test(flows_have_labels_of_their_own_that_stay),
 		cmocka_unit_test(ends_whose_keys_collide_are_still_two),
+		cmocka_unit_test(half_open_and_past_ones_whose_keys_collide_are_two_as_well),
 		cmocka_unit_test(the_hash_of_ip6_ends_spreads_and_depends_on_each_word),
 		cmocka_unit_test(an_idle_connection_fits_in_a_kibibyte),
 		cmocka_unit_test(a_hundred_thousand_connections_come_and_go),
