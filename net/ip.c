@@ -4,16 +4,15 @@
 
 uint64_t ip_payload_sum(const struct ip_packet *p)
 {
-	struct slice part[FRAME_TX_SEGMENTS_MAX] = {p->payload};
-	uint32_t count = 1, left = p->total - (uint32_t)p->payload.len;
-	for (const struct frame_rx *f = p->frame->frag; f && left && count < ARRAY_LEN(part);
-		f = f->frag) {
-		uint32_t n = f->len < left ? f->len : left;
-		part[count++] = slice_of(f->data, n);
-		left -= n;
+	uint64_t sum = checksum_sum(p->payload);
+	uint32_t done = (uint32_t)p->payload.len;
+	for (const struct frame_rx *f = p->frame->frag; f && done < p->total; f = f->frag) {
+		uint32_t n = f->len < p->total - done ? f->len : p->total - done;
+		uint16_t part = checksum_fold(checksum_sum(slice_of(f->data, n)));
+		sum += done & 1 ? __builtin_bswap16(part) : part;
+		done += n;
 	}
-	/* A packet in more buffers than that is not believed. */
-	return left ? 0 : checksum_sum_slices(part, count);
+	return sum;
 }
 
 uint64_t ip_packet_pseudo_sum(const struct ip_packet *p, uint32_t len)

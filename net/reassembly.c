@@ -228,6 +228,7 @@ static void complete(struct net *net, struct reassembly *r, struct ip_packet *p)
 	p->total = end;
 	p->protocol = r->protocol;
 	p->ecn = ecn;
+	p->broadcast = r->broadcast;
 	forget(net, r);
 	net->counters.ip_reasm_oks++;
 }
@@ -287,6 +288,7 @@ bool ip_reassemble(struct net *net, struct ip_packet *p, uint32_t id, uint32_t o
 	net->rx_frames_held += buffers;
 	net->reassembly_buffers += buffers;
 	r->received += len;
+	r->broadcast |= p->broadcast;
 	if (offset == 0)
 		r->protocol = p->protocol;
 	if (!more)

@@ -7,7 +7,7 @@
 static struct tcp_sent *record_get(struct tcp_conn *c)
 {
 	struct pool *pool = &c->net->sents;
-	if (UNLIKELY(pool->capacity - pool->used <= c->records)) {
+	if (UNLIKELY(pool->capacity - pool->used <= c->records || c->records >= TCP_RECORDS_MAX)) {
 		c->net->counters.tcp_sent_record_failures++;
 		return NULL;
 	}

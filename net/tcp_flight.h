@@ -19,7 +19,8 @@
  *      LOST --SACK, or a recovery that was none--> SACKED, OUT
  * A cumulative acknowledgement takes it from any.
  *
- * The pool is bounded, and a connection gets no more of it than what it leaves free for the others. Without
+ * The pool is bounded, and a connection gets no more of it than what it leaves free for the others, nor more than
+ * TCP_RECORDS_MAX: acknowledgements walk the list, and a peer's SACK can cut it as finely as it likes. Without
  * a record the bookkeeping is coarser and nothing else: new data joins `last`, with the later time; part of
  * a record that arrived is not noted, and so sent again; of a lost record of which only the first segment
  * can be sent, that is noted as if it were all, and the rest is lost again as soon as it is acknowledged. */
@@ -31,6 +32,8 @@
 
 struct tcp_conn;
 struct net;
+
+#define TCP_RECORDS_MAX 2048
 
 enum tcp_sent_state {
 	TCP_SENT_OUT,

@@ -282,6 +282,22 @@ static void a_connection_takes_at_most_half_of_the_records(void **state)
 	free(m);
 }
 
+/* Nor as many as would make every acknowledgement a long walk: a peer can cut the flight by its SACK as it likes. */
+static void a_peer_does_not_make_the_list_longer_than_is_good(void **state)
+{
+	(void)state;
+	struct model *m = malloc(sizeof *m);
+	model_start(m, 1, 1 << 16);
+	send_new(m, 20000);
+	struct tcp_ack ack = {.ack = m->base};
+	for (uint32_t i = 1; i < 20000; i += 2)
+		tcp_flight_sack(m->c, m->base + i, m->base + i + 1, &ack);
+	flight_check(m->c);
+	assert_int_equal(net_usage(m->net).sent_records, TCP_RECORDS_MAX);
+	model_stop(m);
+	free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +307,7 @@ int main(void)
 		cmocka_unit_test(without_records_the_notes_are_coarser_but_never_wrong),
 		cmocka_unit_test(a_lost_stretch_without_a_record_is_repeated_segment_by_segment),
 		cmocka_unit_test(a_connection_takes_at_most_half_of_the_records),
+		cmocka_unit_test(a_peer_does_not_make_the_list_longer_than_is_good),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -296,12 +296,11 @@ bool tcp_ooo_insert(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uin
 
 bool tcp_ooo_has(const struct tcp_conn *c, uint64_t seq, uint32_t len)
 {
-	LIST_FOR_EACH(e, &c->ooo) {
+	/* From the back, as in tcp_ooo_insert. */
+	for (const struct list *e = c->ooo.prev; e != &c->ooo; e = e->prev) {
 		struct ooo_mark m = mark_of(LIST_ENTRY(e, struct frame_rx, link));
-		if (m.seq <= seq && seq + len <= m.seq + m.len)
-			return true;
-		if (m.seq > seq)
-			return false;
+		if (m.seq <= seq)
+			return seq + len <= m.seq + m.len;
 	}
 	return false;
 }
