@@ -252,6 +252,8 @@ static void duplicate_check(struct net *net, struct ip6_own *o, struct slice opt
 {
 	if (o->dad_running && nonce_is_ours(options, o))
 		net->counters.ndp_in_loops++;
+	else if (!o->dad_running && ip6_is_own(net, &o->address))
+		ndp_announce(net, o); /* no defence that could be too frequent, but an answer (RFC 4861, 7.2.4) */
 	else
 		ip6_contested(net, o);
 }

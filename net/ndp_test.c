@@ -344,6 +344,22 @@ static void a_prefix_is_on_the_link_only_when_told_so(void **state)
 	link6_stop(&l);
 }
 
+static void who_is_on_the_link_is_told_for_both_families(void **state)
+{
+	(void)state;
+	static const struct { const char *text; bool on_link; } cases[] = {
+		{"2001:db8::77", true}, {"fe80::1", true}, {"2001:db9::77", false}, {"::ffff:10.0.0.9", true},
+		{"::ffff:11.0.0.9", false}, {"ff02::1", false},
+	};
+	struct link6 l;
+	start(&l, 12);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct net_address a = link6_address(cases[i].text);
+		assert_int_equal(net_is_on_link(l.net, &a), cases[i].on_link);
+	}
+	link6_stop(&l);
+}
+
 static void floods_of_routers_and_servers_push_nobody_out(void **state)
 {
 	(void)state;
@@ -410,6 +426,7 @@ int main(void)
 		cmocka_unit_test(routers_are_sought_less_and_less_often),
 		cmocka_unit_test(what_a_router_says_of_the_link_is_taken_over_within_reason),
 		cmocka_unit_test(a_prefix_is_on_the_link_only_when_told_so),
+		cmocka_unit_test(who_is_on_the_link_is_told_for_both_families),
 		cmocka_unit_test(floods_of_routers_and_servers_push_nobody_out),
 		cmocka_unit_test(a_message_of_any_bytes_does_no_harm),
 	};

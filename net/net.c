@@ -372,7 +372,9 @@ struct net_ipv4 net_ipv4(const struct net *net)
 bool net_is_on_link(const struct net *net, const struct net_address *a)
 {
 	uint32_t hop, ip = net_address_to_v4(a);
-	return net_address_is_v4(a) && ip4_route(net, ip, &hop) && hop == ip;
+	if (!net_address_is_v4(a))
+		return ip6_is_neighbor(net, a);
+	return ip4_route(net, ip, &hop) && hop == ip;
 }
 
 const struct net_counters *net_counters(const struct net *net)
