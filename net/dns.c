@@ -70,6 +70,7 @@ struct dns {
 };
 
 static void attempt(struct lookup *l);
+static void question_left(struct lookup *l);
 
 /* --- Queries ---------------------------------------------------------------------------------- */
 
@@ -235,7 +236,7 @@ static void tcp_sent(struct tcp_send *send, bool delivered)
 	(void)delivered;
 	struct lookup *l = CONTAINER_OF(send, struct lookup, send);
 	l->tcp_sending = false;
-	lookup_free_if_idle(l);
+	question_left(l);
 }
 
 /* Takes what has come; false: the message is not whole yet. */
@@ -327,8 +328,8 @@ static void question_send(struct lookup *l)
 {
 	struct dns *dns = l->dns;
 	uint8_t cases[DNS_NAME_MAX / 8 + 1];
-	l->send_again = l->sending; /* not under the device's hands */
-	if (l->sending)
+	l->send_again = l->sending || l->tcp_sending; /* not under the device's hands */
+	if (l->send_again)
 		return;
 	random_bytes(dns->config.random, cases, sizeof cases);
 	l->query_len = dns_query_write(l->query, (uint16_t)random_u64(dns->config.random), &l->asked,
@@ -345,13 +346,19 @@ static void question_send(struct lookup *l)
 	dns->counters.sent += l->sending;
 }
 
+/* One of the two ways, and perhaps by both. */
+static void question_left(struct lookup *l)
+{
+	if (l->send_again && !l->sending && !l->finished && !l->tcp)
+		question_send(l);
+	lookup_free_if_idle(l);
+}
+
 static void datagram_left(struct udp_datagram *d)
 {
 	struct lookup *l = CONTAINER_OF(d, struct lookup, datagram);
 	l->sending = false;
-	if (l->send_again && !l->finished && !l->tcp)
-		question_send(l);
-	lookup_free_if_idle(l);
+	question_left(l);
 }
 
 /* The next question to the next server, or the end. */

@@ -26,6 +26,7 @@ enum manner {
 	NO_EDNS,     /* FORMERR to a question with an OPT record */
 	CUT_OFF,     /* over UDP; by TCP as ADDRESSES */
 	CUT_OFF_DEAD, /* the same, and the TCP port is closed */
+	CUT_OFF_ALIAS, /* over UDP; by TCP as ALIAS_ALONE */
 	FORGED,      /* first three that are not the answer, then ADDRESSES */
 	OTHER_CASE,  /* the question in lower case */
 };
@@ -135,6 +136,12 @@ static size_t reply_make(struct server *s, struct slice q, bool tcp, uint8_t *ou
 		p = addresses_put(s, p, alias_at, type);
 		store_be16(out + 6, (uint16_t)(1 + s->count));
 		break;
+	case CUT_OFF_ALIAS:
+		if (!asks_alias && !tcp) {
+			out[2] |= 2;
+			break;
+		}
+		/* fall through */
 	case ALIAS_ALONE:
 		if (!asks_alias) {
 			p = record_put(p, 12, DNS_TYPE_CNAME, 7, alias, alias_len);
@@ -399,6 +406,21 @@ static void an_answer_that_is_cut_off_is_fetched_by_tcp(void **state)
 	bench_stop(&b);
 }
 
+/* The world looks whether what the device still reads is what it was. */
+static void no_question_is_made_in_the_place_of_one_that_has_not_left(void **state)
+{
+	(void)state;
+	struct bench b;
+	char name[] = "a.example";
+	bench_start(&b, CUT_OFF_ALIAS, 4);
+	for (; name[0] <= 'z'; name[0]++) {
+		assert_false(failed(ask(&b, name, DNS_IP4, 20 * SECOND)));
+		assert_int_equal(b.query.count, 2);
+	}
+	assert_int_equal(b.server.by_tcp, 26);
+	bench_stop(&b);
+}
+
 static void a_server_that_knows_no_edns_is_asked_without(void **state)
 {
 	(void)state;
@@ -572,6 +594,7 @@ int main(void)
 		cmocka_unit_test(aliases_are_followed_in_an_answer_and_by_another_question),
 		cmocka_unit_test(aliases_that_lead_nowhere_end),
 		cmocka_unit_test(an_answer_that_is_cut_off_is_fetched_by_tcp),
+		cmocka_unit_test(no_question_is_made_in_the_place_of_one_that_has_not_left),
 		cmocka_unit_test(a_server_that_knows_no_edns_is_asked_without),
 		cmocka_unit_test(what_is_not_the_answer_changes_nothing),
 		cmocka_unit_test(who_is_silent_is_asked_three_times_with_patience),
