@@ -146,12 +146,9 @@ static void arrived(struct tcp_conn *c, const struct tcp_sent *r, uint64_t upto,
 	ack->delivered += (uint32_t)(upto - r->start);
 	if (age < ack->rtt_us && rtt_is_told(c, r, upto, ack))
 		ack->rtt_us = age;
-	if (!r->repeated) {
-		if (!r->touched && age < ack->clean_rtt_us) {
-			ack->clean_rtt_us = age;
-			ack->clean_segments = (record_len(r) + c->mss - 1) / c->mss;
-		}
-		ack->never_repeated_lost |= r->state == TCP_SENT_LOST;
+	if (!r->repeated && !r->touched && age < ack->clean_rtt_us) {
+		ack->clean_rtt_us = age;
+		ack->clean_segments = (record_len(r) + c->mss - 1) / c->mss;
 	}
 	tcp_rack_delivered(c, r, upto, ack);
 }

@@ -62,7 +62,6 @@ struct tcp_ack {
 	/* Found by the flight. */
 	bool dsack;         /* something arrived twice */
 	bool repeated_acked; /* the cumulative part covers something sent again */
-	bool never_repeated_lost; /* what was taken for lost came by itself */
 	uint32_t acked;     /* bytes, cumulative */
 	uint32_t delivered; /* bytes that were not known to have arrived */
 	uint32_t rtt_us;    /* of the newest whose copies can be told apart; UINT32_MAX: none */

@@ -298,6 +298,80 @@ static void a_peer_does_not_make_the_list_longer_than_is_good(void **state)
 	free(m);
 }
 
+/* Two were sent at one time, a millisecond apart, and the second has arrived: how long the first is waited for. */
+static uint32_t wait_for_the_first(struct model *m)
+{
+	struct tcp_conn *c = m->c;
+	m->net->now_ns += 1000000;
+	send_new(m, MSS);
+	m->net->now_ns += 1000000;
+	send_new(m, MSS);
+	m->net->now_ns += 40000000;
+	struct tcp_ack ack = ack_at(m, c->snd_una);
+	tcp_flight_sack(c, c->snd_max - MSS, c->snd_max, &ack);
+	uint32_t wait = tcp_rack_detect(c);
+	ack = ack_at(m, c->snd_max);
+	tcp_flight_cover(c, &ack);
+	c->snd_una = c->snd_max;
+	return wait;
+}
+
+static void the_reordering_window_widens_is_bounded_and_is_forgotten(void **state)
+{
+	(void)state;
+	struct model *m = malloc(sizeof *m);
+	model_start(m, 1, 64);
+	struct tcp_conn *c = m->c;
+	c->min_rtt_us = c->srtt_us = 40000;
+	c->reordering = true;
+	/* A quarter of the least round-trip time, of which the millisecond between the two is over. */
+	assert_int_equal(wait_for_the_first(m), 9000);
+	tcp_rack_duplicate(c);
+	assert_int_equal(wait_for_the_first(m), 19000);
+	for (uint32_t i = 0; i < 300; i++) {
+		tcp_rack_duplicate(c);
+		assert_int_equal(wait_for_the_first(m), i ? 39000 : 29000); /* never more than a round trip */
+		if (m->c->snd_max > m->base + BYTES - 3 * MSS)
+			break;
+	}
+	for (uint32_t i = 0; i < 16; i++) {
+		assert_true(c->reorder_steps > 3);
+		tcp_rack_recovered(c);
+	}
+	assert_int_equal(c->reorder_steps, 0);
+	for (uint32_t i = 0; i < 300; i++) {
+		c->reorder_round_open = false;
+		tcp_rack_duplicate(c);
+	}
+	assert_int_equal(c->reorder_steps, 60);
+	model_stop(m);
+	free(m);
+}
+
+/* What arrives sooner than anything can be answered is an earlier copy: its time is not that of the last one. */
+static void an_answer_to_an_earlier_copy_loses_nothing(void **state)
+{
+	(void)state;
+	struct model *m = malloc(sizeof *m);
+	model_start(m, 1, 64);
+	struct tcp_conn *c = m->c;
+	c->min_rtt_us = c->srtt_us = 40000;
+	send_new(m, MSS);
+	m->net->now_ns += 1000000;
+	send_new(m, MSS);
+	m->net->now_ns += 50000000;
+	tcp_flight_lose_first(c);
+	tcp_flight_repeated(c, m->base, m->base + MSS);
+	m->net->now_ns += 1000000; /* the first copy's */
+	struct tcp_ack ack = ack_at(m, m->base + MSS);
+	tcp_flight_cover(c, &ack);
+	c->snd_una = m->base + MSS;
+	assert_int_equal(tcp_rack_detect(c), 0);
+	assert_int_equal(c->lost, 0);
+	model_stop(m);
+	free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +382,8 @@ int main(void)
 		cmocka_unit_test(a_lost_stretch_without_a_record_is_repeated_segment_by_segment),
 		cmocka_unit_test(a_connection_takes_at_most_half_of_the_records),
 		cmocka_unit_test(a_peer_does_not_make_the_list_longer_than_is_good),
+		cmocka_unit_test(the_reordering_window_widens_is_bounded_and_is_forgotten),
+		cmocka_unit_test(an_answer_to_an_earlier_copy_loses_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
