@@ -258,6 +258,43 @@ static void who_asks_gets_no_place_of_one_who_has_answered(void **state)
 	link6_stop(&l);
 }
 
+static void who_was_heard_of_longest_ago_gives_way(void **state)
+{
+	(void)state;
+	static const char *const known[] = {"2001:db8::a1", "2001:db8::a2", "2001:db8::a3", "2001:db8::a4"};
+	struct link6 l;
+	start(&l, 13, ARRAY_LEN(known));
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		link6_run(&l, SECOND);
+		reachable(&l, known[(i + 2) % 4]);
+	}
+	link6_run(&l, 100 * SECOND);
+	lookup(&l, "2001:db8::b1");
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		struct net_address a = link6_address(known[i]);
+		assert_int_equal(neighbor_find(l.net, &a) != NULL, i != 2);
+	}
+	link6_stop(&l);
+}
+
+static void an_entry_for_which_a_connection_waits_stays(void **state)
+{
+	(void)state;
+	struct link6 l;
+	struct tcp_conn *c;
+	start(&l, 14, 1);
+	struct net_endpoint to = {link6_address("2001:db8::9"), 80};
+	struct net_address other = link6_address("2001:db8::8");
+	assert_false(failed(tcp_connect(&c, l.net, &to)));
+	link6_run(&l, 1500 * MS);
+	assert_null(neighbor_lookup(l.net, &other));
+	struct neighbor *n = neighbor_find(l.net, &to.address);
+	assert_non_null(n);
+	assert_false(list_is_empty(&n->waiting));
+	tcp_release(c);
+	link6_stop(&l);
+}
+
 static void questions_about_nobody_push_nobody_out_who_answers(void **state)
 {
 	(void)state;
@@ -378,6 +415,8 @@ int main(void)
 		cmocka_unit_test(progress_of_a_witness_spares_the_question),
 		cmocka_unit_test(floods_of_askers_push_nobody_out_who_answers),
 		cmocka_unit_test(who_asks_gets_no_place_of_one_who_has_answered),
+		cmocka_unit_test(who_was_heard_of_longest_ago_gives_way),
+		cmocka_unit_test(an_entry_for_which_a_connection_waits_stays),
 		cmocka_unit_test(questions_about_nobody_push_nobody_out_who_answers),
 		cmocka_unit_test(both_families_share_the_table_and_not_their_entries),
 		cmocka_unit_test(a_connection_that_makes_progress_needs_no_probes),

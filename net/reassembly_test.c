@@ -24,7 +24,7 @@ struct bench {
 	struct udp_socket socket;
 	uint8_t datagram[8200];
 	uint32_t received, last_len;
-	bool intact;
+	bool intact, to_all; /* frames to the Ethernet broadcast address */
 	uint32_t time_exceeded; /* heard by A */
 };
 
@@ -98,6 +98,8 @@ static void fragment(struct bench *b, uint32_t offset, uint32_t len, bool more, 
 	struct net_address from = world_address(0, b->ip6), to = world_address(1, b->ip6);
 	uint8_t f[2048] = {0}, *h = f + 14;
 	memcpy(f, macs, 12);
+	if (b->to_all)
+		memset(f, 0xff, 6);
 	uint32_t header;
 	if (b->ip6) {
 		header = 48;
@@ -234,10 +236,57 @@ static void two_ends_are_a_contradiction(void **state)
 	for_both(contradicting);
 }
 
+/* The bytes would sum up, with a hole. */
+static void ended_before(struct bench *b)
+{
+	fragment(b, 800, 1400, true, 0);
+	fragment(b, 1400, 8, false, 0);
+	assert_int_equal(b->received, 0);
+	assert_int_equal(b->n->ip_reasm_fails, 1);
+	assert_int_equal(b->n->ip_reasm_oks, 0);
+	b->id++;
+	fragment(b, 2200, 1400, true, 0);
+	fragment(b, 1400, 200, false, 0);
+	assert_int_equal(b->n->ip_reasm_fails, 2);
+	assert_int_equal(b->n->ip_reasm_oks, 0);
+}
+
+static void an_end_before_what_has_come_is_a_contradiction(void **state)
+{
+	(void)state;
+	for_both(ended_before);
+}
+
+/* Nobody is told of a closed port who did not ask for it from us alone. */
+static void broadcast_in_part(struct bench *b)
+{
+	udp_unbind(&b->socket);
+	for (uint32_t i = 0; i < 3; i++) {
+		b->to_all = i == 0;
+		part(b, 0, 1400);
+		b->to_all = i == 1;
+		part(b, 1400, 1400);
+		b->to_all = false;
+		part(b, 2800, 200);
+		b->id++;
+		uint64_t told = b->ip6 ? b->n->icmp6_out_dest_unreachs : b->n->icmp_out_dest_unreachs;
+		assert_int_equal(told, i == 2);
+	}
+	world_run(&b->w, b->w.now_ns + SECOND, NULL);
+}
+
+static void a_packet_that_came_by_broadcast_in_part_did_so_as_a_whole(void **state)
+{
+	(void)state;
+	for_both(broadcast_in_part);
+}
+
 static void malformed(struct bench *b)
 {
 	fragment(b, 0, 1399, true, 0); /* not in steps of 8 */
 	fragment(b, 65528, 16, false, 0); /* beyond what a packet can be */
+	b->id++;
+	fragment(b, 65528, 8, false, 0); /* by one */
 	world_run(&b->w, b->w.now_ns + SECOND, NULL); /* an ICMPv6 error quotes it from its buffer */
 	assert_int_equal(net_usage(b->net).rx_frames, 0);
 	assert_int_equal(b->received, 0);
@@ -361,6 +410,8 @@ int main(void)
 		cmocka_unit_test(a_fragment_that_comes_twice_does_no_harm),
 		cmocka_unit_test(an_overlap_drops_the_whole_packet),
 		cmocka_unit_test(two_ends_are_a_contradiction),
+		cmocka_unit_test(an_end_before_what_has_come_is_a_contradiction),
+		cmocka_unit_test(a_packet_that_came_by_broadcast_in_part_did_so_as_a_whole),
 		cmocka_unit_test(fragments_of_impossible_size_are_dropped),
 		cmocka_unit_test(after_a_minute_the_sender_is_told),
 		cmocka_unit_test(a_flood_holds_few_buffers_and_does_not_keep_others_out),

@@ -14,7 +14,7 @@
 #include "tcp_conn.h"
 
 #define DUP_THRESHOLD 3
-#define ATTEMPTS_LEAST 2 /* before a peer is given up, however much time has passed */
+#define ATTEMPTS_LEAST 3 /* before a peer is given up, however much time has passed */
 #define RTO_UNKNOWN_PATH_US 3000000u
 #define SYN_RETRIES_MAX 7 /* 187 s in all: no less than 3 minutes (RFC 9293, 3.8.3) */
 
