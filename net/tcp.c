@@ -547,6 +547,8 @@ void tcp_icmp_error(struct net *net, const struct net_address *source,
 	uint64_t seq = seq_extend(c->snd_una, load_be32(transport + 4));
 	if (seq < c->snd_una || seq >= c->snd_max || what != IP_ERROR_TOO_BIG)
 		return;
+	if (tcp_key_is_ip6(&c->key) && mtu < IP6_MTU_MIN) /* a lie: every path carries that (RFC 8201, 4) */
+		return;
 	uint32_t before = c->mss;
 	tcp_pmtu_limit(c, path_mss(c, mtu ? mtu : plateau_below(path_overhead(c) + before)));
 	if (c->mss < before) { /* it is no sign of congestion: sent again at once, in smaller pieces */
