@@ -61,13 +61,6 @@ static uint32_t ends_hash(struct hash_key secret, const struct tcp_ends *ends)
 	return (uint32_t)hash_sip13(secret, slice_of(bytes, sizeof bytes));
 }
 
-uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
-{
-	if (UNLIKELY(tcp_key_is_ip6(key)))
-		return tcp_table_hash6(net, key->addresses, (uint32_t)key->ports);
-	return tcp_table_hash(net, key->addresses, (uint32_t)key->ports);
-}
-
 /* RFC 6528: a clock of 4 us and a secret of the connection. */
 uint32_t tcp_initial_seq(const struct net *net, const struct tcp_ends *ends)
 {
