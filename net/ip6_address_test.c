@@ -1,4 +1,5 @@
 /* IPv6 addresses: made, checked for duplicates, aged, chosen as sources. */
+#include <base/cursor.h>
 #include <net/net.h>
 
 #include <base/cursor.h>
