@@ -402,8 +402,14 @@ static inline uint32_t tcp_table_hash6(const struct net *net, uint64_t fold, uin
 	return (uint32_t)((fold + net->hash_key[3] * ports) >> 32);
 }
 
+static inline uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
+{
+	if (UNLIKELY(tcp_key_is_ip6(key)))
+		return tcp_table_hash6(net, key->addresses, (uint32_t)key->ports);
+	return tcp_table_hash(net, key->addresses, (uint32_t)key->ports);
+}
+
 /* tcp.c */
-uint32_t tcp_hash(const struct net *net, const struct tcp_key *key);
 uint32_t tcp_initial_seq(const struct net *net, const struct tcp_ends *ends);
 uint32_t tcp_ts_offset(const struct net *net, const struct tcp_ends *ends);
 void tcp_conn_ends(const struct tcp_conn *c, struct tcp_ends *out);
