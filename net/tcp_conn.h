@@ -143,6 +143,7 @@ struct tcp_conn {
 	bool probe_again : 1;   /* the tail loss probe was not new data */
 	bool undo_ts_known : 1; /* something has been sent again since the reduction */
 	bool mss_trial : 1;     /* a larger size is being tried again */
+	bool mss_told : 1;      /* the present one was a router's word */
 	bool rack_valid;
 	struct net *net;
 	void *cookie;
