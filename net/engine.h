@@ -229,6 +229,7 @@ struct net {
 
 	struct net_capture *capture; /* NULL: none runs */
 	uint64_t now_ns;
+	uint32_t now_us; /* of it; wraps */
 	struct timer_wheel timers;
 	struct list out;      /* net_frame.tx.link: complete, next to leave */
 	struct list tx_ready; /* tcp_conn.tx_link */

@@ -219,7 +219,7 @@ void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t pee
 	c->snd_una = c->snd_nxt = c->snd_max = c->queue_end = (UINT64_C(1) << 32) + iss + 1;
 	c->recover = c->last.start = c->last.end = c->snd_una;
 	c->rcv_nxt = c->last_ack_sent = (UINT64_C(1) << 32) + irs + 1;
-	c->rcv_space = net->receive_window;
+	c->rcv_space = tcp_window_bound(c, net->receive_window);
 	c->rcv_round_seq = (uint32_t)c->rcv_nxt;
 	c->rcv_round_us = tcp_now_us(net);
 	c->rcv_adv = c->rcv_nxt + (net->receive_window < 0xffff ? net->receive_window : 0xffff);

@@ -98,9 +98,15 @@ static uint8_t *sack_option_write(struct tcp_conn *c, uint8_t *p)
 static uint16_t window_field(struct tcp_conn *c)
 {
 	uint32_t window = tcp_window(c), field = window >> c->rcv_scale;
-	if (field > 0xffff)
+	if (UNLIKELY(field > 0xffff))
 		field = 0xffff;
 	uint64_t edge = c->rcv_nxt + (field << c->rcv_scale);
+	/* Rounding must not take back what was promised (RFC 7323, 2.4), as long as that is in bounds. */
+	if (UNLIKELY(edge < c->rcv_adv) && field << c->rcv_scale < window && field < 0xffff
+		&& c->readable <= c->rcv_space) {
+		field++;
+		edge += UINT64_C(1) << c->rcv_scale;
+	}
 	if (edge > c->rcv_adv)
 		c->rcv_adv = edge;
 	return (uint16_t)field;
