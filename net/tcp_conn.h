@@ -131,7 +131,7 @@ struct tcp_conn {
 	bool discard : 1;       /* tcp_discard_input */
 	bool ack_now : 1;       /* send one even without data */
 	bool ack_pending : 1;   /* received data is not acknowledged yet */
-	bool cwnd_limited : 1;
+	bool cwnd_limited : 1;    /* what was sent last would have been more */
 	bool retransmit_syn : 1;
 	bool accepted : 1;      /* passive: counted by the listener */
 	bool released : 1;      /* the handle is gone */

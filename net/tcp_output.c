@@ -314,8 +314,8 @@ static bool choose_data(struct tcp_conn *c, struct piece *p)
 	}
 	if (UNLIKELY(c->tail_probe) && room < size)
 		room = size; /* a probe of new data may exceed the window by one (RFC 8985, 7.3) */
+	c->cwnd_limited = room < len;
 	if (room < len) {
-		c->cwnd_limited = true;
 		len = room >= size || !pipe ? room : 0;
 	} else if (closing && len < size && len < c->snd_wnd_max / 2) {
 		len = 0; /* not worth a segment (3.8.6.2.1); the probe timer sees to it */
