@@ -91,7 +91,9 @@ static void datagram_send(struct run *r)
 	struct host *to = &r->host[(h->index + 1 + draw_below(r, r->hosts - 1)) % r->hosts];
 	/* Now and then nobody listens, or nobody is there. */
 	struct net_endpoint end = {.port = draw_chance(r, 10) ? 9 : ECHO_PORT};
-	end.address = net_address_v4(draw_chance(r, 5) ? 0x0a000063 : to->ip);
+	bool ip6 = draw_chance(r, 50);
+	if (!host_address(to, ip6, &end.address) || (ip6 && !h->config.ip6))
+		end.address = net_address_v4(draw_chance(r, 10) ? 0x0a000063 : to->ip);
 	uint32_t len = 8 + draw_below(r, DATAGRAM_MAX - 8);
 	uint64_t key = draw(r);
 	store_le64(bytes, key);

@@ -45,6 +45,18 @@ static void plan_limits(struct run *r, struct host *h, struct net_config *c)
 	c->keepalive_interval_ns = (h->patient ? 30 : draw_between(r, 1, 10)) * SECOND;
 }
 
+static void plan_ip6(struct run *r, const struct host *h, struct net_config *c)
+{
+	bool wanted = draw_chance(r, 70), automatic = draw_chance(r, 40);
+	if (!wanted || c->mtu < 1280)
+		return;
+	c->ip6 = automatic ? NET_IP6_AUTO : NET_IP6_STATIC;
+	c->tx_tso6 = c->tx_checksum && draw_chance(r, 70);
+	c->ip6_address = (struct net_address){{0xfd, 0, 0, 0, 0, 0, 0, 1}};
+	c->ip6_address.octet[15] = (uint8_t)(h->index + 1);
+	c->ip6_prefix_len = 64;
+}
+
 static void plan_host(struct run *r, uint32_t i)
 {
 	static const uint32_t ring[] = {4, 16, 64, 256};
@@ -54,6 +66,7 @@ static void plan_host(struct run *r, uint32_t i)
 	*c = (struct net_config){.mac = {2, 0, 0, 0, 0, (uint8_t)(i + 1)}, .address = h->ip,
 		.mask = 0xffffff00, .host_name = SLICE_INIT("sim")};
 	plan_limits(r, h, c);
+	plan_ip6(r, h, c);
 	for (uint32_t k = 0; k < 4; k++)
 		store_le64(h->random_seed + 8 * k, draw(r));
 	h->input_max = draw_chance(r, 70) ? UINT32_MAX : 1 + draw_below(r, 8);
@@ -126,6 +139,9 @@ static void plan_flow(struct run *r, uint32_t i, uint64_t span_ns)
 	f->port = (uint16_t)(PORT_FIRST + draw_below(r, LISTENERS));
 	f->start_ns = START_NS + (draw_chance(r, 30) ? 0 : draw_between(r, 0, span_ns));
 	f->simultaneous = draw_chance(r, 10);
+	f->ip6 = draw_chance(r, 50) && r->host[f->client].config.ip6 && r->host[f->server].config.ip6;
+	if (f->ip6) /* addresses are checked for duplicates first */
+		f->start_ns += 3 * SECOND;
 	for (uint32_t k = 0; k < 2; k++) {
 		struct end *e = &f->end[k];
 		plan_intent(r, &e->intent);
@@ -213,7 +229,7 @@ void plan_draw(struct run *r)
 		p->to = (p->from + 1 + draw_below(r, r->hosts - 1)) % r->hosts;
 	}
 	r->next_datagram_ns = START_NS;
-	r->work_end_ns = START_NS + span;
+	r->work_end_ns = START_NS + span + 3 * SECOND;
 	r->faults_end_ns = r->work_end_ns;
 	for (uint32_t i = 0; i < r->faults; i++)
 		if (r->fault[i].to_ns > r->faults_end_ns)

@@ -107,7 +107,7 @@ struct flow {
 	uint32_t id, client, server; /* hosts */
 	uint16_t port;
 	uint64_t start_ns;
-	bool started, simultaneous;
+	bool started, simultaneous, ip6;
 	uint32_t started_as;         /* counted from 1: the newest of those that have had the same ports */
 	struct end end[2];
 	struct end ghost;            /* a second acceptance of the same handshake, which cookies allow */
@@ -132,6 +132,7 @@ struct host {
 	struct random random;
 	uint8_t random_seed[32];
 	uint32_t incarnation;
+	uint64_t started_ns;
 	bool patient;            /* its limits are such that nothing fails without a reason */
 	bool attention;
 	uint32_t input_max;      /* frames taken at a time */
@@ -203,6 +204,8 @@ void host_restart(struct host *h);
 void host_stop(struct host *h);
 bool host_runs(const struct host *h);
 uint64_t host_clock(const struct host *h);
+/* One that others may use; false: none (yet). */
+bool host_address(const struct host *h, bool ip6, struct net_address *out);
 /* When it is to act next; UINT64_MAX: not by itself. */
 uint64_t host_next(const struct host *h);
 void host_poll(struct host *h);
@@ -235,7 +238,7 @@ struct wire *wire_new(struct run *r);
 void wire_free(struct wire *w);
 void wire_see(struct wire *w, enum sim_fate fate, const struct sim_frame *f);
 /* A host has lost its memory: what it says now is not what it said. */
-void wire_forget(struct wire *w, uint32_t ip);
+void wire_forget(struct wire *w, uint32_t host);
 
 /* fault.c */
 void faults_act(struct run *r);

@@ -334,14 +334,21 @@ static uint64_t drops(const struct host *h)
 	return c->tcp_accept_drops + c->tcp_listen_limit_drops + c->tcp_syn_drops;
 }
 
-static bool open_from(struct flow *f, struct end *e, struct host *h, uint32_t to_ip, uint16_t to_port)
+static bool open_from(struct flow *f, struct end *e, struct host *h, const struct host *to, uint16_t port)
 {
-	struct net_endpoint to = {net_address_v4(to_ip), to_port};
+	struct net_endpoint end = {.port = port};
+	struct net_address own;
 	struct tcp_conn *c;
 	net_advance(h->net, host_clock(h));
-	err x = tcp_connect(&c, h->net, &to);
+	bool addressed = host_address(h, f->ip6, &own) && host_address(to, f->ip6, &end.address);
+	err x = addressed ? tcp_connect(&c, h->net, &end) : ERR(INVALID);
 	if (failed(x)) {
-		f->excuse = "no connection was free";
+		f->excuse = addressed ? "no connection was free" : "no address yet";
+		/* They are to be had three seconds after the start, if nothing is in the way. */
+		uint64_t since = h->started_ns > to->started_ns ? h->started_ns : to->started_ns;
+		if (!addressed && !fault_since(f->run, f->client, since) && !fault_since(f->run, f->server, since)
+			&& f->run->network.now_ns - since >= 3 * SECOND)
+			run_fail(f->run, "connection %u: there is no IPv6 address", f->id);
 		e->gone = true;
 		return false;
 	}
@@ -361,12 +368,12 @@ static uint16_t port_foreseen(const struct host *h)
 static void open_both(struct flow *f, struct host *a, struct host *b)
 {
 	uint16_t port = port_foreseen(a);
-	if (!open_from(f, &f->end[1], b, a->ip, port)) {
+	if (!open_from(f, &f->end[1], b, a, port)) {
 		f->end[0].gone = true;
 		return;
 	}
 	f->peer = tcp_local(f->end[1].conn);
-	if (!open_from(f, &f->end[0], a, b->ip, f->peer.port))
+	if (!open_from(f, &f->end[0], a, b, f->peer.port))
 		return;
 	f->local = tcp_local(f->end[0].conn);
 	if (f->local.port != port)
@@ -384,7 +391,7 @@ void flow_start(struct flow *f)
 	f->simultaneous &= host_runs(b);
 	if (f->simultaneous) {
 		open_both(f, a, b);
-	} else if (open_from(f, &f->end[0], a, b->ip, f->port)) {
+	} else if (open_from(f, &f->end[0], a, b, f->port)) {
 		f->local = tcp_local(f->end[0].conn);
 		f->peer = tcp_peer(f->end[0].conn);
 	}
@@ -524,6 +531,9 @@ void flow_judge(struct flow *f)
 		for (uint32_t i = 0; i < ITEMS_MAX; i++)
 			if (f->end[k].item[i].busy)
 				run_fail(r, "connection %u: a send of the %s is not done", f->id, name(&f->end[k]));
+	if (r->options.trace)
+		run_note(r, "connection %u%s%s, host %u to %u: %s", f->id, f->ip6 ? ", IPv6" : "",
+			f->simultaneous ? ", simultaneous" : "", f->client, f->server, f->excuse ? f->excuse : "whole");
 	if (f->excuse) {
 		r->excused++;
 		return;

@@ -33,6 +33,7 @@ struct half {
 struct talk {
 	uint8_t address[2][16];
 	uint16_t port[2];
+	uint32_t host[2]; /* HOSTS_MAX: has not spoken */
 	struct half half[2];
 	struct flow *flow;
 	uint32_t client; /* which half is flow->end[0] */
@@ -96,19 +97,18 @@ static struct talk *talk_new(struct wire *w, const struct sim_packet *p)
 	ASSERT(w->talks < TALKS_MAX);
 	struct talk *t = &w->talk[w->talks++];
 	*t = (struct talk){.port = {p->source_port, p->destination_port}, .credit = CREDIT_START,
-		.credit_ns = w->run->network.now_ns};
+		.host = {HOSTS_MAX, HOSTS_MAX}, .credit_ns = w->run->network.now_ns};
 	memcpy(t->address[0], p->source, 16);
 	memcpy(t->address[1], p->destination, 16);
 	t->flow = flow_of(w, p, 0, &t->client);
 	return t;
 }
 
-void wire_forget(struct wire *w, uint32_t ip)
+void wire_forget(struct wire *w, uint32_t host)
 {
-	struct net_address a = net_address_v4(ip);
 	for (uint32_t i = 0; i < w->talks; i++) {
 		struct talk *t = &w->talk[i];
-		if (memcmp(t->address[0], a.octet, 16) == 0 || memcmp(t->address[1], a.octet, 16) == 0)
+		if (t->host[0] == host || t->host[1] == host)
 			memset(t->half, 0, sizeof t->half);
 	}
 }
@@ -289,6 +289,7 @@ static void tcp_judge(struct wire *w, const struct sim_packet *p)
 	if (!t)
 		t = talk_new(w, p);
 	struct half *s = &t->half[from], *o = &t->half[!from];
+	t->host[from] = w->frame->from;
 	if (p->flags & SIM_SYN) {
 		if (!s->known || s->iss != p->seq)
 			t->flow = flow_of(w, p, from, &t->client);
