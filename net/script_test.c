@@ -38,7 +38,7 @@ static void does_what_it_says(void **state)
 {
 	script_complaint c = verdict(*state);
 	if (c) {
-		print_error("%s\n", c);
+		fprintf(stderr, "%s\n", c); /* cmocka cuts what it prints */
 		free(c);
 		fail();
 	}

@@ -572,6 +572,9 @@ void tcp_sack_input(struct tcp_conn *c, struct slice blocks, struct tcp_ack *ack
 /* ack->ack is within snd_una .. snd_max. */
 void tcp_acked(struct tcp_conn *c, struct tcp_ack *ack);
 void tcp_rto(struct tcp_conn *c);
+/* The handshake is complete; the timer had to repeat our SYN, or SYN|ACK, so many times. Then a timeout without any
+ * round-trip time is 3 s (RFC 6298, 5.7), and after more than one the window one segment (RFC 6928, 2). */
+void tcp_syn_repeated(struct tcp_conn *c, uint32_t times);
 /* Bytes believed to be in the network. */
 uint32_t tcp_pipe(const struct tcp_conn *c);
 

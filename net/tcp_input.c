@@ -135,7 +135,9 @@ static void syn_sent(struct tcp_conn *c, const struct tcp_segment *s)
 		if (good_ack) {
 			struct tcp_ack news = {.ack = c->snd_una + 1, .ts_echo = s->ts_echo,
 				.has_ts = s->has_ts, .rtt_us = UINT32_MAX, .clean_rtt_us = UINT32_MAX};
+			uint32_t times = c->backoff;
 			tcp_acked(c, &news);
+			tcp_syn_repeated(c, times);
 			established(c, TCP_CONNECTED);
 		} else { /* simultaneous open (3.5, figure 7): repeat the SYN, now with an ACK */
 			c->state = TCP_STATE_SYN_RECEIVED;

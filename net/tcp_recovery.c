@@ -14,6 +14,7 @@
 #include "tcp_conn.h"
 
 #define DUP_THRESHOLD 3
+#define RTO_UNKNOWN_PATH_US 3000000u
 #define SYN_RETRIES_MAX 7 /* 187 s in all: no less than 3 minutes (RFC 9293, 3.8.3) */
 
 uint32_t tcp_pipe(const struct tcp_conn *c)
@@ -269,6 +270,14 @@ static void syn_timeout(struct tcp_conn *c)
 	c->snd_nxt = c->snd_una;
 	tcp_rto_start(c);
 	tcp_conn_wake(c);
+}
+
+void tcp_syn_repeated(struct tcp_conn *c, uint32_t times)
+{
+	if (times && !c->srtt_us)
+		c->rto_us = RTO_UNKNOWN_PATH_US;
+	if (times > 1)
+		c->cwnd = c->mss;
 }
 
 /* The first is lost, and all that has been out for too long. When this is not the first timeout in a row, or

@@ -302,6 +302,7 @@ static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn,
 	tcp_set_handler(c, l->handler);
 	net->counters.tcp_passive_opens++;
 	handshake_rtt(c, syn, s);
+	tcp_syn_repeated(c, syn->retries);
 	tcp_conn_event(c, TCP_ACCEPTED);
 	return c;
 }

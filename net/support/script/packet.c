@@ -12,7 +12,12 @@
 #define IP6 40
 #define TCP 20
 
-static const char flag_letter[] = "FSRP.UEW";
+/* In the order in which they are printed. */
+static const struct {
+	char letter;
+	uint8_t flag;
+} flag_letters[] = {{'F', FLAG_FIN}, {'S', FLAG_SYN}, {'R', FLAG_RST}, {'P', FLAG_PSH}, {'U', FLAG_URG},
+	{'E', FLAG_ECE}, {'W', FLAG_CWR}, {'.', FLAG_ACK}};
 
 uint8_t stream_byte(bool from_engine, uint32_t position)
 {
@@ -429,8 +434,8 @@ void segment_print(FILE *out, const struct segment *s)
 	}
 	fputs(s->ecn > 0 ? ecn[s->ecn] : "", out);
 	for (uint32_t i = 0; i < 8; i++) {
-		if (s->flags >> i & 1)
-			fputc(flag_letter[i], out);
+		if (s->flags & flag_letters[i].flag)
+			fputc(flag_letters[i].letter, out);
 	}
 	if (!s->flags)
 		fputc('-', out);

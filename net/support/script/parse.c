@@ -512,6 +512,15 @@ static void amount(struct scanner *r, struct statement *s)
 		s->number = number_must(r);
 }
 
+static void pump(struct scanner *r, struct statement *s)
+{
+	s->number = number_must(r);
+	if (keyword(r, "every"))
+		s->rtt_ns = duration_must(r);
+	else
+		wrong(r, "every");
+}
+
 static void call(struct scanner *r, struct statement *s)
 {
 	static const struct {
@@ -525,7 +534,7 @@ static void call(struct scanner *r, struct statement *s)
 		{"discard", ACTION_DISCARD, NULL}, {"event", ACTION_EVENT, events}, {"done", ACTION_DONE, amount},
 		{"failed", ACTION_DONE, amount}, {"assert", ACTION_ASSERT, condition},
 		{"counter", ACTION_COUNTER, counter}, {"usage", ACTION_USAGE, condition},
-		{"quiet", ACTION_QUIET, NULL}};
+		{"quiet", ACTION_QUIET, NULL}, {"pump", ACTION_PUMP, pump}};
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
 		if (!keyword(r, known[i].name))
 			continue;
@@ -643,6 +652,8 @@ static bool setting(struct scanner *r, struct script *s)
 		flow_setting(r, s);
 	} else if (keyword(r, "mtu")) {
 		s->config.mtu = (uint16_t)number_must(r);
+	} else if (keyword(r, "ecn")) {
+		s->config.ecn = keyword(r, "off") ? NET_ECN_OFF : keyword(r, "ask") ? NET_ECN_ASK : NET_ECN_ACCEPT;
 	} else if (keyword(r, "tso")) {
 		s->config.tx_tso4 = s->config.tx_tso6 = s->config.tx_checksum = true;
 	} else if (keyword(r, "ip6")) {

@@ -29,6 +29,7 @@ struct flow {
 	uint32_t events;
 	uint32_t sent, consumed; /* bytes of the streams */
 	uint32_t done, failed;
+	uint32_t heard_end; /* behind what `pump` has taken */
 };
 
 struct heard {
@@ -391,6 +392,11 @@ static void peer_syn(struct run *r, struct flow *f, const struct segment *s)
 	}
 }
 
+static uint32_t seq_later(uint32_t a, uint32_t b)
+{
+	return (int32_t)(b - a) > 0 ? b : a;
+}
+
 static void frame_inject(struct run *r, const uint8_t *frame, uint32_t len, uint32_t fragment)
 {
 	uint8_t part[SCRIPT_FRAME_MAX];
@@ -462,6 +468,40 @@ static script_complaint establish(struct run *r, const struct statement *st)
 	if (!c && !f->conn)
 		c = complain("no connection was accepted");
 	f->events = 0;
+	r->last_ns = r->world.now_ns;
+	return c;
+}
+
+/* Takes what has come, whatever it is; `end` moves behind the last byte. */
+static script_complaint take_all(struct run *r, uint32_t flow, uint32_t *end)
+{
+	struct segment got;
+	for (; r->heard_count; r->heard_count--, r->heard_first++) {
+		uint32_t of = flow;
+		script_complaint c = heard_read(r, &r->heard[r->heard_first], &got, &of);
+		if (c || of != flow)
+			return c ? c : complain("it is another flow's");
+		*end = seq_later(*end, got.seq + got.len);
+	}
+	r->heard_first = 0;
+	return NULL;
+}
+
+static script_complaint pump(struct run *r, const struct statement *st)
+{
+	struct flow *f = &r->flow[st->flow];
+	struct segment ack = {.flags = FLAG_ACK, .seq = 1, .has_ack = true, .ecn = -1};
+	script_complaint c = take_all(r, st->flow, &f->heard_end);
+	for (int64_t round = 0; round < st->number && !c; round++) {
+		advance(r, r->world.now_ns + st->rtt_ns, false);
+		c = take_all(r, st->flow, &f->heard_end);
+		ack.ack = f->heard_end;
+		if (!c)
+			c = inject(r, st->flow, &ack);
+		advance(r, r->world.now_ns, false);
+		if (!c)
+			c = take_all(r, st->flow, &f->heard_end);
+	}
 	r->last_ns = r->world.now_ns;
 	return c;
 }
@@ -597,6 +637,11 @@ static script_complaint check_usage(struct run *r, const struct statement *st)
 	return check_named(st, list, ARRAY_LEN(list));
 }
 
+static uint32_t distance(uint32_t a, uint32_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
 static script_complaint check_info(struct run *r, struct flow *f, const struct statement *st)
 {
 	struct tcp_info i;
@@ -610,7 +655,7 @@ static script_complaint check_info(struct run *r, struct flow *f, const struct s
 		{"out_of_order", i.out_of_order_frames}, {"readable", i.readable},
 		{"unsent", tcp_unsent(f->conn)}, {"isn_step", f->isn_step},
 		{"isn_apart", f->engine_isn - r->flow[0].engine_isn},
-		{"own_port", tcp_local(f->conn).port}};
+		{"own_port", f->ends.own_port}, {"port_apart", distance(f->ends.own_port, r->flow[0].ends.own_port)}};
 	return check_named(st, list, ARRAY_LEN(list));
 }
 
@@ -668,6 +713,7 @@ static script_complaint play(struct run *r, const struct statement *st)
 	case ACTION_COUNTER: return check_counter(r, st);
 	case ACTION_USAGE: return check_usage(r, st);
 	case ACTION_QUIET: return NULL;
+	case ACTION_PUMP: return pump(r, st);
 	case ACTION_SEND:
 	case ACTION_READ:
 	case ACTION_CLOSE:
@@ -687,7 +733,7 @@ static script_complaint step(struct run *r, const struct statement *st)
 		advance(r, r->last_ns + st->wait_ns, false);
 		r->last_ns += st->wait_ns;
 	}
-	if (r->heard_count)
+	if (r->heard_count && st->action != ACTION_PUMP)
 		return unexpected(r);
 	return play(r, st);
 }
@@ -718,7 +764,7 @@ static void start(struct run *r)
 	w->fragment = r->script->split_buffers;
 	r->net = w->station[ENGINE].net;
 	for (uint32_t i = 0; i < SCRIPT_FLOWS_MAX; i++)
-		r->flow[i].ends = r->script->ends[i];
+		r->flow[i] = (struct flow){.ends = r->script->ends[i], .heard_end = 1};
 	arp_ask(r);
 	advance(r, w->now_ns + (r->script->ip6 ? WORLD_IP6_READY_NS : 0), false);
 	r->start_ns = r->last_ns = w->now_ns;
@@ -754,6 +800,19 @@ static void stop(struct run *r)
 	free(r);
 }
 
+/* What the engine has said that no statement has looked at. */
+static void log_waiting(struct run *r)
+{
+	struct segment s;
+	uint32_t flow = 0;
+	for (; r->heard_count; r->heard_count--, r->heard_first++) {
+		script_complaint c = heard_read(r, &r->heard[r->heard_first], &s, &flow);
+		if (!c)
+			log_segment(r, r->heard[r->heard_first].at_ns, '>', flow, &s);
+		free(c);
+	}
+}
+
 static script_complaint located(const struct script *s, uint32_t line, const char *source, script_complaint c,
 	const char *log)
 {
@@ -778,7 +837,9 @@ script_complaint script_run(const struct script *s)
 	if (!c && r->heard_count)
 		c = unexpected(r);
 	st--;
-	if (!c)
+	if (c)
+		log_waiting(r);
+	else
 		c = finish(r);
 	fclose(r->log);
 	if (c)

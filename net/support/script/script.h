@@ -101,6 +101,7 @@ enum action {
 	ACTION_COUNTER,
 	ACTION_USAGE,
 	ACTION_QUIET,
+	ACTION_PUMP,
 };
 
 enum comparison {
@@ -126,7 +127,7 @@ struct statement {
 	bool has_number; /* else `text` is what to compare with */
 	bool refused; /* as the call must be */
 	uint32_t events;
-	uint64_t rtt_ns; /* of ESTABLISH */
+	uint64_t rtt_ns; /* of ESTABLISH, and between two rounds of PUMP */
 	const char *source; /* the line, in the script's text */
 };
 
