@@ -456,6 +456,10 @@ static bool excusable(struct run *r, struct flow *f, const struct end *e)
 	/* A segment that overtakes the one that would open a cookie is answered by RST. */
 	if (net_counters(b->net)->tcp_syn_cookies_sent != f->cookies_before)
 		return true;
+	/* The peer is through, and its TIME_WAIT too (or it had to give way): our last ACK was lost. */
+	bool all_there = other(e)->intent.discards || other(e)->received == e->intent.to_send;
+	if (other(e)->gone && (e->events & TCP_PEER_CLOSED) && e->closing && all_there)
+		return true;
 	/* Its simultaneous peer has not come through, and it had no listener to fall back to. */
 	if (f->simultaneous && !connected && (faults || other(e)->gone))
 		return true;
