@@ -146,7 +146,7 @@ static void timers(struct check *k, const struct tcp_conn *c)
 	RULE(k, c, c->timer.at_ns <= c->rto_at && c->timer.at_ns <= c->ack_at);
 	RULE(k, c, c->snd_max == c->snd_una || rto || queued);
 	RULE(k, c, !unsent || rto || queued);
-	RULE(k, c, !c->ack_now || queued || rto || !tcp_is_open(c)); /* rto: no way to the peer */
+	RULE(k, c, !c->ack_now || queued || !tcp_is_open(c));
 	RULE(k, c, !c->ack_pending || queued || c->ack_at != TIMER_NEVER);
 }
 

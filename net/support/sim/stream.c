@@ -457,8 +457,8 @@ static bool excusable(struct run *r, struct flow *f, const struct end *e)
 	if (net_counters(b->net)->tcp_syn_cookies_sent != f->cookies_before)
 		return true;
 	/* The peer is through, and its TIME_WAIT too (or it had to give way): our last ACK was lost. */
-	bool all_there = other(e)->intent.discards || other(e)->received == e->intent.to_send;
-	if (other(e)->gone && (e->events & TCP_PEER_CLOSED) && e->closing && all_there)
+	bool in_order = (other(e)->events & (TCP_CLOSED | TCP_RESET | TCP_TIMED_OUT)) == TCP_CLOSED;
+	if (in_order && (e->events & TCP_PEER_CLOSED) && e->closing)
 		return true;
 	/* Its simultaneous peer has not come through, and it had no listener to fall back to. */
 	if (f->simultaneous && !connected && (faults || other(e)->gone))
