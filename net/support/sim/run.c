@@ -185,6 +185,13 @@ static void run_all(struct run *r)
 		pools_check(r, &r->host[i]);
 }
 
+static void counters_add(const struct host *h, volatile struct verdict *verdict)
+{
+	struct net_counter c;
+	for (uint32_t i = 0; i < COUNTERS_MAX && net_counter_at(h->net, i, &c); i++)
+		verdict->counter[i] += c.value;
+}
+
 void run_seed(struct run *r, const struct options *options, volatile struct verdict *verdict)
 {
 	memset(r, 0, sizeof *r);
@@ -209,6 +216,8 @@ void run_seed(struct run *r, const struct options *options, volatile struct verd
 	verdict->flows = r->flows;
 	verdict->completed = r->completed;
 	verdict->excused = r->excused;
+	for (uint32_t i = 0; i < r->hosts; i++)
+		counters_add(&r->host[i], verdict);
 	verdict->finished = true;
 	sim_network_free(&r->network);
 	for (uint32_t i = 0; i < r->hosts; i++)

@@ -27,6 +27,7 @@
 #define FLOWS_MAX 24
 #define FAULTS_MAX 24
 #define ITEMS_MAX 4
+#define COUNTERS_MAX 256
 #define PORT_FIRST 80 /* listeners: 80, 81 */
 #define LISTENERS 2
 #define START_NS (100 * SECOND)
@@ -151,7 +152,7 @@ struct wire; /* wire.c */
 
 struct options {
 	uint64_t seed;
-	bool trace, verbose;
+	bool trace, verbose, counters;
 	void *pcap; /* stdio file */
 	const char *sabotage; /* NULL: none */
 };
@@ -159,6 +160,7 @@ struct options {
 /* What a process tells the one that started it, even when it dies. */
 struct verdict {
 	uint64_t now_ns, hash, frames, bytes, flows, completed, excused;
+	uint64_t counter[COUNTERS_MAX]; /* of all hosts together, in the order of net_counter_at */
 	bool finished;
 };
 
