@@ -201,11 +201,11 @@ $(BUILD)/host/volume_check: e2e/support/volume_check.c $(foreach m,$(check.modul
 $(BUILD)/bench/insns.so: bench/plugin/insns.c | $(QEMU_READY)
 	@mkdir -p $(@D)
 	$(tool.cc) $(tool.flags) -isystem $(QEMU_INCLUDE) -fPIC -shared $< -o $@
-$(BUILD)/bench/load: bench/support/load.c
+$(BUILD)/bench/%: bench/support/%.c
 	@mkdir -p $(@D)
 	$(tool.cc) $(tool.flags) $< -o $@
 .PHONY: bench-tools
-bench-tools: $(BUILD)/bench/insns.so $(BUILD)/bench/load
+bench-tools: $(BUILD)/bench/insns.so $(BUILD)/bench/load $(BUILD)/bench/tsc_khz
 
 $(BUILD)/e2e/%: e2e/support/%.c Makefile
 	@mkdir -p $(@D)

@@ -8,7 +8,7 @@
 # Everything that was started is ended when the script ends.
 set -u
 export LC_ALL=C
-WORK=build/e2e/$(basename "$0" .sh)
+WORK=${WORK_DIR:-build/e2e/$(basename "$0" .sh)}
 mkdir -p "$WORK"
 # Two runs of one script would write to the same files: the second one waits.
 exec 8>"$WORK/lock"

@@ -2,15 +2,20 @@
  * its next request when the last one is answered. Unlike a load that runs for some time, it makes
  * counters of the guest comparable: what they have grown by, divided by the number of requests.
  *
- *   load [-c CONNECTIONS] [-n REQUESTS] [-C] [-H HEADER]... [-d BODY] http://ADDRESS[:PORT]/PATH
+ *   load [-c CONNECTIONS] [-n REQUESTS] [-C] [-H HEADER]... [-d BODY] [-t PARTS [-k COUNTERS]]
+ *	http://ADDRESS[:PORT]/PATH
  *
- * -C: a connection for each request. -d: POST a form. Prints "NAME VALUE" lines; an answer other than
- * 2xx or 3xx, one without a length, and a lost connection are errors, and end in a status of 1.
+ * -C: a connection for each request. -d: POST a form. -t: also a line for each of that many parts of the run,
+ * with the guest's instructions for a request when -k names the file of bench/plugin's counters. Prints
+ * "NAME VALUE" lines; an answer other than 2xx or 3xx, one without a length, one that is cut off, and a lost
+ * connection are errors, and end in a status of 1. `unconnected` says how many of them were never established;
+ * `resets`, how many connections were reset after their answer.
  *
  *   a connection: connecting -> sending -> head -> body -(-C)-> closing -> connecting
  *                                  ^----------------'                                       */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -20,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +33,7 @@
 enum {
 	CONNECTIONS_MAX = 4096,
 	HEAD_MAX = 8192,
+	PARTS_MAX = 100,
 	STALL_MS = 10000, /* with no event at all, the guest is taken for dead */
 };
 
@@ -34,10 +41,17 @@ enum state { SENDING, HEAD, BODY, CLOSING };
 
 struct connection {
 	int fd;
+	bool fresh; /* nothing has been sent on it */
 	enum state state;
 	size_t sent, head_len;
 	uint64_t body_left, started_ns;
 	char head[HEAD_MAX + 1];
+};
+
+/* How things stood when a part of the run was done. */
+struct mark {
+	uint64_t ns, instructions;
+	size_t ended, measured;
 };
 
 static struct load {
@@ -45,7 +59,10 @@ static struct load {
 	char request[16384];
 	size_t request_len;
 	bool close;
-	size_t connections, requests, begun, ended, errors, measured;
+	size_t connections, requests, begun, ended, errors, unconnected, resets, measured;
+	size_t parts, marked;
+	struct mark marks[PARTS_MAX + 1]; /* the first one is the beginning */
+	const volatile uint64_t *instructions; /* the guest's; NULL: not known */
 	uint64_t body_bytes;
 	uint32_t *latencies_us; /* one for each request */
 	int epoll;
@@ -67,6 +84,7 @@ static _Noreturn void die(const char *what, const char *why)
 static void connection_open(struct connection *c)
 {
 	int on = 1;
+	c->fresh = true;
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		die("socket", strerror(errno));
@@ -92,6 +110,12 @@ static bool request_begin(struct connection *c)
 	return true;
 }
 
+static void mark(void)
+{
+	load.marks[load.marked++] = (struct mark){now_ns(), load.instructions ? *load.instructions : 0,
+		load.ended, load.measured};
+}
+
 static void request_end(struct connection *c, bool well)
 {
 	load.ended++;
@@ -99,6 +123,8 @@ static void request_end(struct connection *c, bool well)
 		load.latencies_us[load.measured++] = (uint32_t)((now_ns() - c->started_ns) / 1000);
 	else
 		load.errors++;
+	if (load.parts && load.ended >= load.requests * load.marked / load.parts)
+		mark();
 }
 
 /* The connection is gone: an error when a request was on its way. */
@@ -106,6 +132,8 @@ static void connection_lost(struct connection *c)
 {
 	close(c->fd);
 	c->fd = -1;
+	if (c->state == SENDING && c->fresh)
+		load.unconnected++;
 	if (c->state != CLOSING)
 		request_end(c, false);
 	request_begin(c);
@@ -176,6 +204,7 @@ static bool connection_send(struct connection *c)
 		connection_lost(c);
 	if (n < 0)
 		return false;
+	c->fresh = false;
 	c->sent += (size_t)n;
 	if (c->sent < load.request_len)
 		return false;
@@ -186,6 +215,7 @@ static bool connection_send(struct connection *c)
 static void connection_progress(struct connection *c, uint32_t events)
 {
 	if (events & (EPOLLERR | EPOLLHUP)) {
+		load.resets += c->state == CLOSING && events & EPOLLERR;
 		connection_lost(c);
 		return;
 	}
@@ -198,6 +228,7 @@ static void run(void)
 	struct connection *all = calloc(load.connections, sizeof *all);
 	if (!all)
 		die("memory", strerror(errno));
+	mark();
 	for (size_t i = 0; i < load.connections; i++) {
 		all[i].fd = -1;
 		request_begin(&all[i]);
@@ -219,13 +250,31 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* part NUMBER requests-a-second instructions-for-a-request p50-us p99-us max-us */
+static void report_part(size_t number)
+{
+	const struct mark *from = &load.marks[number - 1], *to = &load.marks[number];
+	size_t n = to->measured - from->measured;
+	uint32_t *us = load.latencies_us + from->measured;
+	double count = (double)(to->ended - from->ended);
+	qsort(us, n, sizeof *us, compare);
+	printf("part %zu %.0f %.0f", number, count * 1e9 / (double)(to->ns - from->ns),
+		(double)(to->instructions - from->instructions) / count);
+	if (n)
+		printf(" %u %u %u", us[n / 2], us[n - 1 - n / 100], us[n - 1]);
+	putchar('\n');
+}
+
 static void report(uint64_t ns)
 {
 	size_t n = load.measured;
 	const uint32_t *us = load.latencies_us;
+	for (size_t part = 1; part < load.marked; part++)
+		report_part(part);
 	qsort(load.latencies_us, n, sizeof *us, compare);
-	printf("requests %zu\nerrors %zu\nbody_bytes %lu\nseconds %.3f\nper_second %.0f\n", load.ended,
-		load.errors, load.body_bytes, (double)ns / 1e9, (double)load.ended * 1e9 / (double)ns);
+	printf("requests %zu\nerrors %zu\nunconnected %zu\nresets %zu\nbody_bytes %lu\nseconds %.3f\nper_second %.0f\n",
+		load.ended, load.errors, load.unconnected, load.resets, load.body_bytes, (double)ns / 1e9,
+		(double)load.ended * 1e9 / (double)ns);
 	if (n)
 		printf("p50_us %u\np99_us %u\np999_us %u\nmax_us %u\n", us[n / 2], us[n - 1 - n / 100],
 			us[n - 1 - n / 1000], us[n - 1]);
@@ -264,12 +313,27 @@ static void request_compose(char *url, const char *headers, const char *body)
 	load.request_len = (size_t)n;
 }
 
+static const uint64_t *counters_open(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(uint64_t), PROT_READ, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		die(path, strerror(errno));
+	close(fd);
+	return at;
+}
+
+static _Noreturn void usage(void)
+{
+	die("usage", "load [-c N] [-n N] [-C] [-H HEADER]... [-d BODY] [-t PARTS [-k COUNTERS]] URL");
+}
+
 int main(int argc, char **argv)
 {
 	char headers[4096] = "";
 	const char *body = NULL;
 	load.connections = load.requests = 1;
-	for (int c; (c = getopt(argc, argv, "c:n:CH:d:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "c:n:CH:d:t:k:")) != -1;) {
 		size_t used = strlen(headers);
 		switch (c) {
 		case 'c': load.connections = strtoul(optarg, NULL, 10); break;
@@ -277,11 +341,14 @@ int main(int argc, char **argv)
 		case 'C': load.close = true; break;
 		case 'H': snprintf(headers + used, sizeof headers - used, "%s\r\n", optarg); break;
 		case 'd': body = optarg; break;
-		default: die("usage", "load [-c N] [-n N] [-C] [-H HEADER]... [-d BODY] URL");
+		case 't': load.parts = strtoul(optarg, NULL, 10); break;
+		case 'k': load.instructions = counters_open(optarg); break;
+		default: usage();
 		}
 	}
-	if (optind != argc - 1 || !load.connections || load.connections > CONNECTIONS_MAX || !load.requests)
-		die("usage", "load [-c N] [-n N] [-C] [-H HEADER]... [-d BODY] URL");
+	if (optind != argc - 1 || !load.connections || load.connections > CONNECTIONS_MAX || !load.requests
+		|| load.parts > PARTS_MAX || load.parts > load.requests)
+		usage();
 	request_compose(argv[optind], headers, body);
 	load.latencies_us = calloc(load.requests, sizeof *load.latencies_us);
 	load.epoll = epoll_create1(EPOLL_CLOEXEC);
