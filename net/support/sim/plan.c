@@ -26,6 +26,7 @@ static void plan_limits(struct run *r, struct host *h, struct net_config *c)
 	static const uint32_t mtu[] = {1500, 1500, 1500, 1280, 1400, 576, 9000};
 	static const uint32_t window[] = {2048, 4096, 16384, 65535, 65536, 262144, 1048576};
 	static const uint32_t conns[] = {4, 16, 64}, syns[] = {1, 2, 8, 64}, waits[] = {1, 4, 64};
+	static const uint32_t records[] = {1, 8, 64, 0, 0};
 	static const uint32_t tx[] = {8, 16, 64, 256}, rx[] = {16, 48, 128, 512};
 	c->mtu = (uint16_t)pick(r, mtu, ARRAY_LEN(mtu));
 	c->tx_checksum = draw_chance(r, 70);
@@ -38,6 +39,9 @@ static void plan_limits(struct run *r, struct host *h, struct net_config *c)
 	c->rx_frames_max = pick(r, rx, ARRAY_LEN(rx));
 	c->neighbors_max = draw_chance(r, 50) ? 8 : 64;
 	c->receive_window = pick(r, window, ARRAY_LEN(window));
+	c->receive_window_max = draw_chance(r, 50) ? c->receive_window : 0;
+	c->sent_records_max = pick(r, records, ARRAY_LEN(records));
+	c->ecn = draw_below(r, NET_ECN_OFF + 1);
 	c->time_wait_ns = draw_between(r, 1, 60) * SECOND;
 	c->fin_wait_2_ns = (h->patient ? 600 : draw_between(r, 1, 60)) * SECOND;
 	c->user_timeout_ns = (h->patient ? 1200 : draw_between(r, 10, 120)) * SECOND;
@@ -96,6 +100,7 @@ static void plan_link(struct run *r, struct sim_path *p)
 	p->reorder = draw_chance(r, 20) ? draw_below(r, 1000) : 0;
 	p->duplicate = draw_chance(r, 15) ? draw_below(r, 300) : 0;
 	p->corrupt = draw_chance(r, 15) ? draw_below(r, 200) : 0;
+	p->mark = draw_chance(r, 15) ? draw_below(r, 1000) : 0;
 }
 
 /* --- Connections ----------------------------------------------------------------------------- */
@@ -164,6 +169,7 @@ static uint64_t plan_amount(struct run *r, enum fault_kind kind)
 	switch (kind) {
 	case FAULT_LOSS: return draw_chance(r, 20) ? 10000 : draw_between(r, 50, 4000);
 	case FAULT_DUPLICATE: return draw_between(r, 100, 5000);
+	case FAULT_MARK: return draw_between(r, 100, 10000);
 	case FAULT_REORDER: return draw_between(r, 100, 5000);
 	case FAULT_CORRUPT: return draw_between(r, 50, 3000);
 	case FAULT_DELAY: return draw_between(r, MS, 400 * MS);

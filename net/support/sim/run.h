@@ -41,6 +41,7 @@
 enum fault_kind {
 	FAULT_LOSS,
 	FAULT_DUPLICATE,
+	FAULT_MARK,         /* congestion experienced */
 	FAULT_REORDER,
 	FAULT_CORRUPT,
 	FAULT_DELAY,

@@ -24,6 +24,7 @@
 /* One direction of a link. Chances are of 10,000 frames. */
 struct sim_path {
 	uint32_t loss, duplicate, reorder;
+	uint32_t mark;          /* congestion experienced (RFC 3168), on what is capable of it */
 	uint32_t corrupt;       /* one byte of an IP packet changes */
 	uint32_t forge;         /* the same, and checksums are mended: no stack can notice */
 	uint64_t delay_ns;
