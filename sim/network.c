@@ -373,7 +373,7 @@ void sim_network_inject(struct sim_network *n, struct sim_port *to, struct slice
 	f->from = SIM_PORTS_MAX;
 	f->to = to->index;
 	sim_fate(n, SIM_ANSWERED, f);
-	sim_path_take(n, to, false, f);
+	sim_card_arrival(to, f);
 }
 
 const char *sim_fate_text(enum sim_fate fate)

@@ -226,6 +226,14 @@ void plan_draw(struct run *r)
 	r->faults = draw_chance(r, 20) ? 0 : draw_below(r, FAULTS_MAX);
 	for (uint32_t i = 0; i < r->faults; i++)
 		plan_fault(r, i, span);
+	r->attacks = draw_chance(r, 60) ? 0 : draw_below(r, ATTACKS_MAX);
+	for (uint32_t i = 0; i < r->attacks; i++) {
+		struct attack *a = &r->attack[i];
+		a->kind = draw_below(r, ATTACK_KINDS);
+		a->at_ns = START_NS + draw_between(r, 0, span);
+		a->amount = draw(r);
+		a->victim = draw_below(r, r->hosts);
+	}
 	r->pings = draw_below(r, ARRAY_LEN(r->ping));
 	for (uint32_t i = 0; i < r->pings; i++) {
 		struct ping *p = &r->ping[i];

@@ -90,7 +90,7 @@ static uint64_t next_time(const struct run *r)
 	for (uint32_t i = 0; i < r->hosts; i++)
 		next = earlier(next, host_next(&r->host[i]));
 	if (!r->recovering)
-		next = earlier(next, earlier(faults_next(r), datagrams_next(r)));
+		next = earlier(earlier(next, attacks_next(r)), earlier(faults_next(r), datagrams_next(r)));
 	for (uint32_t i = 0; i < r->flows; i++)
 		if (!r->flow[i].started)
 			next = earlier(next, r->flow[i].start_ns);
@@ -103,6 +103,7 @@ static void act(struct run *r)
 	if (!r->recovering) {
 		faults_act(r);
 		datagrams_act(r);
+		attacks_act(r);
 	}
 	for (uint32_t i = 0; i < r->flows; i++) {
 		struct flow *f = &r->flow[i];

@@ -7,6 +7,7 @@
  *   datagram.c UDP echo between hosts, and pings
  *   wire.c    holds each packet that a host sends to the rules of TCP, and counts storms
  *   fault.c   makes the planned faults come and go
+ *   attack.c  segments from somebody else that nearly fit
  *   sabotage.c  breaks an engine on purpose: the checks must notice
  *   main.c    options, a process for each seed, what is printed
  *
@@ -26,6 +27,7 @@
 #define HOSTS_MAX 5
 #define FLOWS_MAX 24
 #define FAULTS_MAX 24
+#define ATTACKS_MAX 40
 #define ITEMS_MAX 4
 #define COUNTERS_MAX 256
 #define PORT_FIRST 80 /* listeners: 80, 81 */
@@ -64,6 +66,33 @@ struct fault {
 	uint64_t from_ns, to_ns, amount;
 	bool up, down;   /* which direction of the link */
 	bool active;
+};
+
+enum attack_kind {
+	ATTACK_RESET_AHEAD,
+	ATTACK_RESET_OLD,
+	ATTACK_SYN,
+	ATTACK_ACK,
+	ATTACK_DATA,
+	ATTACK_FLOOD,
+	ATTACK_KINDS,
+};
+
+struct attack {
+	enum attack_kind kind;
+	uint64_t at_ns, amount;
+	uint32_t victim;
+	bool over;
+};
+
+/* What a segment to a host would have to say to fit. */
+struct spoof {
+	struct net_address from, to;
+	uint16_t from_port, to_port;
+	uint32_t seq, ack;  /* behind all that both have sent */
+	uint32_t acked;     /* what the host has acknowledged */
+	uint32_t ts;
+	bool has_ts;
 };
 
 struct run;
@@ -175,6 +204,8 @@ struct run {
 	uint32_t flows;
 	struct fault fault[FAULTS_MAX];
 	uint32_t faults;
+	struct attack attack[ATTACKS_MAX];
+	uint32_t attacks;
 	struct ping ping[16];
 	uint32_t pings;
 	uint64_t next_datagram_ns;
@@ -242,6 +273,13 @@ void wire_free(struct wire *w);
 void wire_see(struct wire *w, enum sim_fate fate, const struct sim_frame *f);
 /* A host has lost its memory: what it says now is not what it said. */
 void wire_forget(struct wire *w, uint32_t host);
+
+/* Of the newest connection of the host; false: there is none. */
+bool wire_spoof(const struct wire *w, uint32_t victim, struct spoof *out);
+
+/* attack.c */
+void attacks_act(struct run *r);
+uint64_t attacks_next(const struct run *r);
 
 /* fault.c */
 void faults_act(struct run *r);

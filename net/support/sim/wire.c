@@ -113,6 +113,31 @@ void wire_forget(struct wire *w, uint32_t host)
 	}
 }
 
+static bool judged(const struct half *h)
+{
+	return h->known && !h->vague;
+}
+
+bool wire_spoof(const struct wire *w, uint32_t victim, struct spoof *out)
+{
+	for (uint32_t i = w->talks; i-- > 0;) {
+		const struct talk *t = &w->talk[i];
+		for (uint32_t k = 0; k < 2; k++) {
+			const struct half *s = &t->half[k], *o = &t->half[!k];
+			/* Whoever is only connecting believes a RST that acknowledges its SYN (RFC 9293, 3.10.7.3). */
+			if (t->host[!k] != victim || !judged(s) || !judged(o) || !o->acked)
+				continue;
+			*out = (struct spoof){.from_port = t->port[k], .to_port = t->port[!k],
+				.seq = s->iss + (uint32_t)s->max, .ack = o->iss + (uint32_t)o->max,
+				.acked = s->iss + (uint32_t)o->acked, .ts = s->ts_last, .has_ts = s->ts && o->ts};
+			memcpy(out->from.octet, t->address[k], 16);
+			memcpy(out->to.octet, t->address[!k], 16);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* --- Judging --------------------------------------------------------------------------------- */
 
 static _Noreturn void bad(struct wire *w, const struct sim_packet *p, const char *what)
@@ -127,11 +152,6 @@ static _Noreturn void bad(struct wire *w, const struct sim_packet *p, const char
 static uint64_t count_from(const struct half *h, uint32_t wire, uint64_t near)
 {
 	return near + (uint64_t)(int64_t)(int32_t)(wire - (h->iss + (uint32_t)near));
-}
-
-static bool judged(const struct half *h)
-{
-	return h->known && !h->vague;
 }
 
 static void flags_judge(struct wire *w, const struct sim_packet *p)
