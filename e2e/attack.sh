@@ -98,7 +98,7 @@ intruder() { inside build/e2e/intruder "$@" >"$WORK/intruder" 2>&1 || { cat "$WO
 check "forged segments that nearly fit do not end or change a connection" \
 	intruder inject tap0 "$guest_address" /static.html $((12 * ATTACK_SECONDS)) 7
 sed 's/^/# /' "$WORK/intruder"
-attack "acknowledgements ahead of time" build/e2e/intruder ahead tap0 "$guest_address" /large.bin 3
+attack "acknowledgements ahead of time" build/e2e/intruder ahead tap0 "$guest_address" /large.bin "$ATTACK_SECONDS" 3
 FRAMES=300
 attack "connections that never read" build/e2e/intruder hold "$guest_address" /large.bin 300 "$ATTACK_SECONDS"
 attack "connections with tiny windows" build/e2e/intruder tiny "$guest_address" /large.bin 200 "$ATTACK_SECONDS"

@@ -12,8 +12,8 @@
  *		overheard): RSTs beside the next expected one, SYNs and data in and out of the window,
  *		acknowledgements of what was never sent, thousands of duplicate, old and split
  *		acknowledgements. Between the rounds the connection must answer requests, with every byte right.
- *	intruder ahead INTERFACE ADDRESS PATH SEED
- *		Downloads PATH while acknowledgements are forged for what the server has sent but the
+ *	intruder ahead INTERFACE ADDRESS PATH SECONDS SEED
+ *		Downloads PATH again and again while acknowledgements are forged for what the server has sent but the
  *		kernel has not acknowledged yet, and for more (optimistic acknowledgements).
  *
  * IPv4. inject and ahead need CAP_NET_RAW. */
@@ -364,35 +364,43 @@ static int inject(const char *interface, const char *address, const char *path, 
 	return 0;
 }
 
-static int ahead(const char *interface, const char *address, const char *path, uint64_t seed)
+/* One download; its length, or 0 when the connection was lost. */
+static size_t ahead_once(struct overheard *o, const char *address, const char *request, long *forged)
 {
 	static char body[REPLY_MAX];
-	struct overheard o = {.rng = seed ? seed : 1};
-	char request[512];
-	listen_on(&o, interface);
-	int s = dial(address, 0), n = snprintf(request, sizeof request,
-		"GET %s HTTP/1.1\r\nHost: intruder\r\nConnection: close\r\n\r\n", path);
-	if (s < 0)
-		fail("connecting");
-	watch(&o, s, address);
-	if (fetch(s, path, body) < 0 || send(s, request, (size_t)n, MSG_NOSIGNAL) != n)
-		fail("asking");
 	size_t have = 0;
-	long forged = 0;
+	int s = dial(address, 0);
+	if (s < 0)
+		return 0;
+	watch(o, s, address);
+	if (send(s, request, strlen(request), MSG_NOSIGNAL) < 0)
+		return 0;
 	for (double end = now() + 10; now() < end;) {
 		ssize_t got = recv(s, body, sizeof body, MSG_DONTWAIT);
-		if (got == 0)
+		if (got == 0 || (got < 0 && errno != EAGAIN))
 			break;
-		if (got < 0 && errno != EAGAIN)
-			return printf("lost after %zu bytes and %ld forged: %s\n", have, forged, strerror(errno)), 1;
 		have += got > 0 ? (size_t)got : 0;
-		overhear(&o);
-		for (int i = 0; i < 8 && o.known && o.heard_own; i++, forged++)
-			forge(&o, ACK, o.sent_end, o.guest_end + (i & 1 ? draw(&o) % 100000 : 0), 0);
-		rest(0.0005);
+		overhear(o);
+		for (int i = 0; i < 8 && o->known && o->heard_own; i++, ++*forged)
+			forge(o, ACK, o->sent_end, o->guest_end + (i & 1 ? draw(o) % 100000 : 0), 0);
+		rest(0.0002);
 	}
-	printf("%zu bytes, %ld forged\n", have, forged);
-	return 0;
+	close(s);
+	return have;
+}
+
+static int ahead(const char *interface, const char *address, const char *path, double seconds, uint64_t seed)
+{
+	struct overheard o = {.rng = seed ? seed : 1};
+	char request[512];
+	long forged = 0, count = 0;
+	size_t have = 0;
+	snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: intruder\r\nConnection: close\r\n\r\n", path);
+	listen_on(&o, interface);
+	for (double end = now() + seconds; now() < end; count++)
+		have += ahead_once(&o, address, request, &forged);
+	printf("%zu bytes in %ld downloads, %ld forged\n", have, count, forged);
+	return have > 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -403,8 +411,8 @@ int main(int argc, char **argv)
 		return hold(argv[2], argv[3], atoi(argv[4]), atof(argv[5]), argv[1][0] == 't');
 	if (argc == 7 && strcmp(argv[1], "inject") == 0)
 		return inject(argv[2], argv[3], argv[4], atoi(argv[5]), strtoull(argv[6], NULL, 10));
-	if (argc == 6 && strcmp(argv[1], "ahead") == 0)
-		return ahead(argv[2], argv[3], argv[4], strtoull(argv[5], NULL, 10));
+	if (argc == 7 && strcmp(argv[1], "ahead") == 0)
+		return ahead(argv[2], argv[3], argv[4], atof(argv[5]), strtoull(argv[6], NULL, 10));
 	fprintf(stderr, "the head of this program's source says how it is used\n");
 	return 2;
 }
