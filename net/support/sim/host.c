@@ -20,17 +20,17 @@ uint64_t host_clock(const struct host *h)
 	return h->run->network.now_ns + (uint64_t)h->clock_offset_ns;
 }
 
-bool host_address(const struct host *h, bool ip6, struct net_address *out)
+bool host_address(const struct host *h, bool ip6, uint32_t n, struct net_address *out)
 {
 	struct net_ipv6 all;
 	*out = net_address_v4(h->ip);
 	if (!ip6 || !h->net)
-		return !ip6;
+		return !ip6 && n == 0;
 	net_ipv6(h->net, &all);
-	/* The one that is configured, or else that of the link. */
+	/* That of the link is the first, and so comes last. */
 	for (uint32_t i = all.count; i-- > 0;) {
 		*out = all.address[i].address;
-		if (all.address[i].state == NET_IPV6_PREFERRED)
+		if (all.address[i].state == NET_IPV6_PREFERRED && n-- == 0)
 			return true;
 	}
 	return false;

@@ -243,6 +243,8 @@ void plan_draw(struct run *r)
 		p->to = (p->from + 1 + draw_below(r, r->hosts - 1)) % r->hosts;
 	}
 	r->next_datagram_ns = START_NS;
+	r->router = draw_chance(r, 50);
+	r->next_advertisement_ns = START_NS + draw_between(r, 0, SECOND);
 	r->work_end_ns = START_NS + span + 3 * SECOND;
 	r->faults_end_ns = r->work_end_ns;
 	for (uint32_t i = 0; i < r->faults; i++)

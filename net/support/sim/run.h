@@ -208,7 +208,8 @@ struct run {
 	uint32_t attacks;
 	struct ping ping[16];
 	uint32_t pings;
-	uint64_t next_datagram_ns;
+	uint64_t next_datagram_ns, next_advertisement_ns;
+	bool router; /* it advertises a prefix for IPv6 */
 	uint64_t work_end_ns, faults_end_ns;
 	uint32_t flows_started;
 	bool recovering, quiet;
@@ -238,8 +239,8 @@ void host_restart(struct host *h);
 void host_stop(struct host *h);
 bool host_runs(const struct host *h);
 uint64_t host_clock(const struct host *h);
-/* One that others may use; false: none (yet). */
-bool host_address(const struct host *h, bool ip6, struct net_address *out);
+/* Number `n` of those that others may use; false: there are fewer (yet). */
+bool host_address(const struct host *h, bool ip6, uint32_t n, struct net_address *out);
 /* When it is to act next; UINT64_MAX: not by itself. */
 uint64_t host_next(const struct host *h);
 void host_poll(struct host *h);

@@ -334,21 +334,37 @@ static uint64_t drops(const struct host *h)
 	return c->tcp_accept_drops + c->tcp_listen_limit_drops + c->tcp_syn_drops;
 }
 
-static bool open_from(struct flow *f, struct end *e, struct host *h, const struct host *to, uint16_t port)
+/* To the first of the other's addresses that can be reached. */
+static err connect_any(struct flow *f, struct host *h, const struct host *to, uint16_t port,
+	struct tcp_conn **c)
 {
 	struct net_endpoint end = {.port = port};
-	struct net_address own;
+	err e = ERR(NOT_FOUND);
+	for (uint32_t i = 0; host_address(to, f->ip6, i, &end.address); i++) {
+		e = tcp_connect(c, h->net, &end);
+		if (!failed(e))
+			return e;
+	}
+	return e;
+}
+
+/* They are to be had three seconds after the start, if nothing is in the way. */
+static bool may_lack_address(const struct flow *f, const struct host *a, const struct host *b)
+{
+	uint64_t since = a->started_ns > b->started_ns ? a->started_ns : b->started_ns;
+	return fault_since(f->run, a->index, since) || fault_since(f->run, b->index, since)
+		|| f->run->network.now_ns - since < 3 * SECOND;
+}
+
+static bool open_from(struct flow *f, struct end *e, struct host *h, const struct host *to, uint16_t port)
+{
 	struct tcp_conn *c;
 	net_advance(h->net, host_clock(h));
-	bool addressed = host_address(h, f->ip6, &own) && host_address(to, f->ip6, &end.address);
-	err x = addressed ? tcp_connect(&c, h->net, &end) : ERR(INVALID);
+	err x = connect_any(f, h, to, port, &c);
 	if (failed(x)) {
-		f->excuse = addressed ? "no connection was free" : "no address yet";
-		/* They are to be had three seconds after the start, if nothing is in the way. */
-		uint64_t since = h->started_ns > to->started_ns ? h->started_ns : to->started_ns;
-		if (!addressed && !fault_since(f->run, f->client, since) && !fault_since(f->run, f->server, since)
-			&& f->run->network.now_ns - since >= 3 * SECOND)
-			run_fail(f->run, "connection %u: there is no IPv6 address", f->id);
+		f->excuse = x.code == ERR_NO_MEMORY ? "no connection was free" : "no address yet";
+		if (x.code != ERR_NO_MEMORY && !may_lack_address(f, h, to))
+			run_fail(f->run, "connection %u: tcp_connect: %s", f->id, err_text(x));
 		e->gone = true;
 		return false;
 	}
@@ -364,6 +380,11 @@ static uint16_t port_foreseen(const struct host *h)
 	return (uint16_t)(EPHEMERAL_FIRST + random_below(&copy, EPHEMERAL_COUNT));
 }
 
+static bool endpoint_equal(const struct net_endpoint *a, const struct net_endpoint *b)
+{
+	return a->port == b->port && memcmp(&a->address, &b->address, sizeof a->address) == 0;
+}
+
 /* Both connect at once, to each other's port (RFC 9293, 3.5, figure 7). */
 static void open_both(struct flow *f, struct host *a, struct host *b)
 {
@@ -376,8 +397,9 @@ static void open_both(struct flow *f, struct host *a, struct host *b)
 	if (!open_from(f, &f->end[0], a, b, f->peer.port))
 		return;
 	f->local = tcp_local(f->end[0].conn);
-	if (f->local.port != port)
-		f->excuse = "the ports do not meet";
+	struct net_endpoint meant = tcp_peer(f->end[1].conn);
+	if (!endpoint_equal(&f->local, &meant))
+		f->excuse = "the ends do not meet";
 }
 
 void flow_start(struct flow *f)
@@ -395,11 +417,6 @@ void flow_start(struct flow *f)
 		f->local = tcp_local(f->end[0].conn);
 		f->peer = tcp_peer(f->end[0].conn);
 	}
-}
-
-static bool endpoint_equal(const struct net_endpoint *a, const struct net_endpoint *b)
-{
-	return a->port == b->port && memcmp(&a->address, &b->address, sizeof a->address) == 0;
 }
 
 struct flow *flow_find(struct run *r, const struct net_endpoint *from, const struct net_endpoint *to,
