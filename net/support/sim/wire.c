@@ -2,8 +2,8 @@
  * engine: every segment that leaves a card, before the network does anything to it.
  *
  * For each pair of ends there are two halves; numbers are counted from the half's SYN. A half that has not
- * been seen to begin (its SYN was before a restart) is not judged, and neither is one that has answered a
- * SYN with several cookies (`vague`): which of them is meant, only the peer knows. */
+ * been seen to begin (its SYN was before a restart) is not judged, and neither is one that is `vague`: it has
+ * answered a SYN with several cookies, and which of them is meant, only the peer knows; or it has sent RST. */
 #include "run.h"
 
 #include <stdio.h>
@@ -322,6 +322,8 @@ static void tcp_judge(struct wire *w, const struct sim_packet *p)
 			news = ack_judge(w, t, from, p);
 		}
 		waste_judge(w, s, p);
+	} else {
+		s->vague = true; /* it is over; a cookie that comes late may open it once more */
 	}
 	storm_judge(w, t, p, news);
 }
