@@ -1,6 +1,7 @@
-/* UDP echo between hosts, pings, and a router that advertises a prefix: small traffic beside the connections. Datagrams may be lost; what
- * comes back must be what was sent, and each is done exactly once. A ping is put on the wire in another
- * host's name, as engines have none; its answer is judged in wire.c. */
+/* UDP echo between hosts, pings, and a router that advertises a prefix: small traffic beside the
+ * connections. Datagrams may be lost; what comes back must be what was sent, and each is done exactly
+ * once. A ping is put into a card in another host's name, as engines have none; its answer is judged in
+ * wire.c. */
 #include "run.h"
 
 #include <stdlib.h>
@@ -133,8 +134,8 @@ static void ping_send(struct run *r, const struct ping *p)
 
 /* --- A router -------------------------------------------------------------------------------- */
 
-/* RFC 4861, 4.2 and 4.6.2: the prefix of the hosts with static addresses, on the link. Its lifetime as a
- * router is 0: there is nowhere to forward to. */
+/* RFC 4861, 4.2 and 4.6.2: the prefix of the hosts with static addresses, on the link. Its lifetime as
+ * a router is 0: there is nowhere to forward to. */
 static void advertise(struct run *r, struct host *h)
 {
 	static const uint8_t head[] = {0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0xfe, 0x86, 0xdd};
