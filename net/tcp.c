@@ -286,6 +286,11 @@ void tcp_conn_unreachable(struct tcp_conn *c)
 		tcp_conn_kill(c, TCP_TIMED_OUT);
 		return;
 	}
+	tcp_conn_blocked(c);
+}
+
+void tcp_conn_blocked(struct tcp_conn *c)
+{
 	/* An ACK that was due is lost like one on its way: what the peer repeats asks for another. */
 	c->ack_now = c->ack_pending = false;
 	if (c->rto_at == TIMER_NEVER)
