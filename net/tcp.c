@@ -277,9 +277,17 @@ void tcp_conn_unreachable(struct tcp_conn *c)
 	if (c->state == TCP_STATE_SYN_SENT) {
 		c->net->counters.tcp_attempt_fails++;
 		tcp_conn_kill(c, TCP_TIMED_OUT);
-	} else if (c->rto_at == TIMER_NEVER) {
-		tcp_rto_start(c);
+		return;
 	}
+	tcp_conn_blocked(c);
+}
+
+void tcp_conn_blocked(struct tcp_conn *c)
+{
+	/* An ACK that was due is lost like one on its way: what the peer repeats asks for another. */
+	c->ack_now = c->ack_pending = false;
+	if (c->rto_at == TIMER_NEVER)
+		tcp_rto_start(c);
 }
 
 void tcp_sends_complete_slow(struct tcp_conn *c)

@@ -424,6 +424,8 @@ void tcp_conn_event(struct tcp_conn *c, uint32_t events);
 /* Ends the connection, not the handle: fails the sends and gives TCP_CLOSED | events. */
 void tcp_conn_kill(struct tcp_conn *c, uint32_t events);
 void tcp_conn_unreachable(struct tcp_conn *c);
+/* Nothing can be sent for now: the retransmission timer tries again. */
+void tcp_conn_blocked(struct tcp_conn *c);
 /* Completes the sends that are acknowledged and that no frame reads. */
 void tcp_sends_complete_slow(struct tcp_conn *c);
 static inline void tcp_sends_complete(struct tcp_conn *c)

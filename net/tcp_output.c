@@ -603,7 +603,10 @@ static bool hop_find(struct tcp_conn *c)
 	struct neighbor *n = hop_route(c, &hop) ? neighbor_lookup(net, &hop) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
-		tcp_conn_unreachable(c);
+		if (routed) /* all neighbours' places are taken by questions: somebody asks for strangers */
+			tcp_conn_blocked(c);
+		else
+			tcp_conn_unreachable(c);
 		return false;
 	}
 	if (!neighbor_usable(net, n)) {

@@ -484,10 +484,13 @@ static void a_full_table_of_half_open_ones_is_answered_by_cookies(void **state)
 	memcpy(echo + 8, h->options + 8, 4);
 	say_raw(&s, ACK, 101, h->seq + 2, echo, 12, "GET", 3); /* near miss */
 	assert_null(net_event_next(s.net, &events));
+	s.window = 32;
 	say_raw(&s, ACK, 101, h->seq + 1, echo, 12, "GET", 3);
 	struct tcp_conn *c = net_event_next(s.net, &events);
 	assert_non_null(c);
 	assert_int_equal(events, TCP_ACCEPTED | TCP_READABLE);
+	/* No other window was ever heard: half of what was is worth a segment (RFC 9293, 3.8.6.2.1). */
+	assert_int_equal(c->snd_wnd_max, 32 << 7);
 	struct tcp_info info;
 	tcp_info(c, &info);
 	assert_int_equal(info.mss, full() - 12); /* size and timestamps came through */
