@@ -54,10 +54,11 @@ testlibs.page := -ljansson
 
 # --- Configurations ---------------------------------------------------------------------------
 # guest: the bare machine, musl.  host: a Linux process under the sanitizers, glibc; unit tests too.
-# fuzz: libFuzzer.  tool: the `ingot` command.
+# fuzz: libFuzzer.  tool: the `ingot` command.  fast: simulations, without the sanitizers.
 guest.modules := base abi core net store sql http page libc app boot machine
 host.modules  := base abi core net store sql http page app boot host sim
 fuzz.modules  := base abi core net store sql http page sim
+fast.modules  := base net sim
 tool.modules  := base page cli
 
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
@@ -77,6 +78,8 @@ guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 host.cc := $(CC)
 host.flags := $(COMMON) -O1 $(SANITIZE) -D_GNU_SOURCE
+fast.cc := $(CC)
+fast.flags := $(COMMON) -O2 -D_GNU_SOURCE
 fuzz.cc := $(CLANG)
 fuzz.flags := $(COMMON) -O1 $(SANITIZE) -fsanitize=fuzzer-no-link -D_GNU_SOURCE
 tool.cc := $(CC)
@@ -112,7 +115,7 @@ $(BUILD)/$1/$2.o: $$(call objects,$1,$2)
 	$$(if $$^,$$(LD) -r -o $$@.all $$^ && $$(OBJCOPY) --localize-hidden $$@.all $$@)
 -include $$(patsubst %.o,%.d,$$(call objects,$1,$2))
 endef
-$(foreach c,guest host fuzz tool,$(foreach m,$($c.modules),$(eval $(call module_rules,$c,$m))))
+$(foreach c,guest host fuzz fast tool,$(foreach m,$($c.modules),$(eval $(call module_rules,$c,$m))))
 
 guest.parts := $(foreach m,$(guest.modules),$(if $(call sources,$m),$(BUILD)/guest/$m.o))
 guest: $(BUILD)/guest/toolchain
@@ -167,11 +170,26 @@ endef
 FUZZ_RUNS ?= 20000
 FUZZ_SECONDS ?= 20
 $(foreach m,$(MODULES),$(eval $(call test_rules,$m)))
+# The player of net/scripts.
+$(BUILD)/host/test/net/script_test: $(wildcard net/support/script/*.c)
 unit-programs: $(foreach m,$(MODULES),$(unit-programs.$m))
 fuzz-programs: $(foreach m,$(MODULES),$(fuzz-programs.$m))
 unit: $(foreach m,$(MODULES),$(if $(call tests,$m),test-$m))
 fuzz: $(foreach m,$(MODULES),$(if $(call fuzzers,$m),fuzz-$m))
 .PHONY: unit-programs fuzz-programs
+
+# The simulated network (`ingot sim net`), twice: fast, and under the sanitizers.
+sim.modules := base net sim
+sim.sources := $(wildcard net/support/sim/*.c) net/support/check.c host/assert.c
+define sim_rules
+$(BUILD)/$1/net_sim: $(sim.sources) $$(wildcard net/*.h net/support/*.h net/support/sim/*.h net/include/net/*.h \
+		sim/include/sim/*.h) $(foreach m,$(sim.modules),$(call objects,$1,$m))
+	$$($1.cc) $$($1.flags) -Inet -Ihost/include $(foreach m,base platform net sim,-I$m/include) \
+		$$(filter %.c %.o,$$^) -o $$@
+endef
+$(foreach c,fast host,$(eval $(call sim_rules,$c)))
+.PHONY: sim-programs
+sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim
 
 # Programs for the scripts of e2e/, as host processes under the sanitizers.
 check.modules := base platform core store sql host

@@ -121,6 +121,7 @@ static void plan_connections(struct program *p, size_t mib)
 		.mtu = device->mtu < 1500 ? device->mtu : 1500,
 		.tx_checksum = device->tx_checksum,
 		.tx_tso4 = device->tx_tso4,
+		.tx_tso6 = device->tx_tso6,
 		.tx_segments_max = device->tx_segments_max,
 		.connections_max = connections,
 		.syn_max = clamp(connections / 4, 24, 4096),

@@ -70,5 +70,6 @@ int command_new(int argc, char **argv);
 int command_build(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_test(int argc, char **argv);
+int command_sim(int argc, char **argv);
 
 #endif

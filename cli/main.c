@@ -11,6 +11,7 @@ static const struct {
 	{"build", command_build},
 	{"run", command_run},
 	{"test", command_test},
+	{"sim", command_sim},
 };
 
 int main(int argc, char **argv)

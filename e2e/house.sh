@@ -152,4 +152,14 @@ if make -s compile_commands.json && for m in net http page; do grep -q "\"$m/" c
 else
 	bad "compile_commands.json is made"
 fi
+
+# 11. docs/tcp-conformance.md names each script of net/scripts, and none that there is not. (The runner's own test aside.)
+(cd net/scripts && find . -name '*.pkt' ! -path './sabotage/*') | sed 's|^\./||; s|\.pkt$||' | sort >"$OUT/scripts"
+grep -o '`[a-z0-9_]*/[a-z0-9_]*`' docs/tcp-conformance.md | tr -d '`' | sort -u >"$OUT/scripts-named"
+if [ -s "$OUT/scripts" ] && diff "$OUT/scripts" "$OUT/scripts-named" >"$OUT/scripts.diff"; then
+	ok "docs/tcp-conformance.md names each script of net/scripts, and no other"
+else
+	sed -n 's/^</# not named:/p; s/^>/# there is none:/p' "$OUT/scripts.diff"
+	bad "docs/tcp-conformance.md names each script of net/scripts, and no other"
+fi
 exit $failed

@@ -3,8 +3,8 @@
  * Layers, each a file: net.c (life, frames in and out), neighbor.c (neighbours of both families), arp.c,
  * ip4.c, icmp4.c, udp.c, dhcp.c; for IPv6 see ip6.h;
  * tcp_short.c (the expected segment), tcp.c (demultiplexing and the API), tcp_syn.c (half-open, cookies), tcp_time_wait.c, tcp_input.c,
- * tcp_receive.c (receive and reassembly queues), tcp_output.c, tcp_recovery.c (loss, congestion),
- * tcp_timer.c.
+ * tcp_receive.c (receive and reassembly queues), tcp_output.c, tcp_flight.c (what is in flight), tcp_rtt.c, tcp_rack.c
+ * (losses), tcp_recovery.c, tcp_cubic.c (congestion), tcp_pmtu.c, tcp_timer.c.
  *
  * Sending is pulled: whoever wants to send stands in a list (a connection in `tx_ready`, a finished frame
  * in `out`), and a connection's segment is built only when net_output asks for it. So one frame carries
@@ -197,6 +197,8 @@ struct net {
 	uint16_t mtu;
 	bool tx_checksum, tx_tso4, tx_tso6;
 	uint32_t tx_segments_max, rx_frames_max, receive_window, neighbors_max, time_wait_max;
+	uint8_t ecn; /* enum net_ecn */
+	uint32_t receive_window_max;
 	uint64_t time_wait_ns, fin_wait_2_ns, user_timeout_ns, keepalive_idle_ns, keepalive_interval_ns;
 	struct random *random;
 	uint8_t host_name[64];
@@ -234,7 +236,7 @@ struct net {
 	uint64_t hash_key[4]; /* of tcp_table_hash */
 	uint64_t fold_key[8]; /* of tcp_ip6_fold */
 	struct hash_key isn_key, cookie_key, ts_key, flow_key;
-	struct pool conns, syns, time_waits;
+	struct pool conns, syns, time_waits, sents;
 	uint32_t hash_mask; /* all three tables have hash_mask + 1 slots */
 	struct tcp_conn **conn_table;
 	struct tcp_syn **syn_table;

@@ -6,8 +6,14 @@
 #include "ip6.h"
 #include "tcp_conn.h"
 
+#define WINDOW_DEFAULT (64u << 10)
+#define WINDOW_MAX (4u << 20)
+#define SCALE_FOR (256u << 10) /* the window scale is never chosen for less */
+#define SENT_RECORDS_LEAST 1024u
+
 struct layout {
-	size_t neighbors, frames, conns, syns, time_waits, conn_table, syn_table, time_wait_table, gather, total;
+	size_t neighbors, frames, conns, syns, time_waits, sents, conn_table, syn_table, time_wait_table;
+	size_t gather, total;
 	uint32_t slots;
 };
 
@@ -19,6 +25,12 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
 static uint64_t or_default_ns(uint64_t value, uint64_t otherwise)
 {
 	return value ? value : otherwise;
+}
+
+static uint32_t window_max_default(const struct net_config *c)
+{
+	uint64_t max = (uint64_t)c->rx_frames_max * c->mtu / 4;
+	return max < WINDOW_DEFAULT ? WINDOW_DEFAULT : max > WINDOW_MAX ? WINDOW_MAX : (uint32_t)max;
 }
 
 static struct net_config with_defaults(const struct net_config *config)
@@ -34,7 +46,12 @@ static struct net_config with_defaults(const struct net_config *config)
 	c.tx_frames_max = or_default(c.tx_frames_max, 256);
 	c.rx_frames_max = or_default(c.rx_frames_max, 1024);
 	c.neighbors_max = or_default(c.neighbors_max, 64);
-	c.receive_window = or_default(c.receive_window, 256 * 1024);
+	c.receive_window = or_default(c.receive_window, WINDOW_DEFAULT);
+	c.receive_window_max = or_default(c.receive_window_max, window_max_default(&c));
+	if (c.receive_window_max < c.receive_window)
+		c.receive_window_max = c.receive_window;
+	c.sent_records_max = or_default(c.sent_records_max,
+		c.connections_max < 2 * SENT_RECORDS_LEAST ? SENT_RECORDS_LEAST : c.connections_max / 2);
 	c.time_wait_ns = or_default_ns(c.time_wait_ns, 60 * NS_PER_S);
 	c.fin_wait_2_ns = or_default_ns(c.fin_wait_2_ns, 60 * NS_PER_S);
 	c.user_timeout_ns = or_default_ns(c.user_timeout_ns, 120 * NS_PER_S);
@@ -66,6 +83,7 @@ static struct layout layout_of(const struct net_config *c)
 	l.syns = reserve(&l.total, pool_memory_size(sizeof(struct tcp_syn), c->syn_max));
 	l.time_waits = reserve(&l.total,
 		pool_memory_size(sizeof(struct tcp_time_wait), c->time_wait_max));
+	l.sents = reserve(&l.total, pool_memory_size(sizeof(struct tcp_sent), c->sent_records_max));
 	l.conn_table = reserve(&l.total, l.slots * sizeof(void *));
 	l.syn_table = reserve(&l.total, l.slots * sizeof(void *));
 	l.time_wait_table = reserve(&l.total, l.slots * sizeof(void *));
@@ -90,7 +108,8 @@ static bool config_is_valid(const struct net_config *c)
 		return false;
 	if ((c->tx_tso4 || c->tx_tso6) && !c->tx_checksum)
 		return false;
-	if (c->receive_window < 2048 || c->receive_window > UINT32_C(1) << 30)
+	if (c->receive_window < 2048 || c->receive_window_max > UINT32_C(1) << 30
+		|| c->ecn > NET_ECN_OFF)
 		return false;
 	if (!ip6_config_is_valid(c))
 		return false;
@@ -112,7 +131,10 @@ static void settings_init(struct net *net, const struct net_config *c)
 	net->tx_segments_max = c->tx_segments_max;
 	net->rx_frames_max = c->rx_frames_max;
 	net->receive_window = c->receive_window;
-	while (net->receive_window >> net->receive_scale > 0xffff)
+	net->receive_window_max = c->receive_window_max;
+	net->ecn = (uint8_t)c->ecn;
+	uint32_t sayable = c->receive_window_max > SCALE_FOR ? c->receive_window_max : SCALE_FOR;
+	while (sayable >> net->receive_scale > 0xffff)
 		net->receive_scale++;
 	net->neighbors_max = c->neighbors_max;
 	net->time_wait_max = c->time_wait_max;
@@ -138,6 +160,7 @@ static void memory_init(struct net *net, const struct net_config *c, const struc
 	pool_init(&net->syns, base + l->syns, sizeof(struct tcp_syn), c->syn_max);
 	pool_init(&net->time_waits, base + l->time_waits, sizeof(struct tcp_time_wait),
 		c->time_wait_max);
+	pool_init(&net->sents, base + l->sents, sizeof(struct tcp_sent), c->sent_records_max);
 	size_t table_size = l->slots * sizeof(void *);
 	net->hash_mask = l->slots - 1;
 	net->conn_table = (struct tcp_conn **)(void *)(base + l->conn_table);
@@ -365,6 +388,7 @@ struct net_usage net_usage(const struct net *net)
 		.time_waits = net->time_waits.used,
 		.tx_frames = net->frames.used,
 		.rx_frames = net->rx_frames_held,
+		.sent_records = net->sents.used,
 		.timers = net->timers.count,
 	};
 }

@@ -293,7 +293,7 @@ static void finish(struct fuzz *z)
 	device_finish(z);
 	struct net_usage u = net_usage(z->net);
 	ASSERT(u.connections == 0 && u.syns == 0 && u.time_waits == 0);
-	ASSERT(u.tx_frames == 0 && u.rx_frames == 0 && z->out == 0);
+	ASSERT(u.tx_frames == 0 && u.rx_frames == 0 && u.sent_records == 0 && z->out == 0);
 	for (uint32_t i = 0; i < 8; i++)
 		ASSERT(!z->send_busy[i]);
 }

@@ -187,7 +187,9 @@ struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_ends *ends, u
 	list_init(&c->ooo_link);
 	timer_init(&c->timer, tcp_timer_fire);
 	c->rto_at = c->ack_at = TIMER_NEVER;
-	c->rto_ns = TCP_RTO_INITIAL_NS;
+	c->rto_us = TCP_RTO_INITIAL_US;
+	c->sent = &c->last;
+	c->last_link = &c->sent;
 	c->last_rx_ns = c->progress_ns = net->now_ns;
 	c->ts_offset = tcp_ts_offset(net, ends);
 	c->quick_acks = 4;
@@ -220,8 +222,9 @@ void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t pee
 	if (mss < 88) /* a peer cannot make us send a header for each byte */
 		mss = 88;
 	c->mss = c->ts_ok ? mss - TCP_TIMESTAMP_OPTION : mss;
+	c->mss_max = (uint16_t)c->mss;
 	c->snd_una = c->snd_nxt = c->snd_max = c->queue_end = (UINT64_C(1) << 32) + iss + 1;
-	c->recover = c->snd_una;
+	c->recover = c->last.start = c->last.end = c->snd_una;
 	c->rcv_nxt = c->last_ack_sent = (UINT64_C(1) << 32) + irs + 1;
 	c->rcv_adv = c->rcv_nxt + (net->receive_window < 0xffff ? net->receive_window : 0xffff);
 	c->snd_wl1 = c->rcv_nxt - 1;
@@ -264,6 +267,7 @@ void tcp_conn_kill(struct tcp_conn *c, uint32_t events)
 	timer_cancel(&net->timers, &c->timer);
 	list_remove(&c->tx_link);
 	tcp_ooo_drop(c);
+	tcp_flight_reset(c);
 	if (c->accepted && net->listener[c->listener].connections)
 		net->listener[c->listener].connections--;
 	bool had_sends = c->send_head != NULL;
@@ -444,7 +448,8 @@ static bool segment_parse(const struct net *net, const struct ip_packet *p, stru
 	segment_ends(net, p, &s->ends);
 	s->seq = load_be32(h + 4);
 	s->ack = load_be32(h + 8);
-	s->flags = h[13] & 63;
+	s->flags = h[13];
+	s->ce = p->ecn == IP_ECN_CE;
 	s->window = load_be16(h + 14);
 	s->len = p->total - header_len;
 	s->payload_offset = (uint32_t)(h - p->frame->data) + header_len;
@@ -495,13 +500,28 @@ bool tcp_input(struct net *net, const struct ip_packet *p)
 	return LIKELY(c != NULL) ? tcp_conn_segment(c, &s) : strange_segment(net, &s);
 }
 
+/* What a router that does not say it may mean (RFC 1191, 7). */
+static uint32_t plateau_below(uint32_t size)
+{
+	static const uint16_t plateau[] = {32000, 17914, 8166, 4352, 2002, 1492, 1006};
+	for (uint32_t i = 0; i < ARRAY_LEN(plateau); i++) {
+		if (plateau[i] < size)
+			return plateau[i];
+	}
+	return 576;
+}
+
+static uint32_t path_overhead(const struct tcp_conn *c)
+{
+	return tcp_ip_header(&c->key) + TCP_HEADER + (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0u);
+}
+
 /* The segment size that the path's new MTU leaves; never below what everybody has to carry (RFC 791: 576 in
  * effect; RFC 8200, 5: 1280), so that a lie costs little. */
 static uint32_t path_mss(const struct tcp_conn *c, uint32_t mtu)
 {
 	uint32_t least = tcp_key_is_ip6(&c->key) ? IP6_MTU_MIN : 576;
-	uint32_t overhead = tcp_ip_header(&c->key) + TCP_HEADER + (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0);
-	return (mtu > least ? mtu : least) - overhead;
+	return (mtu > least ? mtu : least) - path_overhead(c);
 }
 
 /* Only what concerns data in flight is believed (RFC 5927, 4). Hard errors end an attempt to connect;
@@ -524,10 +544,10 @@ void tcp_icmp_error(struct net *net, const struct net_address *source,
 	uint64_t seq = seq_extend(c->snd_una, load_be32(transport + 4));
 	if (seq < c->snd_una || seq >= c->snd_max || what != IP_ERROR_TOO_BIG)
 		return;
-	uint32_t mss = path_mss(c, mtu);
-	if (mss < c->mss) {
-		c->mss = mss;
-		c->snd_nxt = c->snd_una;
+	uint32_t before = c->mss;
+	tcp_pmtu_limit(c, path_mss(c, mtu ? mtu : plateau_below(path_overhead(c) + before)));
+	if (c->mss < before) { /* it is no sign of congestion: sent again at once, in smaller pieces */
+		tcp_flight_lose_all(c, false);
 		tcp_conn_wake(c);
 	}
 }
@@ -660,8 +680,11 @@ err tcp_send(struct tcp_conn *c, struct tcp_send *s)
 	s->conn = c;
 	s->frames = 0;
 	s->dead = s->finished = false;
-	if (c->snd_una == c->queue_end)
+	if (c->snd_una == c->queue_end) {
 		c->progress_ns = c->net->now_ns;
+		if (UNLIKELY(tcp_now_us(c->net) - c->last.sent_us > c->rto_us))
+			tcp_congestion_idle(c);
+	}
 	c->queue_end = s->end;
 	if (c->send_tail)
 		c->send_tail->next = s;
@@ -732,6 +755,7 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
 {
 	static const char *const name[] = {"CLOSED", "SYN_SENT", "SYN_RECEIVED", "ESTABLISHED",
 		"FIN_WAIT_1", "FIN_WAIT_2", "CLOSE_WAIT", "CLOSING", "LAST_ACK"};
+	static const char *const recovery[] = {"OPEN", "FAST", "SLOW"};
 	*out = (struct tcp_info){
 		.state = name[c->state],
 		.mss = c->mss,
@@ -740,8 +764,17 @@ void tcp_info(const struct tcp_conn *c, struct tcp_info *out)
 		.peer_window = c->snd_wnd,
 		.receive_window = (uint32_t)(c->rcv_adv - c->rcv_nxt),
 		.in_flight = (uint32_t)(c->snd_nxt - c->snd_una),
-		.srtt_ns = c->srtt_ns,
-		.rto_ns = c->rto_ns,
+		.srtt_ns = c->srtt_us * UINT64_C(1000),
+		.rto_ns = c->rto_us * UINT64_C(1000),
+		.min_rtt_ns = c->min_rtt_us * UINT64_C(1000),
+		.recovery = recovery[c->recovery],
+		.sacked = c->sacked,
+		.lost = c->lost,
+		.records = c->records,
+		.retransmits = c->repeats,
+		.dsacks = c->dsacks,
+		.ecn = c->ecn_ok,
+		.reordering = c->reordering,
 		.out_of_order_frames = c->ooo_frames,
 		.readable = c->readable,
 	};

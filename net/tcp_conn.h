@@ -6,8 +6,9 @@
  * Send side (tcp_output.c, tcp_recovery.c):
  *
  *      snd_una <= snd_nxt <= snd_max <= queue_end + 1 (FIN; and one probe byte beyond the window)
- *   una: first unacknowledged; nxt: next to send, moved back to una by a retransmission timeout;
- *   max: behind the last ever sent; queue_end: behind the last byte that the application has queued.
+ *   una: first unacknowledged; max: behind the last ever sent; queue_end: behind the last byte that the
+ *   application has queued; nxt: snd_max, but for a SYN that is to be sent again. What is sent again
+ *   afterwards is chosen from the records of the flight (tcp_flight.h).
  *
  * Receive side (tcp_receive.c): rcv_nxt - readable .. rcv_nxt lies in `rx`; what came early lies in `ooo`;
  * rcv_adv is the right edge of the window that the peer knows of and never moves left.
@@ -20,18 +21,18 @@
 
 #include "engine.h"
 #include "ip6.h"
+#include "tcp_flight.h"
 
 #define TCP_HEADER 20
 #define TCP_TIMESTAMP_OPTION 12 /* with two NOPs before */
 #define TCP_OPTIONS_TS_HEAD 0x0a080101u /* NOP NOP TS 10, as load_le32 reads it */
 #define TCP_TEMPLATE_MAX(ip_header) (ETHERNET_HEADER + (ip_header) + TCP_HEADER + TCP_TIMESTAMP_OPTION)
-#define TCP_SACK_RANGES_MAX 8
-#define TCP_OOO_FRAMES_MAX 256
+#define TCP_OOO_FRAMES_MAX 1024
 #define TCP_RX_FRAMES_MAX 1024
 
-#define TCP_RTO_INITIAL_NS NS_PER_S
-#define TCP_RTO_MIN_NS (200 * NS_PER_MS)
-#define TCP_RTO_MAX_NS (60 * NS_PER_S)
+#define TCP_RTO_INITIAL_US 1000000u
+#define TCP_RTO_MIN_US 200000u
+#define TCP_RTO_MAX_US 60000000u
 #define TCP_DELAYED_ACK_NS (40 * NS_PER_MS)
 #define TCP_INITIAL_SEGMENTS 10
 
@@ -42,6 +43,29 @@ enum {
 	TCP_PSH = 8,
 	TCP_ACK = 16,
 	TCP_URG = 32,
+	TCP_ECE = 64,
+	TCP_CWR = 128,
+};
+
+/* The two bits of an IP header that RFC 3168 defines. */
+enum {
+	IP_ECN_ECT0 = 2,
+	IP_ECN_CE = 3,
+	IP_ECN_MASK = 3,
+};
+
+/* See tcp_recovery.c. */
+enum tcp_recovery {
+	TCP_RECOVERY_OPEN,
+	TCP_RECOVERY_FAST,
+	TCP_RECOVERY_SLOW,
+};
+
+/* What is to happen at rto_at. */
+enum tcp_timer_kind {
+	TCP_TIMER_RTO,     /* a timeout, or a window probe */
+	TCP_TIMER_PROBE,   /* a tail loss probe */
+	TCP_TIMER_REORDER, /* a look at what may have been reordered only */
 };
 
 enum tcp_state {
@@ -92,8 +116,8 @@ struct tcp_conn {
 	uint8_t state; /* enum tcp_state */
 	uint8_t snd_scale, rcv_scale;
 	uint8_t template_len;
-	/* These four stand together: they are looked at together. */
-	bool recovering : 1;    /* fast recovery */
+	uint8_t recovery;       /* enum tcp_recovery */
+	uint8_t timer_kind;     /* enum tcp_timer_kind */
 	bool probe : 1;         /* send one byte in spite of a closed window */
 	bool tail_probe : 1;    /* send one */
 	bool keepalive_due : 1;
@@ -109,7 +133,16 @@ struct tcp_conn {
 	bool accepted : 1;      /* passive: counted by the listener */
 	bool released : 1;      /* the handle is gone */
 	bool handled : 1;       /* `cookie` is a struct tcp_handler */
-	bool probe_armed : 1;   /* rto_at is the time of a tail loss probe */
+	bool ecn_ok : 1;        /* agreed on (RFC 3168) */
+	bool ecn_echo : 1;      /* the peer's packets were marked: say so until it has heard */
+	bool cwr_due : 1;       /* tell the peer that we have heard */
+	bool dsack_due : 1;     /* dsack_start .. dsack_end arrived twice: say so */
+	bool reordering : 1;    /* was seen on this path */
+	bool reorder_round_open : 1;
+	bool probe_again : 1;   /* the tail loss probe was not new data */
+	bool undo_ts_known : 1; /* something has been sent again since the reduction */
+	bool mss_trial : 1;     /* a larger size is being tried again */
+	bool rack_valid;
 	struct net *net;
 	void *cookie;
 	struct list tx_link;    /* net.tx_ready, or neighbor.waiting, or none */
@@ -123,6 +156,10 @@ struct tcp_conn {
 	uint32_t snd_wnd, snd_wnd_max;
 	uint32_t mss;           /* payload bytes, options taken off */
 	uint32_t cwnd, ssthresh;
+	struct tcp_sent *sent, **last_link; /* what is in flight: tcp_flight.h */
+	struct tcp_sent last;
+	uint32_t sacked, lost;  /* bytes in flight that have arrived, that are to be sent again */
+	uint32_t records;
 	struct tcp_send *send_head, *send_tail;
 	struct tcp_cursor cursor; /* where snd_nxt is, as a rule */
 
@@ -137,26 +174,38 @@ struct tcp_conn {
 	struct timer timer;
 	uint64_t rto_at, ack_at; /* TIMER_NEVER: not running */
 	uint64_t last_rx_ns, progress_ns, ts_recent_ns;
-	uint64_t rtt_seq, rtt_sent_ns; /* the segment being timed; rtt_sent_ns 0: none */
-	uint64_t srtt_ns, rttvar_ns, rto_ns;
+	uint32_t srtt_us, rttvar_us, rto_us, rtt_at_us, min_rtt_us, min_rtt_at_ms;
 	uint64_t challenge_ns;
 	uint8_t backoff, keepalive_probes, dup_acks, acks_owed, quick_acks;
 
-	/* Loss and congestion */
-	uint8_t sacked_count;
-	uint64_t recover, high_rxt;
-	uint64_t rxt_mark;      /* snd_max when the first hole was repeated last */
+	/* Loss (tcp_rack.c, tcp_recovery.c) */
+	uint8_t reorder_steps, reorder_persist;
+	uint32_t rack_sent_us, rack_rtt_us; /* of the newest that has arrived */
+	uint64_t rack_end, rack_front;      /* its end; the end of all that has */
+	uint64_t reorder_round;
+	uint64_t recover;       /* snd_max when the window was reduced last */
 	uint64_t probe_end;     /* snd_max at the tail loss probe that is out; 0: none */
 	uint32_t probe_ts;      /* and its timestamp */
-	struct tcp_range sacked[TCP_SACK_RANGES_MAX];
-	uint64_t epoch_ns;
-	uint32_t cubic_max, cubic_k_ms, cubic_reno;
+	uint32_t prr_delivered, prr_out, prr_flight;
+	uint32_t repeats, dsacks; /* segments sent again, and reported to be there twice */
+	/* What the last reduction took, and whether it was right to. undo_cwnd 0: nothing to undo. */
+	uint32_t undo_cwnd, undo_ssthresh, undo_max, undo_repeated, undo_ts;
+
+	/* Congestion (tcp_cubic.c) */
+	uint32_t epoch_ms, grown_ms, cubic_max, cubic_k_ms, cubic_reno;
+	uint32_t hystart_round, hystart_low_us, hystart_last_us, hystart_base_us;
+	uint8_t hystart_samples, careful_rounds;
+
+	/* Path MTU (tcp_pmtu.c): payload bytes of a segment, as agreed on and as last known to pass. */
+	uint16_t mss_max, mss_good;
+	uint32_t mss_changed_ms, mss_trial_end;
 
 	/* Out of order */
 	struct list ooo, ooo_link;
 	uint32_t ooo_frames;
 	uint64_t ooo_last_seq; /* of the newest arrival: its block leads the SACK option */
 	uint64_t fin_early_seq;
+	uint32_t dsack_start, dsack_end;
 
 	/* Headers as they go out, but for what changes. */
 	struct hop hop;
@@ -172,7 +221,7 @@ struct tcp_syn {
 	uint32_t peer_window;
 	uint16_t mss, listener;
 	uint8_t snd_scale, retries;
-	bool scale_ok, ts_ok, sack_ok;
+	bool scale_ok, ts_ok, sack_ok, ecn_ok;
 	bool repeated;    /* the SYN|ACK was sent more than once */
 	uint64_t sent_ns; /* the first; 0: by cookie */
 	uint32_t sent_ts; /* the timestamp in the last */
@@ -202,6 +251,7 @@ struct tcp_segment {
 	uint32_t ts_value, ts_echo;
 	uint8_t flags;
 	bool has_ts;
+	bool ce; /* the packet was marked: congestion experienced */
 	struct slice options;
 };
 
@@ -294,10 +344,28 @@ static inline bool tcp_is_open(const struct tcp_conn *c)
 	return c->state >= TCP_STATE_ESTABLISHED;
 }
 
+/* These wrap: for differences. */
+static inline uint32_t tcp_now_us(const struct net *net)
+{
+	return (uint32_t)(net->now_ns / 1000);
+}
+
+static inline uint32_t tcp_now_ms(const struct net *net)
+{
+	return (uint32_t)(net->now_ns / NS_PER_MS);
+}
+
 /* Milliseconds, for timestamps. */
 static inline uint32_t tcp_ts_now(const struct net *net, uint32_t offset)
 {
 	return (uint32_t)(net->now_ns / NS_PER_MS) + offset;
+}
+
+/* The timestamp that went out with what left at sent_us. */
+static inline uint32_t tcp_ts_at(const struct net *net, uint32_t offset, uint32_t sent_us)
+{
+	uint64_t now_us = net->now_ns / 1000, age = (uint32_t)now_us - sent_us;
+	return (uint32_t)((now_us - age) / 1000) + offset;
 }
 
 /* Strongly universal (multilinear, with secret random multipliers): any two keys that are chosen without
@@ -403,6 +471,8 @@ void tcp_rx_append(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uint
 /* Keeps a segment that came early; false: not kept, the caller still has the frame. */
 bool tcp_ooo_insert(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uint32_t len,
 	uint64_t seq);
+/* It has all of it already. */
+bool tcp_ooo_has(const struct tcp_conn *c, uint64_t seq, uint32_t len);
 /* Moves what has become in order to the stream. */
 void tcp_ooo_drain(struct tcp_conn *c);
 void tcp_ooo_drop(struct tcp_conn *c);
@@ -456,25 +526,70 @@ static inline bool tcp_fin_sent(const struct tcp_conn *c)
 	return c->fin_queued && c->snd_max > c->queue_end;
 }
 
-/* tcp_recovery.c */
-/* snd_una has moved by `acked` bytes. */
-void tcp_acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts);
-void tcp_dup_ack(struct tcp_conn *c);
-void tcp_sack_input(struct tcp_conn *c, struct slice blocks);
-/* After sack and ack are known: begins fast recovery when something is lost. */
-void tcp_recovery_check(struct tcp_conn *c);
-void tcp_rto(struct tcp_conn *c);
-/* When to look at a flight of several segments: `rto`, or sooner for a tail loss probe. */
-uint64_t tcp_probe_time(struct tcp_conn *c, uint64_t rto);
+/* tcp_flight.c; the others in tcp_flight.h */
+static inline void tcp_flight_sent(struct tcp_conn *c, uint64_t start, uint64_t end)
+{
+	if (UNLIKELY(c->last.start != c->last.end)) {
+		tcp_flight_sent_slow(c, start, end);
+		return;
+	}
+	c->last = (struct tcp_sent){.start = start, .end = end, .sent_us = tcp_now_us(c->net)};
+	c->rack_valid = false; /* nothing is left that it could be compared with */
+}
+
+/* tcp_rtt.c */
 /* An estimate from a round trip that took this long. */
-void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt_ns);
-/* Bytes believed to be in the network. */
-uint64_t tcp_pipe(const struct tcp_conn *c);
-/* The next bytes to repeat in fast recovery; false: none. */
-bool tcp_retransmit_next(const struct tcp_conn *c, uint64_t *seq, uint32_t *len);
-/* Moves `seq` out of a range that the peer has; *limit: where the next one begins. */
-uint64_t tcp_sacked_skip(const struct tcp_conn *c, uint64_t seq, uint64_t *limit);
+void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
+void tcp_rtt_min(struct tcp_conn *c, uint32_t rtt_us);
+void tcp_rtt_measure(struct tcp_conn *c, const struct tcp_ack *ack);
+
+/* tcp_cubic.c */
 void tcp_congestion_init(struct tcp_conn *c);
+void tcp_congestion_acked(struct tcp_conn *c, const struct tcp_ack *ack);
+/* For a loss or a mark: sets ssthresh; cwnd is the caller's. */
+void tcp_congestion_reduce(struct tcp_conn *c);
+void tcp_congestion_idle(struct tcp_conn *c);
+
+/* tcp_rack.c */
+/* A record has arrived, up to `end`; its state is still the old one. */
+void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_sent *r, uint64_t end,
+	const struct tcp_ack *ack);
+/* Marks what is LOST; microseconds after which to look again, 0: nothing is in doubt. */
+uint32_t tcp_rack_detect(struct tcp_conn *c);
+/* After a timeout: the first, and all that is overdue. */
+void tcp_rack_timeout(struct tcp_conn *c);
+/* A DSACK came; a recovery has ended. */
+void tcp_rack_duplicate(struct tcp_conn *c);
+void tcp_rack_recovered(struct tcp_conn *c);
+/* When to look at a flight of several segments: `rto`, or sooner for a tail loss probe. Microseconds. */
+uint64_t tcp_probe_time(struct tcp_conn *c, uint64_t rto_us);
+void tcp_probe_due(struct tcp_conn *c);
+bool tcp_probe_acked(struct tcp_conn *c, const struct tcp_ack *ack);
+
+/* tcp_recovery.c */
+/* Its blocks, before tcp_acked for the same segment. */
+void tcp_sack_input(struct tcp_conn *c, struct slice blocks, struct tcp_ack *ack);
+/* ack->ack is within snd_una .. snd_max. */
+void tcp_acked(struct tcp_conn *c, struct tcp_ack *ack);
+void tcp_rto(struct tcp_conn *c);
+/* The handshake is complete; the timer had to repeat our SYN, or SYN|ACK, so many times. Then a timeout without any
+ * round-trip time is 3 s (RFC 6298, 5.7), and after more than one the window one segment (RFC 6928, 2). */
+void tcp_syn_repeated(struct tcp_conn *c, uint32_t times);
+/* Bytes believed to be in the network. */
+uint32_t tcp_pipe(const struct tcp_conn *c);
+
+/* tcp_pmtu.c */
+/* A packet of this size did not pass, says a router. */
+void tcp_pmtu_limit(struct tcp_conn *c, uint32_t mss);
+/* A retransmission timeout; c->backoff counts those before it. */
+void tcp_pmtu_timeout(struct tcp_conn *c);
+/* New data is about to be sent in segments smaller than agreed on. */
+void tcp_pmtu_raise(struct tcp_conn *c);
+static inline void tcp_pmtu_acked(struct tcp_conn *c)
+{
+	if (UNLIKELY(c->mss_trial) && !seq_before((uint32_t)c->snd_una, c->mss_trial_end))
+		c->mss_trial = false;
+}
 
 /* tcp_timer.c */
 void tcp_timer_fire(struct timer *t);
@@ -486,14 +601,14 @@ static inline void tcp_timer_ensure(struct tcp_conn *c, uint64_t at)
 }
 static inline void tcp_rto_start(struct tcp_conn *c)
 {
-	uint64_t rto = c->rto_ns << c->backoff;
-	if (rto > TCP_RTO_MAX_NS)
-		rto = TCP_RTO_MAX_NS;
+	uint64_t rto = (uint64_t)c->rto_us << c->backoff;
+	if (rto > TCP_RTO_MAX_US)
+		rto = TCP_RTO_MAX_US;
 	if (c->snd_max - c->snd_una > c->mss)
 		rto = tcp_probe_time(c, rto);
 	else
-		c->probe_armed = false;
-	c->rto_at = c->net->now_ns + rto;
+		c->timer_kind = TCP_TIMER_RTO;
+	c->rto_at = c->net->now_ns + rto * 1000;
 	tcp_timer_ensure(c, c->rto_at);
 }
 

@@ -101,6 +101,12 @@ static void peer_syn(struct tcp_conn *c, const struct tcp_segment *s)
 	c->snd_scale = o.has_scale ? o.scale : 0;
 	c->rcv_scale = o.has_scale ? c->net->receive_scale : 0;
 	c->mss = (mss < 88 ? 88 : mss) - (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0);
+	c->mss_max = (uint16_t)c->mss;
+	/* Asked for, and granted: ECE alone; a simultaneous SYN asks as we do. */
+	uint8_t ecn = s->flags & (TCP_ECE | TCP_CWR);
+	c->ecn_ok = c->net->ecn == NET_ECN_ASK && !c->last.repeated
+		&& ecn == (s->flags & TCP_ACK ? TCP_ECE : TCP_ECE | TCP_CWR);
+	c->net->counters.tcp_ecn_connections += c->ecn_ok;
 	c->ts_recent = o.ts_value;
 	c->ts_recent_ns = c->net->now_ns;
 	c->rcv_nxt = c->last_ack_sent = (UINT64_C(1) << 32) + s->seq + 1;
@@ -127,7 +133,11 @@ static void syn_sent(struct tcp_conn *c, const struct tcp_segment *s)
 		c->last_rx_ns = c->net->now_ns;
 		c->ack_now = true;
 		if (good_ack) {
-			tcp_acked(c, c->snd_una + 1, s->ts_echo, s->has_ts);
+			struct tcp_ack news = {.ack = c->snd_una + 1, .ts_echo = s->ts_echo,
+				.has_ts = s->has_ts, .rtt_us = UINT32_MAX, .clean_rtt_us = UINT32_MAX};
+			uint32_t times = c->backoff;
+			tcp_acked(c, &news);
+			tcp_syn_repeated(c, times);
 			established(c, TCP_CONNECTED);
 		} else { /* simultaneous open (3.5, figure 7): repeat the SYN, now with an ACK */
 			c->state = TCP_STATE_SYN_RECEIVED;
@@ -151,6 +161,38 @@ static void fin_acked(struct tcp_conn *c)
 	}
 }
 
+/* What the acknowledgement says about the flight. */
+static void flight_news(struct tcp_conn *c, const struct tcp_segment *s, uint64_t ack, bool same_window)
+{
+	struct tcp_ack news = {
+		.ack = ack,
+		.ts_echo = s->ts_echo,
+		.has_ts = s->has_ts,
+		.ece = c->ecn_ok && (s->flags & TCP_ECE),
+		.rtt_us = UINT32_MAX,
+		.clean_rtt_us = UINT32_MAX,
+	};
+	c->net->counters.tcp_ecn_ece_in += news.ece;
+	news.duplicate = ack == c->snd_una && c->snd_max > c->snd_una && c->snd_wnd && !s->len && !(s->flags & TCP_FIN)
+		&& (same_window || c->sacked);
+	c->net->counters.tcp_dup_acks_in += news.duplicate;
+	if (c->sack_ok && s->options.len > (s->has_ts ? TCP_TIMESTAMP_OPTION : 0)) {
+		struct tcp_options o;
+		tcp_options_parse(s->options, false, &o);
+		tcp_sack_input(c, o.sack, &news);
+	}
+	tcp_acked(c, &news);
+}
+
+/* What probed the closed window was most likely thrown away: sending goes on from there, and with the usual
+ * timeout. */
+static void window_reopened(struct tcp_conn *c)
+{
+	tcp_flight_lose_all(c, true);
+	c->backoff = 0;
+	c->rto_at = TIMER_NEVER;
+}
+
 /* False: the segment is to go no further. */
 static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64_t seq)
 {
@@ -171,23 +213,15 @@ static bool ack_received(struct tcp_conn *c, const struct tcp_segment *s, uint64
 		return true;
 	uint32_t window = s->window << c->snd_scale;
 	bool same_window = window == c->snd_wnd;
-	if (c->snd_wl1 <= seq) {
-		c->snd_wl1 = seq;
+	/* The newest by sequence number or by ACK: one window counted from the other's ACK reaches too far. */
+	if (c->snd_wl1 <= seq || ack > una) {
+		if (UNLIKELY(!c->snd_wnd && window && c->backoff && ack == una))
+			window_reopened(c);
+		c->snd_wl1 = seq > c->snd_wl1 ? seq : c->snd_wl1;
 		tcp_peer_window_set(c, window);
 	}
-	uint8_t sacked_before = c->sacked_count;
-	if (c->sack_ok && s->options.len > TCP_TIMESTAMP_OPTION) {
-		struct tcp_options o;
-		tcp_options_parse(s->options, false, &o);
-		tcp_sack_input(c, o.sack);
-	}
 	bool had_fin = tcp_fin_sent(c);
-	if (ack > una)
-		tcp_acked(c, ack, s->ts_echo, s->has_ts);
-	else if (c->snd_max > una && !s->len && !(s->flags & TCP_FIN)
-		&& (same_window || sacked_before || c->sacked_count))
-		tcp_dup_ack(c);
-	tcp_recovery_check(c);
+	flight_news(c, s, ack, same_window);
 	if (had_fin && c->snd_una == c->queue_end + 1)
 		fin_acked(c);
 	if (c->state == TCP_STATE_CLOSED)
@@ -213,6 +247,27 @@ static void fin_received(struct tcp_conn *c)
 	}
 }
 
+/* These bytes arrived twice (RFC 2883). */
+static void duplicate_note(struct tcp_conn *c, uint64_t start, uint64_t end)
+{
+	c->dsack_start = (uint32_t)start;
+	c->dsack_end = (uint32_t)end;
+	c->dsack_due = c->sack_ok && end > start;
+}
+
+/* RFC 3168, 6.1.3: the mark is echoed until CWR; a packet with CWR that is marked itself begins anew. */
+static void mark_received(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	if (s->flags & TCP_CWR)
+		c->ecn_echo = false;
+	if (!s->ce)
+		return;
+	c->net->counters.tcp_ecn_ce_in++;
+	c->ecn_echo = true;
+	c->ack_now = true;
+	tcp_conn_wake(c);
+}
+
 /* A hole before it: keep it if there is room, and say at once what is missing. */
 static bool early_data(struct tcp_conn *c, const struct tcp_segment *s, uint64_t seq, uint32_t offset,
 	uint32_t len, bool fin)
@@ -227,6 +282,11 @@ static bool early_data(struct tcp_conn *c, const struct tcp_segment *s, uint64_t
 	tcp_conn_wake(c);
 	if (!len)
 		return false;
+	if (tcp_ooo_has(c, seq, len)) {
+		duplicate_note(c, seq, seq + len);
+		c->ooo_last_seq = seq;
+		return false;
+	}
 	if (tcp_ooo_insert(c, s->frame, offset, len, seq))
 		return true;
 	c->net->counters.tcp_out_of_order_drops++;
@@ -243,8 +303,11 @@ static bool text_received(struct tcp_conn *c, const struct tcp_segment *s, uint6
 			ack_soon(c);
 		return false;
 	}
+	if (UNLIKELY(c->ecn_ok))
+		mark_received(c, s);
 	if (seq < c->rcv_nxt) {
 		uint32_t old = (uint32_t)(c->rcv_nxt - seq);
+		duplicate_note(c, seq, seq + (old < len ? old : len));
 		if (len || fin)
 			c->ack_now = true;
 		if (old > len)
@@ -295,12 +358,16 @@ static bool slow_path(struct tcp_conn *c, struct tcp_segment *s)
 	}
 	if (!in_window(c, seq, len)) {
 		/* Old, or a probe of ours to keep alive: the answer is rate-limited only when empty. */
-		if (len)
+		if (len) {
+			if (s->len && seq + s->len <= c->rcv_nxt)
+				duplicate_note(c, seq, seq + s->len);
 			ack_soon(c);
-		else
+		} else {
 			challenge_ack(c);
-		/* Data may be old and its ACK new: both sides' FINs lost at once. */
-		if (!(s->flags & TCP_ACK) || (s->flags & TCP_SYN) || seq > c->rcv_nxt)
+		}
+		/* What does not fit into a closed window may still acknowledge; nothing else is believed, or a
+		 * guess at the acknowledgement alone would do for an attacker. */
+		if (!(s->flags & TCP_ACK) || (s->flags & TCP_SYN) || seq != c->rcv_nxt)
 			return false;
 		return ack_received(c, s, seq) && false;
 	}
@@ -332,6 +399,7 @@ bool tcp_conn_segment(struct tcp_conn *c, struct tcp_segment *s)
 		&& seq_extend(c->rcv_nxt, s->seq) == c->rcv_nxt - 1) {
 		s->flags &= (uint8_t)~TCP_SYN;
 		s->seq++;
+		s->window >>= c->snd_scale; /* that of a SYN is not scaled (RFC 7323, 2.2) */
 	}
 	return slow_path(c, s);
 }

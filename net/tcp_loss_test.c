@@ -236,6 +236,7 @@ static void load_end(struct load *l)
 		assert_int_equal(u.time_waits, 0);
 		assert_int_equal(u.tx_frames, 0);
 		assert_int_equal(u.rx_frames, 0);
+		assert_int_equal(u.sent_records, 0);
 		assert_int_equal(l->w.station[i].buffers_out, 0);
 	}
 	world_deinit(&l->w);

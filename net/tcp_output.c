@@ -11,6 +11,7 @@ struct piece {
 	uint64_t seq;
 	uint32_t len;
 	uint8_t flags;
+	bool fin; /* alone */
 };
 
 /* --- Headers --------------------------------------------------------------------------------- */
@@ -60,19 +61,31 @@ void tcp_template_init(struct tcp_conn *c)
 	c->template_len = (uint8_t)(TCP_TEMPLATE_MAX(ip_header) - (c->ts_ok ? 0 : TCP_TIMESTAMP_OPTION));
 }
 
-/* Bytes of SACK option that the next segment will carry. */
+static inline bool has_blocks(const struct tcp_conn *c)
+{
+	return (c->ooo_frames || c->dsack_due) && c->sack_ok;
+}
+
+/* Bytes of SACK option that the next segment will carry. `block` has room for 5. */
 static uint32_t sack_option_len(const struct tcp_conn *c, struct tcp_range *block, uint32_t *count)
 {
-	*count = tcp_ooo_blocks(c, block, c->ts_ok ? 3 : 4);
+	uint32_t max = c->ts_ok ? 3 : 4, twice = c->dsack_due;
+	if (twice) /* RFC 2883: first of all */
+		block[0] = (struct tcp_range){c->dsack_start, c->dsack_end};
+	*count = twice + (c->ooo_frames ? tcp_ooo_blocks(c, block + twice, max - twice) : 0);
 	return *count ? 4 + 8 * *count : 0;
 }
 
-static uint8_t *sack_option_write(const struct tcp_conn *c, uint8_t *p)
+static uint8_t *sack_option_write(struct tcp_conn *c, uint8_t *p)
 {
-	struct tcp_range block[4];
+	struct tcp_range block[5];
 	uint32_t count;
 	if (!sack_option_len(c, block, &count))
 		return p;
+	if (c->dsack_due) {
+		c->dsack_due = false;
+		c->net->counters.tcp_dsacks_out++;
+	}
 	store_be32(p, 0x01010500u | (2 + 8 * count));
 	p += 4;
 	for (uint32_t i = 0; i < count; i++, p += 8) {
@@ -100,12 +113,19 @@ static inline uint16_t fold_small(uint32_t sum)
 	return (uint16_t)(sum + (sum >> 16));
 }
 
-static void ip_finish(struct tcp_conn *c, uint8_t *h, uint32_t total)
+static void ip_finish(struct tcp_conn *c, uint8_t *h, uint32_t total, uint8_t ecn)
 {
 	uint16_t len = __builtin_bswap16((uint16_t)total), id = c->net->ip_id++;
 	store_le16(h + 2, len);
 	store_le16(h + 4, id);
-	store_le16(h + 10, (uint16_t)~fold_small((uint32_t)c->ip_sum + len + id));
+	h[1] = ecn;
+	store_le16(h + 10, (uint16_t)~fold_small((uint32_t)c->ip_sum + len + id + ((uint32_t)ecn << 8)));
+}
+
+static void ip6_finish(uint8_t *h, uint32_t payload, uint8_t ecn)
+{
+	h[1] |= (uint8_t)(ecn << 4); /* the low bits of the traffic class */
+	store_be16(h + 4, (uint16_t)payload);
 }
 
 static inline void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint8_t *t, uint32_t ip_header,
@@ -123,6 +143,21 @@ static inline void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint
 	store_le16(t + 16, (uint16_t)~checksum_fold(sum));
 }
 
+/* RFC 3168, 6.1: new data may be marked on its way; what is sent again, probes and bare acknowledgements may
+ * not. ECE goes on until the peer has heard; CWR is on one segment of new data. The bits for the IP header. */
+static uint8_t ecn_write(struct tcp_conn *c, uint8_t *t, const struct piece *p)
+{
+	bool fresh = p->len && p->seq == c->snd_max;
+	if (c->ecn_echo)
+		t[13] |= TCP_ECE;
+	if (!fresh || !c->snd_wnd)
+		return 0;
+	if (c->cwr_due)
+		t[13] |= TCP_CWR;
+	c->cwr_due = false;
+	return IP_ECN_ECT0;
+}
+
 /* Inlined once for each family, with its constants. */
 static inline ALWAYS_INLINE void headers_write_at(struct tcp_conn *c, struct net_frame *f,
 	const struct piece *p, uint32_t ip_header)
@@ -138,15 +173,16 @@ static inline ALWAYS_INLINE void headers_write_at(struct tcp_conn *c, struct net
 		store_be32(t + TCP_HEADER + 4, tcp_ts_now(c->net, c->ts_offset));
 		store_be32(t + TCP_HEADER + 8, c->ts_recent);
 	}
-	if (UNLIKELY(c->ooo_frames && c->sack_ok))
+	uint8_t ecn = UNLIKELY(c->ecn_ok) ? ecn_write(c, t, p) : 0;
+	if (UNLIKELY(has_blocks(c)))
 		end = sack_option_write(c, end);
 	uint32_t tcp_header = (uint32_t)(end - t);
 	t[12] = (uint8_t)(tcp_header << 2);
 	f->tx.header_len = (uint16_t)(end - e);
 	if (ip_header == IP4_HEADER)
-		ip_finish(c, h, IP4_HEADER + tcp_header + f->tx.payload_len);
+		ip_finish(c, h, IP4_HEADER + tcp_header + f->tx.payload_len, ecn);
 	else
-		store_be16(h + 4, (uint16_t)(tcp_header + f->tx.payload_len));
+		ip6_finish(h, tcp_header + f->tx.payload_len, ecn);
 	checksum_finish(c, f, t, ip_header, tcp_header);
 }
 
@@ -228,9 +264,9 @@ static uint32_t gather(struct net_frame *f, struct tcp_cursor *at, uint32_t len,
 /* The payload that one wire segment can have. */
 static uint32_t segment_size(const struct tcp_conn *c)
 {
-	struct tcp_range block[4];
+	struct tcp_range block[5];
 	uint32_t count;
-	if (LIKELY(!c->ooo_frames || !c->sack_ok))
+	if (LIKELY(!has_blocks(c)))
 		return c->mss;
 	return c->mss - sack_option_len(c, block, &count);
 }
@@ -241,7 +277,8 @@ static uint32_t frame_limit(const struct tcp_conn *c, uint64_t len, uint32_t siz
 	if (len <= size)
 		return (uint32_t)len;
 	bool ip6 = tcp_key_is_ip6(&c->key);
-	if (!(ip6 ? c->net->tx_tso6 : c->net->tx_tso4))
+	/* Devices repeat CWR on all that they cut. */
+	if (!(ip6 ? c->net->tx_tso6 : c->net->tx_tso4) || c->cwr_due)
 		return size;
 	uint32_t room = IP_TOTAL_MAX - (ip6 ? IP6_HEADER : IP4_HEADER) - 60;
 	if (len <= room && last)
@@ -250,29 +287,33 @@ static uint32_t frame_limit(const struct tcp_conn *c, uint64_t len, uint32_t siz
 	return n - n % size;
 }
 
-/* Data from snd_nxt on, as windows allow. False: none, for now. */
+/* How much more the peer's window takes from `seq` on. */
+static uint64_t window_room(const struct tcp_conn *c, uint64_t seq)
+{
+	uint64_t edge = c->snd_una + c->snd_wnd;
+	return edge > seq ? edge - seq : 0;
+}
+
+/* New data, as windows allow. False: none, for now. */
 static bool choose_data(struct tcp_conn *c, struct piece *p)
 {
-	uint64_t limit = c->queue_end, edge = c->snd_una + c->snd_wnd, hole = UINT64_MAX;
-	if (c->snd_nxt >= limit)
+	uint64_t len = c->queue_end - c->snd_nxt, window = window_room(c, c->snd_nxt);
+	if (c->snd_nxt >= c->queue_end)
 		return false;
-	if (UNLIKELY(c->sacked_count && c->snd_nxt < c->snd_max)) {
-		c->snd_nxt = tcp_sacked_skip(c, c->snd_nxt, &hole);
-		if (c->snd_nxt >= limit)
-			return false;
+	if (UNLIKELY(c->mss < c->mss_max))
+		tcp_pmtu_raise(c);
+	uint32_t size = segment_size(c), pipe = tcp_pipe(c), room = c->cwnd > pipe ? c->cwnd - pipe : 0;
+	bool closing = window < len;
+	if (closing) {
+		len = window;
+		c->net->counters.tcp_peer_window_full++;
 	}
-	if (edge < limit)
-		limit = edge;
-	if (hole < limit)
-		limit = hole;
-	uint64_t len = limit > c->snd_nxt ? limit - c->snd_nxt : 0, pipe = tcp_pipe(c);
-	uint64_t room = c->cwnd > pipe ? c->cwnd - pipe : 0;
-	uint32_t size = segment_size(c);
+	if (UNLIKELY(c->tail_probe) && room < size)
+		room = size; /* a probe of new data may exceed the window by one (RFC 8985, 7.3) */
 	if (room < len) {
 		c->cwnd_limited = true;
 		len = room >= size || !pipe ? room : 0;
-	} else if (len < size && limit == edge && edge < c->queue_end
-		&& len < c->snd_wnd_max / 2) {
+	} else if (closing && len < size && len < c->snd_wnd_max / 2) {
 		len = 0; /* not worth a segment (3.8.6.2.1); the probe timer sees to it */
 	}
 	if (!len)
@@ -282,16 +323,33 @@ static bool choose_data(struct tcp_conn *c, struct piece *p)
 	return true;
 }
 
-static bool choose_repeat(const struct tcp_conn *c, struct piece *p)
+/* The first stretch that is lost. */
+static bool choose_repeat(struct tcp_conn *c, struct piece *p)
 {
-	if (LIKELY(!c->recovering))
+	if (LIKELY(!c->lost))
 		return false;
-	if (tcp_pipe(c) >= c->cwnd && c->high_rxt != c->snd_una)
+	const struct tcp_sent *r = tcp_flight_first_lost(c);
+	uint64_t end = r->end < c->queue_end ? r->end : c->queue_end, window = window_room(c, r->start);
+	uint32_t size = segment_size(c), pipe = tcp_pipe(c), room = c->cwnd > pipe ? c->cwnd - pipe : 0;
+	if (!window)
 		return false;
-	if (!tcp_retransmit_next(c, &p->seq, &p->len))
+	p->seq = r->start;
+	p->fin = end <= r->start;
+	if (p->fin)
+		return true;
+	/* The end of the flight, if it is short, takes new data along: what probed a closed window was a byte. */
+	uint64_t len = r->end == c->snd_max && end - r->start < size ? c->queue_end - r->start : end - r->start;
+	if (len > size && r->end == c->snd_max && end - r->start < size)
+		len = size;
+	len = len < window ? len : window;
+	uint64_t least = len < size ? len : size;
+	if (room < len) {
+		c->cwnd_limited = true;
+		len = room;
+	}
+	if (room < least)
 		return false;
-	uint32_t size = segment_size(c);
-	p->len = p->len < size ? p->len : size;
+	p->len = frame_limit(c, len, size, false);
 	return true;
 }
 
@@ -305,10 +363,13 @@ static bool choose_tail(struct tcp_conn *c, struct piece *p)
 {
 	uint64_t end = c->snd_max < c->queue_end ? c->snd_max : c->queue_end, size = segment_size(c);
 	c->tail_probe = false;
-	if (end <= c->snd_una || c->recovering)
+	if (c->snd_max == c->snd_una || c->recovery != TCP_RECOVERY_OPEN)
 		return false;
+	c->probe_again = true;
+	c->undo_cwnd = 0;
 	p->len = (uint32_t)(end - c->snd_una < size ? end - c->snd_una : size);
 	p->seq = end - p->len;
+	p->fin = !p->len;
 	return true;
 }
 
@@ -337,18 +398,22 @@ static bool choose_probe(struct tcp_conn *c, struct piece *p)
 static bool choose(struct tcp_conn *c, struct piece *p)
 {
 	p->flags = TCP_ACK;
+	p->fin = false;
 	p->len = 0;
 	p->seq = c->snd_nxt > c->snd_max ? c->snd_nxt : c->snd_max;
 	struct piece data = *p;
 	bool data_next = choose_repeat(c, &data) || choose_data(c, &data);
 	if (data_next || choose_probe(c, &data)) {
-		if (data_next)
+		if (data_next && UNLIKELY(c->tail_probe)) {
 			c->tail_probe = false; /* new data probes as well (RFC 8985, 7.3) */
+			c->probe_end = data.seq + data.len;
+		}
 		*p = data;
 		return true;
 	}
 	if (fin_is_next(c)) {
 		p->seq = c->snd_nxt;
+		p->fin = true;
 		return true;
 	}
 	return c->ack_now;
@@ -356,27 +421,37 @@ static bool choose(struct tcp_conn *c, struct piece *p)
 
 /* --- Sending --------------------------------------------------------------------------------- */
 
+/* What was out already leaves again. */
+static void repeat_accounting(struct tcp_conn *c, const struct piece *p, uint64_t end)
+{
+	uint32_t len = (uint32_t)(end - p->seq), segments = (len + c->mss - 1) / c->mss;
+	c->net->counters.tcp_retrans_segs += segments;
+	c->repeats += segments;
+	if (!c->undo_ts_known) {
+		c->undo_ts_known = true;
+		c->undo_ts = tcp_ts_now(c->net, c->ts_offset);
+	}
+	c->undo_repeated += len;
+	if (end <= c->snd_una + 1 && c->snd_wnd == 0)
+		c->sent->repeated = true; /* a probe of a closed window: whether it arrives says nothing */
+	else
+		tcp_flight_repeated(c, p->seq, end);
+}
+
 static void sent_accounting(struct tcp_conn *c, const struct piece *p, uint64_t end)
 {
-	struct net *net = c->net;
-	bool fresh = p->seq >= c->snd_max;
-	if (!fresh) {
-		net->counters.tcp_retrans_segs++;
-		if (p->seq == c->snd_una)
-			c->rxt_mark = c->snd_max;
-		c->rtt_sent_ns = 0; /* Karn: what is timed may be ambiguous now */
-		if (c->recovering && end > c->high_rxt)
-			c->high_rxt = end;
-	} else if (!c->rtt_sent_ns) {
-		c->rtt_seq = end;
-		c->rtt_sent_ns = net->now_ns;
+	bool fresh = p->seq == c->snd_max;
+	if (UNLIKELY(!fresh))
+		repeat_accounting(c, p, end < c->snd_max ? end : c->snd_max);
+	if (end > c->snd_max) {
+		tcp_flight_sent(c, c->snd_max, end);
+		c->snd_nxt = c->snd_max = end;
 	}
-	if (p->seq <= c->snd_nxt && end > c->snd_nxt)
-		c->snd_nxt = end;
-	if (end > c->snd_max)
-		c->snd_max = end;
+	if (UNLIKELY(c->recovery == TCP_RECOVERY_FAST))
+		c->prr_out += p->len;
 	/* A probe is due so long after the last new segment. */
-	if (c->rto_at == TIMER_NEVER || (fresh && end - c->snd_una > c->mss && !c->backoff))
+	if (c->rto_at == TIMER_NEVER
+		|| (fresh && end - c->snd_una > c->mss && !c->backoff && c->timer_kind != TCP_TIMER_REORDER))
 		tcp_rto_start(c);
 }
 
@@ -417,8 +492,8 @@ static inline struct tcp_send *whole_next(const struct tcp_conn *c)
 		|| s->start != c->snd_max)
 		return NULL;
 	uint64_t flight = s->end - c->snd_una, len = s->end - s->start;
-	if ((c->cursor.index | c->cursor.offset | c->ooo_frames | c->sacked_count | c->dup_acks | c->acks_owed)
-		|| c->recovering || c->probe || c->tail_probe || c->keepalive_due
+	if ((c->cursor.index | c->cursor.offset | c->ooo_frames | c->sacked | c->lost | c->dup_acks
+		    | c->acks_owed | c->recovery) || c->dsack_due || c->cwr_due || c->probe || c->tail_probe || c->keepalive_due
 		|| c->state != TCP_STATE_ESTABLISHED)
 		return NULL;
 	bool fits = len - 1 < c->mss && flight <= c->snd_wnd && flight <= c->cwnd
@@ -457,7 +532,7 @@ static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p, struct 
 	uint64_t end = p->seq + p->len;
 	if (p->len && end == c->queue_end)
 		p->flags |= TCP_PSH;
-	if (c->fin_queued && end == c->queue_end && (p->len || fin_is_next(c))) {
+	if (c->fin_queued && end == c->queue_end && (p->len || p->fin)) {
 		p->flags |= TCP_FIN;
 		end++;
 	}
@@ -467,7 +542,7 @@ static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p, struct 
 	ack_accounting(c, p->len > 0);
 	c->net->counters.tcp_out_segs++;
 	c->net->counters.ip_out_requests++;
-	if (c->snd_nxt < c->queue_end || c->recovering || c->ack_now || fin_is_next(c))
+	if (c->snd_nxt < c->queue_end || c->lost || c->ack_now || fin_is_next(c))
 		tcp_conn_wake(c);
 	return f;
 }
@@ -507,6 +582,15 @@ static inline bool hop_ready(struct tcp_conn *c)
 	return LIKELY(known) || hop_find(c);
 }
 
+/* A SYN that asks for ECN may not get through everywhere: it does so once (RFC 3168, 6.1.1.1). */
+static uint8_t syn_flags(const struct tcp_conn *c, bool both)
+{
+	if (both)
+		return TCP_SYN | TCP_ACK | (c->ecn_ok ? TCP_ECE : 0);
+	bool ask = c->net->ecn == NET_ECN_ASK && c->snd_max == c->snd_una;
+	return TCP_SYN | (ask ? TCP_ECE | TCP_CWR : 0);
+}
+
 /* SYN, or SYN|ACK on simultaneous open. */
 static void syn_output(struct tcp_conn *c)
 {
@@ -525,15 +609,14 @@ static void syn_output(struct tcp_conn *c)
 		.seq = (uint32_t)c->snd_una,
 		.ack = both ? (uint32_t)c->rcv_nxt : 0,
 		.window = net->receive_window < 0xffff ? net->receive_window : 0xffff,
-		.flags = both ? TCP_SYN | TCP_ACK : TCP_SYN,
+		.flags = syn_flags(c, both),
 		.options = slice_of(options, len),
 	};
 	if (c->snd_max > c->snd_una) {
 		net->counters.tcp_retrans_segs++;
-		c->rtt_sent_ns = 0;
+		c->last.repeated = true;
 	} else {
-		c->rtt_seq = c->snd_una + 1;
-		c->rtt_sent_ns = net->now_ns;
+		tcp_flight_sent(c, c->snd_una, c->snd_una + 1);
 	}
 	c->snd_nxt = c->snd_max = c->snd_una + 1;
 	if (c->rto_at == TIMER_NEVER)
@@ -569,7 +652,7 @@ struct net_frame *tcp_output(struct tcp_conn *c)
 		return NULL;
 	struct tcp_send *whole = whole_next(c);
 	if (LIKELY(whole != NULL))
-		p = (struct piece){whole->start, (uint32_t)(whole->end - whole->start), TCP_ACK};
+		p = (struct piece){whole->start, (uint32_t)(whole->end - whole->start), TCP_ACK, false};
 	else if (!choose_any(c, &p))
 		return NULL;
 	return send_piece(c, &p, whole);

@@ -145,7 +145,9 @@ static void window_opened_slow(struct tcp_conn *c)
 {
 	if (c->state == TCP_STATE_CLOSED || c->fin_received)
 		return;
-	uint64_t edge = c->rcv_nxt + tcp_window(c), gain = edge - c->rcv_adv;
+	uint64_t window = tcp_window(c), most = UINT64_C(0xffff) << c->rcv_scale;
+	uint64_t edge = c->rcv_nxt + (window < most ? window : most); /* what can be said */
+	uint64_t gain = edge > c->rcv_adv ? edge - c->rcv_adv : 0;
 	bool stalled = c->rcv_adv - c->rcv_nxt < c->mss;
 	if (gain >= c->net->receive_window / 2 || (stalled && gain >= c->mss)) {
 		c->ack_now = true;
@@ -266,6 +268,18 @@ bool tcp_ooo_insert(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uin
 	c->ooo_last_seq = seq;
 	net->counters.tcp_out_of_order++;
 	return true;
+}
+
+bool tcp_ooo_has(const struct tcp_conn *c, uint64_t seq, uint32_t len)
+{
+	LIST_FOR_EACH(e, &c->ooo) {
+		struct ooo_mark m = mark_of(LIST_ENTRY(e, struct frame_rx, link));
+		if (m.seq <= seq && seq + len <= m.seq + m.len)
+			return true;
+		if (m.seq > seq)
+			return false;
+	}
+	return false;
 }
 
 void tcp_ooo_drain(struct tcp_conn *c)

@@ -1,354 +1,265 @@
-/* Loss and congestion: round-trip times (RFC 6298), selective acknowledgements and fast recovery (RFC 6675;
- * without SACK, NewReno, RFC 6582), CUBIC (RFC 9438), the retransmission timeout, and before that a tail
- * loss probe (RFC 8985, 7).
+/* What an acknowledgement, a mark or a timeout does to a connection: loss recovery and its end.
  *
- *   open --3 duplicates, or SACK says lost--> recovering --all of then acknowledged--> open
- *   open, recovering --timeout--> loss: snd_nxt goes back to snd_una, cwnd to one segment, slow start;
- *                                 no fast recovery until what was out then is acknowledged
+ *   OPEN --something is LOST (RACK; without SACK, three duplicates)--> FAST: the window shrinks in proportion to
+ *        what arrives (PRR, RFC 9937); LOST first, then new data, as long as the pipe is below the window
+ *   OPEN, FAST --timeout--> SLOW: one segment, slow start (RFC 5681, 3.1; RFC 8985, 6.3)
+ *   FAST, SLOW --all that was sent before is acknowledged--> OPEN
+ *   FAST, SLOW --it was for nothing--> OPEN, with the windows of before. Told by the timestamp of the first
+ *        acknowledgement of something repeated, which answers to the original (Eifel, RFC 3522 and 4015),
+ *        or by a DSACK for each repetition (RFC 3708). F-RTO (RFC 5682) is left out for Eifel's sake.
+ *   OPEN --marked (ECE)--> OPEN with a smaller window, once a round trip
  *
- * The minimum timeout is 200 ms, not 1 s (RFC 6298, 2.4 says SHOULD): as the large systems have it. */
+ * The windows are reduced once for all losses and marks of a round trip: `recover` is snd_max at the last
+ * reduction. */
 #include "tcp_conn.h"
 
 #define DUP_THRESHOLD 3
-#define CWND_MAX (UINT32_C(1) << 30)
-#define SYN_RETRIES_MAX 6
-#define BETA_PERCENT 70
-#define PROBE_MIN_NS (10 * NS_PER_MS)
+#define RTO_UNKNOWN_PATH_US 3000000u
+#define SYN_RETRIES_MAX 7 /* 187 s in all: no less than 3 minutes (RFC 9293, 3.8.3) */
 
-static uint32_t u32_min(uint64_t a, uint32_t b)
+uint32_t tcp_pipe(const struct tcp_conn *c)
 {
-	return a < b ? (uint32_t)a : b;
+	uint32_t flight = (uint32_t)(c->snd_max - c->snd_una) - c->sacked - c->lost;
+	uint32_t left = c->sack_ok ? 0 : c->dup_acks * c->mss;
+	return flight > left ? flight - left : 0;
 }
 
-static uint64_t u64_max(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
+/* --- Selective acknowledgements -------------------------------------------------------------- */
 
-/* --- Round-trip time ------------------------------------------------------------------------- */
-
-void tcp_rtt_sample(struct tcp_conn *c, uint64_t rtt)
+/* RFC 2883: the first block lies below the acknowledgement, or within the second. It counts only up to as
+ * much as was sent twice: a peer that claims more is making it up, or the network repeats. */
+static void dsack_input(struct tcp_conn *c, uint64_t start, uint64_t end, struct tcp_ack *ack)
 {
-	if (!c->srtt_ns) {
-		c->srtt_ns = rtt ? rtt : 1;
-		c->rttvar_ns = rtt / 2;
-	} else {
-		uint64_t gap = c->srtt_ns > rtt ? c->srtt_ns - rtt : rtt - c->srtt_ns;
-		c->rttvar_ns += gap / 4 - c->rttvar_ns / 4;
-		c->srtt_ns += rtt / 8 - c->srtt_ns / 8;
+	c->net->counters.tcp_dsacks_in++;
+	if (start + c->snd_wnd_max + 65536 < c->snd_una || c->dsacks >= c->repeats) {
+		c->net->counters.tcp_dsacks_ignored++;
+		return;
 	}
-	uint64_t rto = c->srtt_ns + 4 * c->rttvar_ns;
-	rto = u64_max(rto, TCP_RTO_MIN_NS);
-	c->rto_ns = rto < TCP_RTO_MAX_NS ? rto : TCP_RTO_MAX_NS;
+	c->dsacks++;
+	ack->dsack = true;
+	uint32_t len = (uint32_t)(end - start);
+	c->undo_repeated = c->undo_repeated > len ? c->undo_repeated - len : 0;
 }
 
-static void rtt_measure(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts)
-{
-	if (c->rtt_sent_ns) {
-		if (ack < c->rtt_seq)
-			return;
-		tcp_rtt_sample(c, c->net->now_ns - c->rtt_sent_ns);
-		c->rtt_sent_ns = 0;
-	} else if (has_ts && c->ts_ok) { /* retransmitted: the timestamp tells which one arrived */
-		uint32_t ms = tcp_ts_now(c->net, c->ts_offset) - ts_echo;
-		/* The answer to a repeated SYN|ACK echoes one that came long before. */
-		bool handshake = c->state == TCP_STATE_SYN_SENT && ms > TCP_RTO_INITIAL_NS / NS_PER_MS / 3;
-		if (ms < 60000 && !handshake)
-			tcp_rtt_sample(c, ms * NS_PER_MS);
-	}
-}
-
-/* --- CUBIC ----------------------------------------------------------------------------------- */
-
-void tcp_congestion_init(struct tcp_conn *c)
-{
-	uint32_t initial = TCP_INITIAL_SEGMENTS * c->mss; /* RFC 6928 */
-	uint32_t bound = 14600 > 2 * c->mss ? 14600 : 2 * c->mss;
-	c->cwnd = initial < bound ? initial : bound;
-	c->ssthresh = UINT32_MAX;
-	c->cubic_max = 0;
-	c->epoch_ns = 0;
-}
-
-static uint32_t cube_root(uint64_t x)
-{
-	uint64_t root = 0;
-	for (int bit = 20; bit >= 0; bit--) {
-		uint64_t t = root | UINT64_C(1) << bit;
-		if (t * t * t <= x)
-			root = t;
-	}
-	return (uint32_t)root;
-}
-
-static void cubic_epoch(struct tcp_conn *c)
-{
-	c->epoch_ns = c->net->now_ns;
-	c->cubic_reno = c->cwnd;
-	c->cubic_k_ms = 0;
-	if (c->cwnd < c->cubic_max) {
-		/* K = cbrt((Wmax - cwnd) / C), C = 0.4 segments/s^3: here in ms. */
-		uint64_t segments = (c->cubic_max - c->cwnd) / c->mss;
-		c->cubic_k_ms = cube_root(segments * 2500000000u);
-	} else {
-		c->cubic_max = c->cwnd;
-	}
-}
-
-static void cubic_grow(struct tcp_conn *c, uint32_t acked)
-{
-	if (!c->epoch_ns)
-		cubic_epoch(c);
-	int64_t t = (int64_t)((c->net->now_ns - c->epoch_ns + c->srtt_ns) / NS_PER_MS) - c->cubic_k_ms;
-	if (t > 100000)
-		t = 100000;
-	/* 0.4 * t^3 segments, t in seconds. */
-	int64_t target = (int64_t)c->cubic_max + t * t * t / 1000 * (int64_t)c->mss / 1000000 * 2 / 5;
-	c->cubic_reno += (uint32_t)((uint64_t)acked * c->mss * 529 / (UINT64_C(1000) * c->cwnd));
-	if (target < (int64_t)c->cubic_reno)
-		target = c->cubic_reno;
-	if (target > (int64_t)c->cwnd + c->cwnd / 2)
-		target = (int64_t)c->cwnd + c->cwnd / 2;
-	if (target > (int64_t)c->cwnd)
-		c->cwnd += (uint32_t)((uint64_t)(target - (int64_t)c->cwnd) * acked / c->cwnd);
-}
-
-static void congestion_acked(struct tcp_conn *c, uint64_t acked)
-{
-	c->cwnd_limited = false;
-	if (c->cwnd < c->ssthresh)
-		c->cwnd += u32_min(acked, c->cwnd);
-	else
-		cubic_grow(c, u32_min(acked, c->cwnd));
-	if (c->cwnd > CWND_MAX)
-		c->cwnd = CWND_MAX;
-}
-
-static void congestion_reduce(struct tcp_conn *c)
-{
-	uint32_t before = c->cwnd, least = 2 * c->mss;
-	/* Fast convergence (RFC 9438, 4.7): give way when the last maximum was not reached again. */
-	c->cubic_max = before < c->cubic_max ? before / 100 * 85 : before;
-	c->epoch_ns = 0;
-	c->ssthresh = (uint32_t)((uint64_t)before * BETA_PERCENT / 100);
-	if (c->ssthresh < least)
-		c->ssthresh = least;
-}
-
-/* --- The scoreboard: what the peer has beyond snd_una, sorted, disjoint ---------------------- */
-
-static void range_remove(struct tcp_conn *c, uint32_t i)
-{
-	c->sacked_count--;
-	memmove(&c->sacked[i], &c->sacked[i + 1], (c->sacked_count - i) * sizeof c->sacked[0]);
-}
-
-static void range_add(struct tcp_conn *c, uint64_t start, uint64_t end)
-{
-	uint32_t i = 0;
-	while (i < c->sacked_count && c->sacked[i].end < start)
-		i++;
-	while (i < c->sacked_count && c->sacked[i].start <= end) {
-		start = start < c->sacked[i].start ? start : c->sacked[i].start;
-		end = u64_max(end, c->sacked[i].end);
-		range_remove(c, i);
-	}
-	if (c->sacked_count == TCP_SACK_RANGES_MAX)
-		return; /* one hole more than we remember: it is repeated although it arrived */
-	memmove(&c->sacked[i + 1], &c->sacked[i], (c->sacked_count - i) * sizeof c->sacked[0]);
-	c->sacked[i] = (struct tcp_range){start, end};
-	c->sacked_count++;
-}
-
-static void ranges_prune(struct tcp_conn *c)
-{
-	while (c->sacked_count && c->sacked[0].end <= c->snd_una)
-		range_remove(c, 0);
-	if (c->sacked_count && c->sacked[0].start < c->snd_una)
-		c->sacked[0].start = c->snd_una;
-}
-
-void tcp_sack_input(struct tcp_conn *c, struct slice blocks)
+void tcp_sack_input(struct tcp_conn *c, struct slice blocks, struct tcp_ack *ack)
 {
 	for (size_t i = 0; i + 8 <= blocks.len; i += 8) {
 		uint64_t start = seq_extend(c->snd_una, load_be32(blocks.ptr + i));
 		uint64_t end = seq_extend(c->snd_una, load_be32(blocks.ptr + i + 4));
-		if (start < end && start >= c->snd_una && end <= c->snd_max)
-			range_add(c, start, end);
-	}
-}
-
-uint64_t tcp_sacked_skip(const struct tcp_conn *c, uint64_t seq, uint64_t *limit)
-{
-	*limit = UINT64_MAX;
-	for (uint32_t i = 0; i < c->sacked_count; i++) {
-		if (seq < c->sacked[i].start) {
-			*limit = c->sacked[i].start;
-			return seq;
+		uint64_t out_start = 0, out_end = 0;
+		if (i == 0 && blocks.len >= 16) {
+			out_start = seq_extend(c->snd_una, load_be32(blocks.ptr + 8));
+			out_end = seq_extend(c->snd_una, load_be32(blocks.ptr + 12));
 		}
-		if (seq < c->sacked[i].end)
-			seq = c->sacked[i].end;
-	}
-	return seq;
-}
-
-/* Below this, what is not acknowledged is taken for lost (IsLost in RFC 6675, 4): three ranges or more
- * than two segments arrived that were sent later; or the tail loss probe did, which had waited long
- * enough for all before it. */
-static uint64_t lost_end(const struct tcp_conn *c)
-{
-	uint64_t above = 0;
-	if (c->probe_end && c->sacked_count && c->sacked[c->sacked_count - 1].end >= c->probe_end)
-		return c->sacked[c->sacked_count - 1].start;
-	for (uint32_t i = c->sacked_count; i-- > 0;) {
-		above += c->sacked[i].end - c->sacked[i].start;
-		if (above > (DUP_THRESHOLD - 1) * c->mss || c->sacked_count - i >= DUP_THRESHOLD)
-			return c->sacked[i].start;
-	}
-	return c->snd_una;
-}
-
-static uint64_t span(uint64_t from, uint64_t to)
-{
-	return to > from ? to - from : 0;
-}
-
-uint64_t tcp_pipe(const struct tcp_conn *c)
-{
-	if (LIKELY(!c->sacked_count)) {
-		uint64_t flight = c->snd_nxt - c->snd_una, left = (uint64_t)c->dup_acks * c->mss;
-		return flight > left ? flight - left : 0;
-	}
-	uint64_t pipe = 0, at = c->snd_una, lost = c->recovering ? lost_end(c) : 0;
-	for (uint32_t i = 0; i <= c->sacked_count; i++) {
-		uint64_t end = i < c->sacked_count ? c->sacked[i].start : c->snd_nxt;
-		end = end < c->snd_nxt ? end : c->snd_nxt;
-		/* A hole: below `lost` only what was repeated counts. */
-		uint64_t cut = lost < end ? (lost > at ? lost : at) : end;
-		if (at < cut)
-			pipe += span(at, c->high_rxt < cut ? c->high_rxt : cut);
-		pipe += span(cut, end);
-		if (i < c->sacked_count)
-			at = c->sacked[i].end;
-	}
-	return pipe;
-}
-
-bool tcp_retransmit_next(const struct tcp_conn *c, uint64_t *seq, uint32_t *len)
-{
-	uint64_t limit, end = u64_max(lost_end(c), c->snd_una + c->mss);
-	uint64_t from = tcp_sacked_skip(c, u64_max(c->high_rxt, c->snd_una), &limit);
-	uint64_t sent = c->snd_nxt < c->queue_end ? c->snd_nxt : c->queue_end;
-	end = end < limit ? end : limit;
-	end = end < sent ? end : sent;
-	if (from >= end)
-		return false;
-	*seq = from;
-	*len = u32_min(end - from, c->mss);
-	return true;
-}
-
-/* --- Events ---------------------------------------------------------------------------------- */
-
-static void recovery_acked(struct tcp_conn *c)
-{
-	c->high_rxt = u64_max(c->high_rxt, c->snd_una);
-	c->rxt_mark = c->snd_max; /* or earlier, for the hole that is the first now */
-	if (c->snd_una >= c->recover) {
-		c->recovering = false;
-		c->dup_acks = 0;
-		c->cwnd = c->ssthresh;
-	} else if (!c->sack_ok) {
-		/* A partial acknowledgement: the next hole begins here (RFC 6582). */
-		c->high_rxt = c->snd_una;
-		c->dup_acks = 0;
+		bool twice = i == 0 && (end <= ack->ack || (start >= out_start && end <= out_end));
+		if (start >= end || end > c->snd_max || (!twice && start < c->snd_una))
+			c->net->counters.tcp_sack_discards++;
+		else if (twice)
+			dsack_input(c, start, end, ack);
+		else
+			tcp_flight_sack(c, start, end, ack);
 	}
 }
 
-/* The probe or what it repeats was acknowledged (RFC 8985, 7.4): if the answer is to the probe, a loss was
- * repaired that nothing else tells of. */
-static void probe_acked(struct tcp_conn *c, uint32_t ts_echo, bool has_ts)
+/* --- Proportional rate reduction ------------------------------------------------------------- */
+
+static void prr_begin(struct tcp_conn *c, const struct tcp_ack *ack)
 {
-	bool original = has_ts && c->ts_ok && seq_before(ts_echo, c->probe_ts);
-	c->probe_end = 0;
-	if (c->recovering || original)
-		return;
-	congestion_reduce(c);
-	c->cwnd = c->ssthresh;
+	c->prr_delivered = c->prr_out = 0;
+	c->prr_flight = (uint32_t)(c->snd_max - c->snd_una) - c->sacked + ack->delivered;
 }
 
-/* All that an acknowledgement can mean while something is lost, or the window is in the way. */
-static void acked_unusual(struct tcp_conn *c, uint64_t acked, uint32_t ts_echo, bool has_ts)
+/* `safe`: snd_una has moved and nothing more was lost. */
+static void prr_acked(struct tcp_conn *c, const struct tcp_ack *ack, bool safe)
 {
-	ranges_prune(c);
-	if (c->probe_end && c->snd_una >= c->probe_end)
-		probe_acked(c, ts_echo, has_ts);
-	if (c->recovering) {
-		recovery_acked(c);
-		return;
+	int64_t room, pipe = tcp_pipe(c), ssthresh = c->ssthresh;
+	c->prr_delivered += ack->delivered;
+	int64_t owed = (int64_t)c->prr_delivered - c->prr_out;
+	if (pipe > ssthresh) {
+		uint64_t part = (uint64_t)c->prr_delivered * c->ssthresh;
+		room = (int64_t)((part + c->prr_flight - 1) / c->prr_flight) - c->prr_out;
+	} else {
+		room = owed > ack->delivered ? owed : ack->delivered;
+		room += safe ? c->mss : 0;
+		room = room < ssthresh - pipe ? room : ssthresh - pipe;
 	}
-	c->dup_acks = 0;
-	if (c->cwnd_limited) /* else the application sets the pace: nothing was learnt */
-		congestion_acked(c, acked);
+	if (!c->prr_out && room < c->mss)
+		room = c->mss; /* the first repetition goes at once */
+	c->cwnd = (uint32_t)(pipe + (room > 0 ? room : 0));
 }
 
-void tcp_acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts)
+/* --- Beginning and end ----------------------------------------------------------------------- */
+
+static void undo_save(struct tcp_conn *c)
 {
-	uint64_t acked = ack - c->snd_una;
-	c->snd_una = ack;
-	if (c->snd_nxt < ack)
-		c->snd_nxt = ack;
-	c->backoff = 0;
-	c->progress_ns = c->net->now_ns;
-	rtt_measure(c, ack, ts_echo, has_ts);
-	if (UNLIKELY(c->sacked_count || c->probe_end || c->recovering || c->cwnd_limited))
-		acked_unusual(c, acked, ts_echo, has_ts);
-	else
-		c->dup_acks = 0;
-	if (c->snd_max > c->snd_una)
-		tcp_rto_start(c);
-	else
-		c->rto_at = TIMER_NEVER;
-	tcp_sends_complete(c);
+	c->undo_cwnd = c->cwnd;
+	c->undo_ssthresh = c->ssthresh;
+	c->undo_max = c->cubic_max;
+	c->undo_repeated = 0;
+	c->undo_ts_known = false;
 }
 
-void tcp_dup_ack(struct tcp_conn *c)
+/* A reduction for this window has been made already. */
+static bool reduced_already(const struct tcp_conn *c)
 {
-	c->net->counters.tcp_dup_acks_in++;
-	if (c->dup_acks < UINT8_MAX)
-		c->dup_acks++;
+	return c->snd_una < c->recover;
 }
 
-/* What was sent after the repetition of the first hole has arrived, and the repetition has not: it was
- * lost too. */
-static void repetition_check(struct tcp_conn *c)
+static void fast_begin(struct tcp_conn *c, const struct tcp_ack *ack)
 {
-	if (!c->sacked_count || c->high_rxt == c->snd_una)
-		return;
-	if (c->sacked[c->sacked_count - 1].end <= c->rxt_mark + (DUP_THRESHOLD - 1) * c->mss)
-		return;
-	c->high_rxt = c->snd_una;
-	tcp_conn_wake(c);
-}
-
-void tcp_recovery_check(struct tcp_conn *c)
-{
-	if (c->recovering)
-		repetition_check(c);
-	if (c->recovering || c->snd_una < c->recover || c->snd_max == c->snd_una)
-		return;
-	if (c->dup_acks < DUP_THRESHOLD && lost_end(c) <= c->snd_una)
-		return;
 	c->net->counters.tcp_fast_recoveries++;
-	congestion_reduce(c);
-	c->cwnd = c->ssthresh;
-	c->recovering = true;
+	if (!reduced_already(c)) {
+		undo_save(c);
+		tcp_congestion_reduce(c);
+	}
+	c->recovery = TCP_RECOVERY_FAST;
 	c->recover = c->snd_max;
-	c->high_rxt = c->snd_una;
-	tcp_conn_wake(c);
+	prr_begin(c, ack);
 }
 
-static void syn_rto(struct tcp_conn *c)
+static void recovered(struct tcp_conn *c)
+{
+	if (c->recovery == TCP_RECOVERY_FAST)
+		c->cwnd = c->ssthresh;
+	c->recovery = TCP_RECOVERY_OPEN;
+	c->dup_acks = 0;
+	tcp_rack_recovered(c);
+}
+
+static void undo(struct tcp_conn *c)
+{
+	struct net_counters *n = &c->net->counters;
+	if (c->recovery == TCP_RECOVERY_SLOW)
+		n->tcp_spurious_timeouts++;
+	else
+		n->tcp_spurious_recoveries++;
+	if (c->cwnd < c->undo_cwnd)
+		c->cwnd = c->undo_cwnd;
+	if (c->ssthresh < c->undo_ssthresh)
+		c->ssthresh = c->undo_ssthresh;
+	c->cubic_max = c->undo_max;
+	c->epoch_ms = 0;
+	c->undo_cwnd = 0;
+	c->recovery = TCP_RECOVERY_OPEN;
+	c->recover = c->snd_una;
+	c->dup_acks = 0;
+	tcp_flight_restore(c);
+}
+
+static bool was_for_nothing(const struct tcp_conn *c, const struct tcp_ack *ack)
+{
+	if (!c->undo_cwnd || !c->undo_ts_known)
+		return false;
+	if (ack->dsack && !c->undo_repeated)
+		return true;
+	return c->recovery != TCP_RECOVERY_OPEN && ack->repeated_acked && ack->has_ts && c->ts_ok
+		&& seq_before(ack->ts_echo, c->undo_ts);
+}
+
+/* --- Acknowledgements ------------------------------------------------------------------------ */
+
+static void marked(struct tcp_conn *c)
+{
+	if (c->recovery != TCP_RECOVERY_OPEN || reduced_already(c))
+		return;
+	c->net->counters.tcp_ecn_reductions++;
+	tcp_congestion_reduce(c);
+	c->cwnd = c->ssthresh;
+	c->recover = c->snd_max;
+	c->undo_cwnd = 0;
+}
+
+/* Without SACK (RFC 6582): a duplicate stands for a segment that has arrived; a partial acknowledgement
+ * shows the next hole. */
+static void duplicates_count(struct tcp_conn *c, struct tcp_ack *ack)
+{
+	if (ack->acked) {
+		uint32_t known = c->dup_acks * c->mss;
+		ack->delivered = ack->acked > known ? ack->acked - known : c->mss;
+		c->dup_acks = 0;
+		if (c->recovery == TCP_RECOVERY_FAST && c->snd_una < c->recover)
+			tcp_flight_lose_first(c);
+	} else if (ack->duplicate) {
+		if ((uint64_t)(c->dup_acks + 1) * c->mss < c->snd_max - c->snd_una && c->dup_acks < UINT8_MAX)
+			c->dup_acks++;
+		ack->delivered = c->mss;
+		if (c->dup_acks >= DUP_THRESHOLD && c->recovery == TCP_RECOVERY_OPEN && !reduced_already(c))
+			tcp_flight_lose_first(c);
+	}
+}
+
+/* The windows after an acknowledgement. `more_lost`: it showed so. What is LOST for other reasons (the path's
+ * MTU, a window that was closed) is no sign of congestion. */
+static void windows_update(struct tcp_conn *c, struct tcp_ack *ack, bool more_lost)
+{
+	if (c->recovery != TCP_RECOVERY_OPEN && c->snd_una >= c->recover) {
+		recovered(c);
+		more_lost |= c->lost > 0; /* of what was sent meanwhile */
+	}
+	if (was_for_nothing(c, ack))
+		undo(c);
+	if (c->probe_end && tcp_probe_acked(c, ack) && c->recovery == TCP_RECOVERY_OPEN
+		&& !reduced_already(c)) {
+		tcp_congestion_reduce(c);
+		c->cwnd = c->ssthresh;
+		c->undo_cwnd = 0;
+	}
+	if (more_lost && c->lost && c->recovery == TCP_RECOVERY_OPEN)
+		fast_begin(c, ack);
+	if (ack->ece)
+		marked(c);
+	if (c->recovery == TCP_RECOVERY_FAST)
+		prr_acked(c, ack, ack->acked && !more_lost);
+	else if (ack->delivered && c->cwnd_limited && !(ack->ece && reduced_already(c)))
+		tcp_congestion_acked(c, ack); /* else the application sets the pace: nothing was learnt */
+}
+
+static void timer_update(struct tcp_conn *c, const struct tcp_ack *ack, uint32_t reorder_wait_us)
+{
+	if (c->snd_max == c->snd_una) {
+		c->rto_at = TIMER_NEVER;
+	} else if (reorder_wait_us) {
+		c->timer_kind = TCP_TIMER_REORDER;
+		c->rto_at = c->net->now_ns + reorder_wait_us * UINT64_C(1000);
+		tcp_timer_ensure(c, c->rto_at);
+	} else if (ack->acked || c->rto_at == TIMER_NEVER || c->timer_kind == TCP_TIMER_REORDER
+		|| (c->timer_kind == TCP_TIMER_PROBE && (c->sacked || c->recovery != TCP_RECOVERY_OPEN))) {
+		tcp_rto_start(c);
+	}
+}
+
+void tcp_acked(struct tcp_conn *c, struct tcp_ack *ack)
+{
+	uint32_t wait = 0;
+	if (ack->ack > c->snd_una) {
+		ack->acked = (uint32_t)(ack->ack - c->snd_una);
+		tcp_flight_cover(c, ack);
+		c->snd_una = ack->ack;
+		if (c->snd_nxt < ack->ack)
+			c->snd_nxt = ack->ack;
+		c->backoff = 0;
+		c->progress_ns = c->net->now_ns;
+		tcp_pmtu_acked(c);
+	}
+	tcp_rtt_measure(c, ack);
+	if (ack->dsack)
+		tcp_rack_duplicate(c);
+	uint32_t lost_before = c->lost;
+	if (c->sack_ok)
+		wait = c->snd_max > c->snd_una ? tcp_rack_detect(c) : 0;
+	else
+		duplicates_count(c, ack);
+	windows_update(c, ack, c->lost > lost_before);
+	timer_update(c, ack, wait);
+	if (c->lost)
+		tcp_conn_wake(c);
+	if (ack->acked)
+		tcp_sends_complete(c);
+}
+
+/* --- Timers ---------------------------------------------------------------------------------- */
+
+static void syn_timeout(struct tcp_conn *c)
 {
 	if (c->backoff >= SYN_RETRIES_MAX) {
 		c->net->counters.tcp_attempt_fails++;
@@ -361,71 +272,91 @@ static void syn_rto(struct tcp_conn *c)
 	tcp_conn_wake(c);
 }
 
-/* Everything beyond snd_una is taken for lost; what the peer said it has may be forgotten by it. */
+void tcp_syn_repeated(struct tcp_conn *c, uint32_t times)
+{
+	if (times && !c->srtt_us)
+		c->rto_us = RTO_UNKNOWN_PATH_US;
+	if (times > 1)
+		c->cwnd = c->mss;
+}
+
+/* The first is lost, and all that has been out for too long. When this is not the first timeout in a row, or
+ * the peer has taken back what it said it had, nothing that it said counts. */
 static void loss(struct tcp_conn *c)
 {
-	c->net->counters.tcp_timeouts++;
-	if (!c->backoff) {
-		congestion_reduce(c);
-		c->recover = c->snd_max;
+	bool reneged = c->sent->state == TCP_SENT_SACKED;
+	struct net_counters *n = &c->net->counters;
+	n->tcp_timeouts++;
+	n->tcp_sack_reneges += reneged;
+	if (c->recovery != TCP_RECOVERY_SLOW && !reduced_already(c)) {
+		undo_save(c);
+		tcp_congestion_reduce(c);
+	} else if (c->recovery == TCP_RECOVERY_FAST) {
+		c->undo_cwnd = 0; /* what is undone would be this one only */
 	}
-	c->cwnd = c->mss;
-	c->snd_nxt = c->snd_una;
-	c->sacked_count = 0;
+	if (c->sack_ok && !c->backoff && !reneged)
+		tcp_rack_timeout(c);
+	else
+		tcp_flight_lose_all(c, true);
+	c->recovery = TCP_RECOVERY_SLOW;
+	c->recover = c->snd_max;
 	c->dup_acks = 0;
-	c->recovering = false;
-	c->rtt_sent_ns = 0;
 	c->probe_end = 0;
+	c->tail_probe = false;
+	c->cwnd = tcp_pipe(c) + c->mss;
+	tcp_pmtu_timeout(c);
 }
 
-/* Flights of one segment wait for the timeout: their acknowledgement may be delayed as long. */
-uint64_t tcp_probe_time(struct tcp_conn *c, uint64_t rto)
+/* The time that a possible reordering was given is over. */
+static void reorder_due(struct tcp_conn *c)
 {
-	uint64_t pto = u64_max(2 * c->srtt_ns, PROBE_MIN_NS);
-	c->probe_armed = c->srtt_ns && pto < rto && c->sack_ok && !c->sacked_count && !c->backoff
-		&& !c->recovering && !c->probe_end && c->snd_una >= c->recover && c->snd_wnd
-		&& tcp_is_open(c);
-	return c->probe_armed ? pto : rto;
+	struct tcp_ack ack = {.ack = c->snd_una, .rtt_us = UINT32_MAX, .clean_rtt_us = UINT32_MAX};
+	tcp_acked(c, &ack);
 }
 
-static void probe_due(struct tcp_conn *c)
-{
-	c->net->counters.tcp_tail_loss_probes++;
-	c->tail_probe = true;
-	c->probe_end = c->snd_max;
-	c->probe_ts = tcp_ts_now(c->net, c->ts_offset);
-	tcp_rto_start(c);
-	tcp_conn_wake(c);
-}
-
-void tcp_rto(struct tcp_conn *c)
+static bool user_timeout(struct tcp_conn *c)
 {
 	struct net *net = c->net;
-	if (!tcp_is_open(c)) {
-		syn_rto(c);
-		return;
-	}
-	if (c->probe_armed) {
-		probe_due(c);
-		return;
-	}
-	bool unsent = c->snd_nxt < c->queue_end, unacked = c->snd_max > c->snd_una;
+	/* A peer that keeps its window closed and answers our probes may do so for ever (RFC 9293, 3.8.6.1). */
+	uint64_t since = !c->snd_wnd && c->last_rx_ns > c->progress_ns ? c->last_rx_ns : c->progress_ns;
+	if (net->now_ns - since <= net->user_timeout_ns)
+		return false;
+	net->counters.tcp_user_timeouts++;
+	tcp_rst_send(c);
+	tcp_conn_kill(c, TCP_TIMED_OUT);
+	return true;
+}
+
+static void retransmission_due(struct tcp_conn *c)
+{
+	bool unsent = c->snd_max < c->queue_end, unacked = c->snd_max > c->snd_una;
 	if (!unsent && !unacked && !(c->fin_queued && c->snd_una <= c->queue_end))
 		return;
-	if (net->now_ns - c->progress_ns > net->user_timeout_ns) {
-		net->counters.tcp_user_timeouts++;
-		tcp_rst_send(c);
-		tcp_conn_kill(c, TCP_TIMED_OUT);
+	if (user_timeout(c))
 		return;
-	}
-	if (unacked && c->snd_nxt > c->snd_una && c->snd_wnd)
+	if (unacked && c->snd_wnd) {
 		loss(c);
-	else if (unsent || !c->snd_wnd) {
-		c->snd_nxt = c->snd_una;
+	} else {
+		/* What the peer dropped for want of room is wanted again when it has some. */
+		tcp_flight_lose_all(c, true);
 		c->probe = true;
 	}
 	if (c->backoff < 10)
 		c->backoff++;
 	tcp_rto_start(c);
 	tcp_conn_wake(c);
+}
+
+void tcp_rto(struct tcp_conn *c)
+{
+	enum tcp_timer_kind kind = c->timer_kind;
+	c->timer_kind = TCP_TIMER_RTO;
+	if (!tcp_is_open(c))
+		syn_timeout(c);
+	else if (kind == TCP_TIMER_PROBE)
+		tcp_probe_due(c);
+	else if (kind == TCP_TIMER_REORDER)
+		reorder_due(c);
+	else
+		retransmission_due(c);
 }

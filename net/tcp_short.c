@@ -47,9 +47,9 @@ static inline bool ip4_header_is_intact(const uint8_t *h)
 static inline bool tcp_header_is_plain(struct expected *x, uint32_t total)
 {
 	const uint8_t *t = x->tcp;
-	uint16_t offset_flags = load_le16(t + 12); /* ECN bits and PSH do not matter */
+	uint16_t offset_flags = load_le16(t + 12); /* PSH does not matter; marks are for the long way */
 	x->has_ts = (offset_flags & 0xf0) == 0x80;
-	if ((offset_flags & 0x370f) != TCP_ACK << 8)
+	if ((offset_flags & 0xf70f) != TCP_ACK << 8)
 		return false;
 	x->header_len = (offset_flags & 0xf0u) >> 2;
 	if (total < x->header_len)
@@ -67,7 +67,8 @@ static bool headers_are_plain(const struct net *net, const struct frame_rx *f, s
 	x->tcp = e + TRANSPORT;
 	if (f->len < TRANSPORT + TCP_HEADER || f->frag)
 		return false;
-	if (load_le64(e) << 16 != net->mac_shifted || (load_le32(e + 12) & 0x00ffffff) != TYPE_IP4_45)
+	if (load_le64(e) << 16 != net->mac_shifted || (load_le32(e + 12) & 0x00ffffff) != TYPE_IP4_45
+		|| (h[1] & IP_ECN_MASK) == IP_ECN_CE)
 		return false;
 	uint32_t total = load_be16(h + 2);
 	/* DF may be set, reserved bit and fragments not. */
@@ -97,7 +98,7 @@ static bool headers6_are_plain(const struct net *net, const struct frame_rx *f, 
 	if ((load_le32(e + 12) & 0x00f0ffff) != TYPE_IP6_6 || load_le64(e) << 16 != net->mac_shifted)
 		return false;
 	uint32_t total = load_be16(h + 4);
-	if (h[6] != IP_PROTO_TCP || total > f->len - TRANSPORT6)
+	if (h[6] != IP_PROTO_TCP || (h[1] >> 4 & IP_ECN_MASK) == IP_ECN_CE || total > f->len - TRANSPORT6)
 		return false;
 	return tcp_header_is_plain(x, total) && checksum6_is_good(f, total);
 }
@@ -134,7 +135,7 @@ static bool is_expected(struct tcp_conn *c, struct expected *x)
 {
 	const uint8_t *t = x->tcp;
 	if (c->state != TCP_STATE_ESTABLISHED || load_be32(t + 4) != (uint32_t)c->rcv_nxt
-		|| (c->ooo_frames | c->sacked_count) || c->recovering || x->has_ts != c->ts_ok)
+		|| (c->ooo_frames | c->sacked | c->lost | c->recovery) || x->has_ts != c->ts_ok)
 		return false;
 	if (x->has_ts && seq_before(load_be32(t + TCP_HEADER + 4), c->ts_recent))
 		return false;
@@ -145,6 +146,31 @@ static bool is_expected(struct tcp_conn *c, struct expected *x)
 	return !x->len || (x->len <= c->rcv_adv - c->rcv_nxt && tcp_rx_room(c));
 }
 
+/* What tcp_acked comes to when the flight is one record that was sent once, and nothing else goes on. */
+static inline void acked(struct tcp_conn *c, uint64_t ack, uint32_t ts_echo, bool has_ts)
+{
+	if (UNLIKELY(c->sent != &c->last || c->last.repeated || c->cwnd_limited || c->probe_end
+		    || c->backoff || c->dup_acks || c->mss_trial)) {
+		struct tcp_ack news = {.ack = ack, .ts_echo = ts_echo, .has_ts = has_ts,
+			.rtt_us = UINT32_MAX, .clean_rtt_us = UINT32_MAX};
+		tcp_acked(c, &news);
+		return;
+	}
+	uint32_t now = tcp_now_us(c->net), rtt = now - c->last.sent_us;
+	c->snd_una = c->last.start = ack;
+	c->last.touched = true;
+	c->progress_ns = c->net->now_ns;
+	if (now - c->rtt_at_us >= c->srtt_us || !c->srtt_us) {
+		tcp_rtt_min(c, rtt);
+		tcp_rtt_sample(c, rtt);
+	}
+	if (c->snd_max > ack)
+		tcp_rto_start(c);
+	else
+		c->rto_at = TIMER_NEVER;
+	tcp_sends_complete(c);
+}
+
 static void take(struct tcp_conn *c, struct frame_rx *f, const struct expected *x)
 {
 	const uint8_t *t = x->tcp;
@@ -152,9 +178,11 @@ static void take(struct tcp_conn *c, struct frame_rx *f, const struct expected *
 	c->last_rx_ns = c->net->now_ns;
 	c->keepalive_probes = 0;
 	if (x->has_ts) {
-		c->ts_recent = load_be32(t + TCP_HEADER + 4);
-		c->ts_recent_ns = c->net->now_ns;
 		ts_echo = load_be32(t + TCP_HEADER + 8);
+		if (LIKELY(c->rcv_nxt == c->last_ack_sent)) { /* RFC 7323, 4.3: the first of those acknowledged together */
+			c->ts_recent = load_be32(t + TCP_HEADER + 4);
+			c->ts_recent_ns = c->net->now_ns;
+		}
 	}
 	c->snd_wl1 = c->rcv_nxt;
 	bool was_blocked = c->snd_wnd < c->snd_wnd_max;
@@ -169,7 +197,7 @@ static void take(struct tcp_conn *c, struct frame_rx *f, const struct expected *
 		frame_rx_put(f);
 	}
 	if (x->acked)
-		tcp_acked(c, c->snd_una + x->acked, ts_echo, x->has_ts);
+		acked(c, c->snd_una + x->acked, ts_echo, x->has_ts);
 	if ((c->snd_nxt < c->queue_end || was_blocked) && c->state != TCP_STATE_CLOSED)
 		tcp_conn_wake(c);
 }

@@ -146,6 +146,7 @@ static void pools_are_back(struct world *w)
 		assert_int_equal(u.time_waits, 0);
 		assert_int_equal(u.tx_frames, 0);
 		assert_int_equal(u.rx_frames, 0);
+		assert_int_equal(u.sent_records, 0);
 		assert_int_equal(w->station[i].buffers_out, 0);
 	}
 }

@@ -19,6 +19,7 @@
 #define COOKIE_TS_BITS 6
 #define COOKIE_TS_NO_SCALE 15
 #define COOKIE_TS_SACK 16
+#define COOKIE_TS_ECN 32
 
 static const uint16_t cookie_mss[8] = {536, 1024, 1220, 1360, 1400, 1440, 1460, 8960};
 
@@ -80,7 +81,7 @@ static void syn_ack_send(struct tcp_syn *syn, uint32_t ts_value)
 		.seq = syn->iss,
 		.ack = syn->irs + 1,
 		.window = initial_window(net),
-		.flags = TCP_SYN | TCP_ACK,
+		.flags = TCP_SYN | TCP_ACK | (syn->ecn_ok ? TCP_ECE : 0),
 		.options = slice_of(options, len),
 	};
 	tcp_control_send(net, &control);
@@ -137,6 +138,7 @@ static void syn_from_segment(struct tcp_syn *syn, struct net *net, const struct 
 		.scale_ok = o.has_scale,
 		.ts_ok = o.has_ts,
 		.sack_ok = o.sack_ok,
+		.ecn_ok = net->ecn != NET_ECN_OFF && (s->flags & TCP_ECE) && (s->flags & TCP_CWR),
 		.ts_recent = o.ts_value,
 		.ts_offset = tcp_ts_offset(net, &s->ends),
 		.sent_ns = net->now_ns,
@@ -172,13 +174,14 @@ static void cookie_send(struct net *net, struct tcp_syn *syn)
 		index++;
 	syn->iss = (uint32_t)(period & 31) << 27 | index << 24
 		| cookie_hash(net, &syn->ends, syn->irs, index, period);
-	bits = (syn->scale_ok ? syn->snd_scale : COOKIE_TS_NO_SCALE) | (syn->sack_ok ? COOKIE_TS_SACK : 0);
+	bits = (syn->scale_ok ? syn->snd_scale : COOKIE_TS_NO_SCALE) | (syn->sack_ok ? COOKIE_TS_SACK : 0)
+		| (syn->ecn_ok ? COOKIE_TS_ECN : 0);
 	uint32_t marked = (ts & ~((1u << COOKIE_TS_BITS) - 1)) | bits;
 	if (seq_before(ts, marked)) /* never ahead of our clock */
 		marked -= 1u << COOKIE_TS_BITS;
-	/* Without a timestamp there is no place for a scale or SACK. */
+	/* Without a timestamp there is no place for a scale, SACK or ECN. */
 	if (!syn->ts_ok)
-		syn->scale_ok = syn->sack_ok = false;
+		syn->scale_ok = syn->sack_ok = syn->ecn_ok = false;
 	net->cookies_until_ns = net->now_ns + 2 * COOKIE_PERIOD_NS;
 	net->counters.tcp_syn_cookies_sent++;
 	syn_ack_send(syn, marked);
@@ -205,6 +208,7 @@ static bool cookie_open(struct net *net, const struct tcp_segment *s, struct tcp
 		.snd_scale = (uint8_t)(scale == COOKIE_TS_NO_SCALE ? 0 : scale),
 		.ts_ok = s->has_ts,
 		.sack_ok = s->has_ts && (bits & COOKIE_TS_SACK),
+		.ecn_ok = s->has_ts && (bits & COOKIE_TS_ECN),
 		.ts_recent = s->ts_value,
 		.ts_offset = tcp_ts_offset(net, &s->ends),
 		.net = net,
@@ -261,8 +265,11 @@ static void handshake_rtt(struct tcp_conn *c, const struct tcp_syn *syn, const s
 		rtt = (uint32_t)(tcp_ts_now(net, syn->ts_offset) - s->ts_echo) * NS_PER_MS;
 	else
 		return;
-	if (!(s->len || syn->repeated) || 3 * rtt <= TCP_RTO_INITIAL_NS)
-		tcp_rtt_sample(c, rtt);
+	if ((!(s->len || syn->repeated) && rtt <= TCP_RTO_MAX_US * UINT64_C(1000))
+		|| 3 * rtt <= TCP_RTO_INITIAL_US * UINT64_C(1000)) {
+		tcp_rtt_sample(c, (uint32_t)(rtt / 1000));
+		tcp_rtt_min(c, (uint32_t)(rtt / 1000));
+	}
 }
 
 static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn,
@@ -280,6 +287,8 @@ static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn,
 	}
 	c->ts_ok = syn->ts_ok;
 	c->sack_ok = syn->sack_ok;
+	c->ecn_ok = syn->ecn_ok;
+	net->counters.tcp_ecn_connections += c->ecn_ok;
 	c->snd_scale = syn->scale_ok ? syn->snd_scale : 0;
 	c->rcv_scale = syn->scale_ok ? net->receive_scale : 0;
 	c->ts_recent = syn->ts_recent;
@@ -293,6 +302,7 @@ static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn,
 	tcp_set_handler(c, l->handler);
 	net->counters.tcp_passive_opens++;
 	handshake_rtt(c, syn, s);
+	tcp_syn_repeated(c, syn->retries);
 	tcp_conn_event(c, TCP_ACCEPTED);
 	return c;
 }

@@ -1,5 +1,5 @@
-/* TCP by hand: these segments in, those out, at these times. Station B of the world is the engine under
- * test; the peer is the test itself. */
+/* TCP by hand: these segments in, those out, at these times, over IPv4 and over IPv6. Station B of the world is
+ * the engine under test; the peer is the test itself. */
 #include <net/net.h>
 
 #include <setjmp.h>
@@ -18,6 +18,26 @@
 #define RST TCP_RST
 #define ACK TCP_ACK
 
+/* Which family the tests speak now, and where a segment begins in a frame of it. */
+static bool ip6;
+
+static uint32_t segment_at(void)
+{
+	return ip6 ? 54 : 34;
+}
+
+/* Payload bytes in a full segment. */
+static uint32_t full(void)
+{
+	return ip6 ? 1440 : 1460;
+}
+
+static uint64_t pseudo_of(const uint8_t *frame, uint32_t tcp_len)
+{
+	struct slice addresses = ip6 ? slice_of(frame + 22, 32) : slice_of(frame + 26, 8);
+	return checksum_sum(addresses) + (6 << 8) + __builtin_bswap16((uint16_t)tcp_len);
+}
+
 /* What the engine has said last, and everything that it said since it was asked. */
 struct heard {
 	uint8_t flags;
@@ -29,12 +49,13 @@ struct heard {
 struct script {
 	struct world w;
 	struct net *net;
-	uint16_t port;
+	uint16_t port, own_port; /* own: 0: 80 */
 	uint32_t seq, ack; /* the peer's next, and what it expects */
 	struct heard heard[64];
 	uint32_t heard_count, arps, icmps;
 	uint8_t icmp_type;
 	bool silent; /* does not answer ARP */
+	uint16_t window; /* that the peer offers; 0: 0xffff */
 	uint32_t events; /* seen while time passed */
 	struct tcp_conn *conn;
 };
@@ -53,6 +74,38 @@ static void arp_answer(struct world *w, const uint8_t *asked)
 	world_inject(w, 1, f, sizeof f);
 }
 
+/* To who asks for the address of station A; the answer is always "solicited". */
+static void ndp_answer(struct world *w, const uint8_t *asked)
+{
+	uint8_t f[86] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 32, 58, 255};
+	struct net_address a = world_address(0, true);
+	memcpy(f + 22, a.octet, 16);
+	memcpy(f + 38, asked + 22, 16);
+	f[54] = 136;
+	f[58] = 0x60;
+	memcpy(f + 62, a.octet, 16);
+	f[78] = 2;
+	f[79] = 1;
+	memcpy(f + 80, f + 6, 6);
+	uint64_t sum = checksum_sum(slice_of(f + 22, 32)) + (58 << 8) + __builtin_bswap16(32);
+	store_le16(f + 56, (uint16_t)~checksum_fold(sum + checksum_sum(slice_of(f + 54, 32))));
+	world_inject(w, 1, f, sizeof f);
+}
+
+/* Neighbour discovery, for this suite only whether our address is asked for. True: it was not TCP. */
+static bool listen_in_icmp6(struct script *s, const uint8_t *b)
+{
+	struct net_address a = world_address(0, true);
+	if (b[20] == 6)
+		return false;
+	if (b[20] == 58 && b[54] == 135 && memcmp(b + 62, a.octet, 16) == 0) {
+		s->arps++;
+		if (!s->silent)
+			ndp_answer(&s->w, b);
+	}
+	return true;
+}
+
 static bool listen_in(struct world *w, uint32_t from, uint8_t *b, uint32_t len)
 {
 	struct script *s = w->cookie;
@@ -63,24 +116,30 @@ static bool listen_in(struct world *w, uint32_t from, uint8_t *b, uint32_t len)
 			arp_answer(w, b);
 		return false;
 	}
-	assert_int_equal(checksum_fold(checksum_ip4_header(b + 14)), 0xffff);
-	if (b[23] == 1) {
+	if (load_be16(b + 12) == 0x86dd) {
+		if (listen_in_icmp6(s, b))
+			return false;
+		assert_true(ip6);
+		assert_int_equal(load_be16(b + 18), len - 54);
+	} else {
+		assert_int_equal(checksum_fold(checksum_ip4_header(b + 14)), 0xffff);
+	}
+	if (!ip6 && b[23] == 1) {
 		s->icmps++;
 		s->icmp_type = b[34];
 		assert_int_equal(checksum_fold(checksum_sum(slice_of(b + 34, len - 34))), 0xffff);
 		return false;
 	}
-	const uint8_t *t = b + 34;
-	uint64_t pseudo = checksum_sum(slice_of(b + 26, 8)) + (6 << 8)
-		+ __builtin_bswap16((uint16_t)(len - 34));
-	assert_int_equal(checksum_fold(pseudo + checksum_sum(slice_of(t, len - 34))), 0xffff);
+	const uint8_t *t = b + segment_at();
+	uint32_t tcp_len = len - segment_at();
+	assert_int_equal(checksum_fold(pseudo_of(b, tcp_len) + checksum_sum(slice_of(t, tcp_len))), 0xffff);
 	assert_true(s->heard_count < ARRAY_LEN(s->heard));
 	struct heard *h = &s->heard[s->heard_count++];
 	*h = (struct heard){.flags = t[13] & 0x17, .seq = load_be32(t + 4), .ack = load_be32(t + 8),
 		.window = load_be16(t + 14), .at_ns = w->now_ns};
 	h->options_len = (t[12] >> 4) * 4u - 20;
 	memcpy(h->options, t + 20, h->options_len);
-	h->len = len - 54 - h->options_len;
+	h->len = tcp_len - 20 - h->options_len;
 	return false;
 }
 
@@ -94,8 +153,12 @@ static void script_start(struct script *s, uint32_t connections, uint32_t syns, 
 	c.connections_max = connections;
 	c.syn_max = syns;
 	c.time_wait_max = time_waits;
+	if (ip6)
+		world_config_ip6(&c, 1);
 	world_start(&s->w, 1, &c);
 	s->net = s->w.station[1].net;
+	if (ip6)
+		world_run(&s->w, s->w.now_ns + WORLD_IP6_READY_NS, NULL);
 	s->port = 4000;
 	s->seq = 1000;
 	assert_false(failed(tcp_listen(s->net, 80, 0)));
@@ -131,35 +194,57 @@ static const struct heard *last(const struct script *s)
 	return &s->heard[s->heard_count - 1];
 }
 
-/* Writes the frame that the peer would send to `f` (1,600 bytes, zero); its length. */
-static uint32_t frame_build(struct script *s, uint8_t *f, uint8_t flags, uint32_t seq, uint32_t ack,
-	const void *options, uint32_t options_len, const void *data, uint32_t len)
+/* Ethernet and IP header in front of `total` bytes of segment. */
+static void ip_head_build(uint8_t *f, uint32_t total)
 {
 	static const uint8_t head[] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45};
-	uint32_t total = 20 + options_len + len;
+	struct net_address a = world_address(0, ip6), b = world_address(1, ip6);
 	memcpy(f, head, sizeof head);
+	if (ip6) {
+		store_be16(f + 12, 0x86dd);
+		f[14] = 0x60;
+		store_be16(f + 18, (uint16_t)total);
+		f[20] = 6;
+		f[21] = 64;
+		memcpy(f + 22, a.octet, 16);
+		memcpy(f + 38, b.octet, 16);
+		return;
+	}
 	store_be16(f + 16, (uint16_t)(20 + total));
 	f[22] = 64;
 	f[23] = 6;
 	store_be32(f + 26, WORLD_A_IP);
 	store_be32(f + 30, WORLD_B_IP);
 	store_le16(f + 24, (uint16_t)~checksum_fold(checksum_ip4_header(f + 14)));
-	uint8_t *t = f + 34;
+}
+
+static void segment_sum(uint8_t *f, uint32_t total)
+{
+	uint8_t *t = f + segment_at();
+	store_le16(t + 16, 0);
+	store_le16(t + 16, (uint16_t)~checksum_fold(pseudo_of(f, total) + checksum_sum(slice_of(t, total))));
+}
+
+/* Writes the frame that the peer would send to `f` (1,600 bytes, zero); its length. */
+static uint32_t frame_build(struct script *s, uint8_t *f, uint8_t flags, uint32_t seq, uint32_t ack,
+	const void *options, uint32_t options_len, const void *data, uint32_t len)
+{
+	uint32_t total = 20 + options_len + len;
+	ip_head_build(f, total);
+	uint8_t *t = f + segment_at();
 	store_be16(t, s->port);
-	store_be16(t + 2, 80);
+	store_be16(t + 2, s->own_port ? s->own_port : 80);
 	store_be32(t + 4, seq);
 	store_be32(t + 8, ack);
 	t[12] = (uint8_t)((20 + options_len) << 2);
 	t[13] = flags;
-	store_be16(t + 14, 0xffff);
+	store_be16(t + 14, s->window ? s->window : 0xffff);
 	if (options_len)
 		memcpy(t + 20, options, options_len);
 	if (len)
 		memcpy(t + 20 + options_len, data, len);
-	uint64_t pseudo = checksum_sum(slice_of(f + 26, 8)) + (6 << 8)
-		+ __builtin_bswap16((uint16_t)total);
-	store_le16(t + 16, (uint16_t)~checksum_fold(pseudo + checksum_sum(slice_of(t, total))));
-	return 34 + total;
+	segment_sum(f, total);
+	return segment_at() + total;
 }
 
 static void say_raw(struct script *s, uint8_t flags, uint32_t seq, uint32_t ack, const void *options,
@@ -277,6 +362,33 @@ static void early_data_is_kept_and_reported_by_sack(void **state)
 	assert_int_equal(last(&s)->ack, s.seq);
 	assert_int_equal(tcp_readable(c), 6);
 	assert_true(tcp_peek(c, &got) && slice_starts_with(got, SLICE("abc")));
+	tcp_release(c);
+	script_stop(&s);
+}
+
+/* What fills a hole is older than the last window heard by its sequence number, and newer by its ACK: counted
+ * from that ACK, the old window would reach further than the peer has said. */
+static void an_old_segment_with_a_new_ack_says_the_window(void **state)
+{
+	(void)state;
+	struct script s;
+	static uint8_t bytes[2000];
+	struct slice text = {bytes, sizeof bytes};
+	struct tcp_send first = {.segments = &text, .count = 1, .done = count_done}, second = first;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	assert_false(failed(tcp_send(c, &first)));
+	run(&s, MS);
+	s.window = 5000;
+	say_raw(&s, ACK, s.seq + 3, s.ack, NULL, 0, "def", 3);
+	s.window = 1000;
+	s.ack += 2000;
+	say_raw(&s, ACK, s.seq, s.ack, NULL, 0, "abc", 3);
+	assert_false(failed(tcp_send(c, &second)));
+	run(&s, MS);
+	assert_true(s.heard_count > 0);
+	for (uint32_t i = 0; i < s.heard_count; i++)
+		assert_true((int32_t)(s.heard[i].seq + s.heard[i].len - s.ack - 1000) <= 0);
 	tcp_release(c);
 	script_stop(&s);
 }
@@ -406,15 +518,15 @@ static void three_duplicates_repeat_the_segment_at_once(void **state)
 	run(&s, MS);
 	assert_int_equal(s.heard_count, 6);
 	uint8_t sack[12] = {1, 1, 5, 10};
-	store_be32(sack + 4, s.ack + 1460);
+	store_be32(sack + 4, s.ack + full());
 	for (uint32_t i = 2; i <= 4; i++) {
-		store_be32(sack + 8, s.ack + i * 1460);
+		store_be32(sack + 8, s.ack + i * full());
 		say_raw(&s, ACK, s.seq, s.ack, sack, 12, NULL, 0);
 	}
 	run(&s, 10 * MS);
 	assert_int_equal(s.heard_count, 1);
 	assert_int_equal(last(&s)->seq, s.ack);
-	assert_int_equal(last(&s)->len, 1460);
+	assert_int_equal(last(&s)->len, full());
 	assert_int_equal(net_counters(s.net)->tcp_fast_recoveries, 1);
 	assert_int_equal(net_counters(s.net)->tcp_timeouts, 0);
 	tcp_release(c);
@@ -467,7 +579,7 @@ static void a_full_table_of_half_open_ones_is_answered_by_cookies(void **state)
 	assert_int_equal(events, TCP_ACCEPTED | TCP_READABLE);
 	struct tcp_info info;
 	tcp_info(c, &info);
-	assert_int_equal(info.mss, 1460 - 12); /* size and timestamps came through */
+	assert_int_equal(info.mss, full() - 12); /* size and timestamps came through */
 	tcp_release(c);
 	run(&s, 70 * SECOND);
 	script_stop(&s);
@@ -550,6 +662,33 @@ static void time_wait_is_left_early_for_a_newer_syn_only(void **state)
 	script_stop(&s);
 }
 
+static void a_simultaneous_open_takes_the_window_of_a_syn_as_it_is(void **state)
+{
+	(void)state;
+	struct script s;
+	struct tcp_conn *c;
+	static uint8_t bytes[3000];
+	struct slice text = {bytes, sizeof bytes};
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	struct net_endpoint to = {world_address(0, ip6), 4000};
+	script_start(&s, 4, 4, 4);
+	assert_false(failed(tcp_connect(&c, s.net, &to)));
+	s.own_port = tcp_local(c).port;
+	s.window = 1024;
+	run(&s, MS);
+	uint32_t iss = last(&s)->seq;
+	say_raw(&s, SYN, s.seq, 0, "\x02\x04\x05\xb4\x01\x03\x03\x05", 8, NULL, 0);
+	run(&s, MS);
+	say_raw(&s, SYN | ACK, s.seq, iss + 1, "\x02\x04\x05\xb4\x01\x03\x03\x05", 8, NULL, 0);
+	assert_false(failed(tcp_send(c, &send)));
+	run(&s, MS);
+	assert_true(s.heard_count > 0);
+	for (uint32_t i = 0; i < s.heard_count; i++)
+		assert_true((int32_t)(s.heard[i].seq + s.heard[i].len - iss - 1 - 1024) <= 0);
+	tcp_release(c);
+	script_stop(&s);
+}
+
 static void a_closed_window_is_probed_until_it_opens(void **state)
 {
 	(void)state;
@@ -560,21 +699,11 @@ static void a_closed_window_is_probed_until_it_opens(void **state)
 	script_start(&s, 4, 4, 4);
 	struct tcp_conn *c = handshake(&s);
 	/* A window update to zero: built by hand, say_raw always offers 64 KiB. */
-	uint8_t f[54] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 40};
-	f[22] = 64;
-	f[23] = 6;
-	store_be32(f + 26, WORLD_A_IP);
-	store_be32(f + 30, WORLD_B_IP);
-	store_le16(f + 24, (uint16_t)~checksum_fold(checksum_ip4_header(f + 14)));
-	store_be16(f + 34, s.port);
-	store_be16(f + 36, 80);
-	store_be32(f + 38, s.seq);
-	store_be32(f + 42, s.ack);
-	f[46] = 0x50;
-	f[47] = ACK;
-	uint64_t pseudo = checksum_sum(slice_of(f + 26, 8)) + (6 << 8) + __builtin_bswap16(20);
-	store_le16(f + 50, (uint16_t)~checksum_fold(pseudo + checksum_sum(slice_of(f + 34, 20))));
-	world_inject(&s.w, 1, f, sizeof f);
+	uint8_t f[1600] = {0};
+	uint32_t frame_len = frame_build(&s, f, ACK, s.seq, s.ack, NULL, 0, NULL, 0);
+	store_be16(f + segment_at() + 14, 0);
+	segment_sum(f, 20);
+	world_inject(&s.w, 1, f, frame_len);
 	assert_false(failed(tcp_send(c, &send)));
 	run(&s, 5 * SECOND);
 	assert_true(s.heard_count >= 3);
@@ -612,6 +741,10 @@ static void connecting_to_nobody_ends_by_itself(void **state)
 	struct script s;
 	struct tcp_conn *c;
 	struct net_endpoint to = {net_address_v4(0x0a000063), 80};
+	if (ip6) {
+		to.address = world_address(0, true);
+		to.address.octet[14] = 0x63;
+	}
 	script_start(&s, 4, 4, 4);
 	assert_false(failed(tcp_connect(&c, s.net, &to)));
 	run(&s, 10 * SECOND);
@@ -664,10 +797,13 @@ static void the_demultiplexing_hash_spreads_neighbouring_ends_and_depends_on_the
 static void an_expected_segment_with_any_one_bit_wrong_is_not_accepted(void **state)
 {
 	(void)state;
-	for (uint32_t bit = 0; bit < (54 + 10) * 8; bit++) {
+	for (uint32_t bit = 0; bit < (segment_at() + 20 + 10) * 8; bit++) {
 		struct script s;
 		uint8_t f[1600] = {0};
 		if (bit / 8 >= 6 && bit / 8 < 12) /* the sender's Ethernet address is not looked at */
+			continue;
+		/* Nor are, with IPv6, traffic class, flow label and hop limit, which no checksum covers. */
+		if (ip6 && ((bit / 8 >= 14 && bit / 8 < 18 && !(bit / 8 == 14 && bit % 8 >= 4)) || bit / 8 == 21))
 			continue;
 		script_start(&s, 4, 4, 4);
 		struct tcp_conn *c = handshake(&s);
@@ -685,12 +821,27 @@ static void an_expected_segment_with_any_one_bit_wrong_is_not_accepted(void **st
 	}
 }
 
+static int use_ip4(void **state)
+{
+	(void)state;
+	ip6 = false;
+	return 0;
+}
+
+static int use_ip6(void **state)
+{
+	(void)state;
+	ip6 = true;
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_is_answered_with_one_frame_that_acknowledges_it),
 		cmocka_unit_test(a_lone_segment_is_acknowledged_after_40_ms),
 		cmocka_unit_test(early_data_is_kept_and_reported_by_sack),
+		cmocka_unit_test(an_old_segment_with_a_new_ack_says_the_window),
 		cmocka_unit_test(a_reset_counts_only_at_the_exact_number),
 		cmocka_unit_test(a_syn_in_the_window_gets_a_challenge),
 		cmocka_unit_test(closing_from_both_ends_leaves_a_time_wait_only),
@@ -702,6 +853,7 @@ int main(void)
 		cmocka_unit_test(without_a_free_connection_a_syn_is_dropped_and_counted),
 		cmocka_unit_test(time_wait_is_left_early_for_a_newer_syn_only),
 		cmocka_unit_test(a_closed_window_is_probed_until_it_opens),
+		cmocka_unit_test(a_simultaneous_open_takes_the_window_of_a_syn_as_it_is),
 		cmocka_unit_test(a_silent_peer_is_probed_and_then_dropped),
 		cmocka_unit_test(connecting_to_nobody_ends_by_itself),
 		cmocka_unit_test(the_demultiplexing_hash_spreads_neighbouring_ends_and_depends_on_the_secret),
@@ -710,5 +862,6 @@ int main(void)
 		cmocka_unit_test(an_idle_connection_fits_in_a_kibibyte),
 		cmocka_unit_test(a_hundred_thousand_connections_come_and_go),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failures = cmocka_run_group_tests_name("IPv4", tests, use_ip4, NULL);
+	return failures + cmocka_run_group_tests_name("IPv6", tests, use_ip6, NULL);
 }

@@ -55,7 +55,7 @@ boot_side() {
 	side_i=0
 	until grep -q 'http: listening on' "$log"; do
 		side_i=$((side_i + 1))
-		[ $side_i -lt 600 ] && kill -0 "$guest" 2>/dev/null || {
+		[ $side_i -lt 3600 ] && kill -0 "$guest" 2>/dev/null || {
 			tail "$log" | sed 's/^/#   /'
 			bad "$1 boots"
 			exit 1

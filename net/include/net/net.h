@@ -19,6 +19,13 @@
 #include <net/tcp.h>
 #include <net/udp.h>
 
+/* Explicit congestion notification (RFC 3168). */
+enum net_ecn {
+	NET_ECN_ACCEPT, /* when the peer asks for it */
+	NET_ECN_ASK,    /* and tcp_connect asks for it */
+	NET_ECN_OFF,
+};
+
 enum net_ip6_mode {
 	NET_IP6_OFF,
 	NET_IP6_AUTO,
@@ -41,7 +48,12 @@ struct net_config {
 	uint32_t rx_frames_max;   /* received buffers that may be held unread [1024]: fewer than the
 	                             caller has, so that the device is never starved */
 	uint32_t neighbors_max;   /* [64] */
-	uint32_t receive_window;  /* bytes per connection [256 KiB] */
+	uint32_t receive_window;  /* bytes per connection at its start [64 KiB] */
+	uint32_t receive_window_max; /* to which it grows with what the path carries [a quarter of
+	                             rx_frames_max full frames, but 64 KiB to 4 MiB] */
+	uint32_t sent_records_max; /* notes on what is in flight, beyond one a connection [half of
+	                             connections_max, but at least 1024]; 32 bytes each */
+	enum net_ecn ecn;
 
 	/* Times; 0 takes the default in brackets. Nanoseconds. */
 	uint64_t time_wait_ns;    /* [60 s] */
@@ -107,6 +119,18 @@ struct net_counters {
 	uint64_t tcp_listen_limit_drops;   /* the listener's own limit */
 	uint64_t tcp_tail_loss_probes;     /* RFC 8985, 7 */
 	uint64_t tcp_timeouts, tcp_fast_recoveries, tcp_dup_acks_in, tcp_zero_window_probes;
+	uint64_t tcp_spurious_timeouts, tcp_spurious_recoveries; /* found out and undone */
+	uint64_t tcp_lost_retransmits;     /* repeated segments that were lost again */
+	uint64_t tcp_rack_reorderings;     /* segments that arrived later than one sent after them */
+	uint64_t tcp_dsacks_in, tcp_dsacks_ignored, tcp_dsacks_out; /* RFC 2883 */
+	uint64_t tcp_sack_discards, tcp_sack_reneges;
+	uint64_t tcp_sent_record_failures; /* the pool of sent_records_max was empty */
+	uint64_t tcp_hystart_exits;        /* from slow start, before any loss */
+	uint64_t tcp_idle_restarts;        /* windows reduced for idleness */
+	uint64_t tcp_ecn_connections, tcp_ecn_ce_in, tcp_ecn_ece_in, tcp_ecn_reductions;
+	uint64_t tcp_pmtu_black_holes, tcp_pmtu_raises;
+	uint64_t tcp_window_growths;       /* receive windows made larger */
+	uint64_t tcp_peer_window_full;     /* data waited for room in the peer's window */
 	uint64_t tcp_keepalive_probes, tcp_user_timeouts, tcp_fin_wait_2_timeouts;
 	uint64_t tcp_challenge_acks, tcp_challenge_acks_limited, tcp_paws_drops, tcp_rst_ignored;
 	uint64_t tcp_out_of_order, tcp_out_of_order_drops, tcp_rx_pressure_drops, tcp_rx_copied_octets;
@@ -122,7 +146,7 @@ struct net_counter {
 
 /* How much of each pool is in use now. */
 struct net_usage {
-	uint32_t connections, syns, time_waits, tx_frames, rx_frames;
+	uint32_t connections, syns, time_waits, tx_frames, rx_frames, sent_records;
 	uint32_t timers;
 };
 

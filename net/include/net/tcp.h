@@ -116,6 +116,11 @@ struct tcp_info {
 	uint32_t mss, cwnd, ssthresh, peer_window, receive_window, in_flight;
 	uint64_t srtt_ns, rto_ns;
 	uint32_t out_of_order_frames, readable;
+	uint64_t min_rtt_ns;
+	const char *recovery; /* "OPEN", "FAST" or "SLOW" */
+	uint32_t sacked, lost, records; /* bytes; notes on the flight, beyond the first */
+	uint32_t retransmits, dsacks; /* segments, since the beginning */
+	bool ecn, reordering;
 };
 void tcp_info(const struct tcp_conn *conn, struct tcp_info *out);
 

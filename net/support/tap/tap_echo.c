@@ -1,5 +1,6 @@
-/* The engine on a TAP interface, to be talked to by a real peer: `tap_echo IFNAME ADDRESS [tso|plain [LOSS_PERCENT]]`, with
- * ADDRESS like 10.9.0.2, mask /24. Port 7 echoes, 9 swallows, 80 answers `GET /N` with N bytes of a
+/* The engine on a TAP interface, to be talked to by a real peer:
+ * `tap_echo IFNAME ADDRESS [tso|plain [LOSS_PERCENT [ADDRESS6]]]`, with ADDRESS like 10.9.0.2, mask /24, and
+ * ADDRESS6 like fd09::2, prefix /64; without it, IPv6 has what routers say. Port 7 echoes, 9 swallows, 80 answers `GET /N` with N bytes of a
  * pattern. Counters are printed on SIGINT or SIGTERM. Built by hand, for use in a network namespace. */
 #include <base/timer.h>
 #include <net/net.h>
@@ -179,8 +180,8 @@ static void output(struct net *net, int fd)
 			v.csum_start = f->checksum_start;
 			v.csum_offset = f->checksum_offset;
 		}
-		if (f->gso == FRAME_GSO_TCP4) {
-			v.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		if (f->gso != FRAME_GSO_NONE) {
+			v.gso_type = f->gso == FRAME_GSO_TCP4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
 			v.gso_size = f->gso_size;
 			v.hdr_len = f->header_len;
 		}
@@ -246,9 +247,12 @@ int main(int argc, char **argv)
 	random_mix(&random, slice_of(seed, sizeof seed));
 	bool tso = argc > 3 && strcmp(argv[3], "tso") == 0;
 	struct net_config config = {.mac = {2, 0, 0, 0, 9, 2}, .address = ntohl(inet_addr(argv[2])),
-		.mask = 0xffffff00, .random = &random, .now_ns = now_ns(), .tx_checksum = tso, .tx_tso4 = tso,
+		.mask = 0xffffff00, .random = &random, .now_ns = now_ns(), .tx_checksum = tso, .tx_tso4 = tso, .tx_tso6 = tso, .ip6 = argc > 5 ? NET_IP6_STATIC : NET_IP6_AUTO, .ip6_prefix_len = 64,
 		.receive_window = 2 << 20, .rx_frames_max = 4096};
 	loss = argc > 4 ? atof(argv[4]) : 0;
+	memcpy(config.ip6_secret, seed, sizeof seed);
+	if (argc > 5 && !net_address_parse(slice_from_cstr(argv[5]), &config.ip6_address))
+		return 2;
 	int fd = tap_open(argv[1]);
 	void *memory = aligned_alloc(64, net_memory_size(&config));
 	if (failed(net_init(&net, &config, memory)) || failed(tcp_listen(net, 7, 0))

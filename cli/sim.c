@@ -1,0 +1,28 @@
+/* `ingot sim net`: builds the simulated network and runs it. Its own options are read by the program
+ * itself (net/support/sim/main.c). */
+#include "cli.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+int command_sim(int argc, char **argv)
+{
+	if (argc < 2 || strcmp(argv[1], "net") != 0)
+		die("what is to be simulated? Try: ingot sim net --seed 1");
+	bool sanitize = argc > 2 && strcmp(argv[2], "--sanitize") == 0;
+	const char *kind = sanitize ? "host" : "fast";
+	char *program = format("build/%s/net_sim", kind);
+	struct strings make = {0}, words = {0};
+	strings_add_words(&make, "make -s -C");
+	strings_add(&make, ingot_home());
+	strings_add(&make, program);
+	if (!program_run(&make, NULL))
+		die("%s could not be built", program);
+	char *path = format("%s/%s", ingot_home(), program);
+	strings_add(&words, path);
+	for (int i = sanitize ? 3 : 2; i < argc; i++)
+		strings_add(&words, argv[i]);
+	execv(path, words.item);
+	die("cannot start %s: %s", path, strerror(errno));
+}

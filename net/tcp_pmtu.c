@@ -1,0 +1,62 @@
+/* Paths that swallow large packets without a word (RFC 4821, 8899): when full segments time out three times in a
+ * row, smaller ones are tried, first 1,024 bytes and then 512 (with the options). What gets through stays in
+ * use; ten minutes later the old size is tried again, and given up at its first timeout.
+ *
+ *   full --3 timeouts in a row--> 1024 --2 more--> 512 --10 min--> trial of full
+ *   trial --timeout--> the size of before;  --a full segment arrives--> full
+ *
+ * What an ICMP message says (tcp_icmp_error) comes sooner where it comes at all. */
+#include "tcp_conn.h"
+
+#define TIMEOUTS_FIRST 3
+#define TIMEOUTS_NEXT 2
+#define RAISE_MS (10u * 60 * 1000)
+
+static const uint16_t sizes[] = {1024, 512};
+
+static void mss_set(struct tcp_conn *c, uint32_t mss)
+{
+	c->mss = mss;
+	c->mss_changed_ms = tcp_now_ms(c->net);
+}
+
+void tcp_pmtu_limit(struct tcp_conn *c, uint32_t mss)
+{
+	if (mss >= c->mss)
+		return;
+	mss_set(c, mss);
+	c->mss_trial = false;
+}
+
+void tcp_pmtu_timeout(struct tcp_conn *c)
+{
+	const struct tcp_sent *first = c->sent;
+	if (c->mss_trial) {
+		c->mss_trial = false;
+		mss_set(c, c->mss_good);
+		return;
+	}
+	uint32_t timeouts = c->backoff + 1u;
+	if (timeouts < TIMEOUTS_FIRST || (timeouts - TIMEOUTS_FIRST) % TIMEOUTS_NEXT
+		|| first->end - first->start < c->mss)
+		return;
+	for (uint32_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		uint32_t mss = sizes[i] - (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0u);
+		if (mss >= c->mss)
+			continue;
+		mss_set(c, mss);
+		c->net->counters.tcp_pmtu_black_holes++;
+		return;
+	}
+}
+
+void tcp_pmtu_raise(struct tcp_conn *c)
+{
+	if (tcp_now_ms(c->net) - c->mss_changed_ms < RAISE_MS)
+		return;
+	c->mss_good = (uint16_t)c->mss;
+	c->mss_trial = true;
+	c->mss_trial_end = (uint32_t)c->snd_max + c->mss_max;
+	mss_set(c, c->mss_max);
+	c->net->counters.tcp_pmtu_raises++;
+}

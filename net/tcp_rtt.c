@@ -1,0 +1,60 @@
+/* Round-trip times and the retransmission timeout (RFC 6298).
+ *
+ * A record that was sent once gives a sample to the microsecond; one that was repeated gives one only by the
+ * timestamp that comes back, which tells the copies apart (Karn; RFC 7323, 4). The smoothed estimate takes
+ * one sample a round trip, as its gains want it; the least round-trip time, which RACK waits by, takes all,
+ * and forgets after a minute.
+ *
+ * The least timeout is 200 ms, not 1 s (RFC 6298, 2.4 says SHOULD): as the large systems have it. */
+#include "tcp_conn.h"
+
+#define MIN_RTT_LIFE_MS 60000u
+
+void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt)
+{
+	if (!c->srtt_us) {
+		c->srtt_us = rtt ? rtt : 1;
+		c->rttvar_us = rtt / 2;
+	} else {
+		uint32_t gap = c->srtt_us > rtt ? c->srtt_us - rtt : rtt - c->srtt_us;
+		c->rttvar_us += gap / 4 - c->rttvar_us / 4;
+		c->srtt_us += rtt / 8 - c->srtt_us / 8;
+		c->srtt_us += !c->srtt_us;
+	}
+	uint32_t rto = c->srtt_us + 4 * c->rttvar_us;
+	rto = rto > TCP_RTO_MIN_US ? rto : TCP_RTO_MIN_US;
+	c->rto_us = rto < TCP_RTO_MAX_US ? rto : TCP_RTO_MAX_US;
+	c->rtt_at_us = tcp_now_us(c->net);
+}
+
+void tcp_rtt_min(struct tcp_conn *c, uint32_t rtt)
+{
+	uint32_t now = tcp_now_ms(c->net);
+	if (c->min_rtt_us && rtt > c->min_rtt_us && now - c->min_rtt_at_ms < MIN_RTT_LIFE_MS)
+		return;
+	c->min_rtt_us = rtt ? rtt : 1;
+	c->min_rtt_at_ms = now;
+}
+
+/* What the echoed timestamp says; UINT32_MAX: nothing that can be believed. */
+static uint32_t echoed(const struct tcp_conn *c, const struct tcp_ack *ack)
+{
+	uint32_t ms = tcp_ts_now(c->net, c->ts_offset) - ack->ts_echo;
+	/* The answer to a repeated SYN|ACK echoes one that came long before. */
+	if (c->state == TCP_STATE_SYN_SENT && ms > TCP_RTO_INITIAL_US / 1000 / 3)
+		return UINT32_MAX;
+	return ms < 60000 ? ms * 1000 : UINT32_MAX;
+}
+
+void tcp_rtt_measure(struct tcp_conn *c, const struct tcp_ack *ack)
+{
+	uint32_t rtt = ack->rtt_us;
+	if (rtt != UINT32_MAX)
+		tcp_rtt_min(c, rtt);
+	else if (ack->acked && ack->has_ts && c->ts_ok)
+		rtt = echoed(c, ack);
+	if (rtt == UINT32_MAX || rtt > TCP_RTO_MAX_US)
+		return;
+	if (!c->srtt_us || ack->rtt_us == UINT32_MAX || tcp_now_us(c->net) - c->rtt_at_us >= c->srtt_us)
+		tcp_rtt_sample(c, rtt);
+}
