@@ -70,6 +70,13 @@ COMMON := -std=c17 $(WARN) -g -fvisibility=hidden -fno-strict-aliasing -fno-comm
 guest.arch := -m64 -march=x86-64 -mno-red-zone -fno-pic -fno-pie -mcmodel=small \
 	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
 	-fstack-protector-strong -mstack-protector-guard=global
+# What runs seldom, or once: small rather than fast. All that a request passes through stays at -O2.
+guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache dns_message icmp4 icmp6 ip6_address \
+		ip6_route mld ndp neighbor reassembly tcp_pmtu udp) \
+	$(addprefix machine/,acpi aml command_line entropy main memory panic pci symbols virtio virtio_console \
+		virtio_entropy virtio_mmio virtio_pci) \
+	$(addprefix machine/x86_64/,fault paging power rtc serial traps) \
+	$(addprefix boot/,diagnose main options) core/budget core/log core/trace
 MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \
@@ -106,7 +113,8 @@ fuzzers = $(filter %_fuzz.c,$(call all_sources,$1))
 define module_rules
 $(BUILD)/$1/$2/%.o: $2/%.c $(if $(filter guest,$1),| $(MUSL_READY)) $(ready.$2)
 	@mkdir -p $$(@D)
-	$$($1.cc) $$($1.flags) $$(call includes,$2) $$(extra.$2) -MMD -MP -c $$< -o $$@
+	$$($1.cc) $$($1.flags) $$(if $$(filter $2/$$*,$$($1.small)),-Os) $$(call includes,$2) $$(extra.$2) \
+		-MMD -MP -c $$< -o $$@
 $(BUILD)/$1/$2/%.S.o: $2/%.S $(if $(filter guest,$1),| $(MUSL_READY))
 	@mkdir -p $$(@D)
 	$$($1.cc) $$($1.flags) $$(call includes,$2) -MMD -MP -c $$< -o $$@

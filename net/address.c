@@ -1,6 +1,8 @@
 /* Addresses as text: RFC 4291, 2.2, in any form; out as RFC 5952 wants it. */
 #include <net/address.h>
 
+#include <base/cursor.h>
+
 /* Decimal, 0 to 255, no leading zeros (some read those as octal). */
 static bool ip4_part(struct reader *r, uint8_t *out)
 {

@@ -1,6 +1,8 @@
 /* Addresses as text, in and out. */
 #include <net/address.h>
 
+#include <base/cursor.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

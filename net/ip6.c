@@ -71,12 +71,20 @@ static bool ip6_parse(struct net *net, struct frame_rx *frame, struct ip_packet 
 	return true;
 }
 
+/* Who defends an address that we, too, take for ours says so with it as its source (RFC 4862, 5.4.4). */
+static bool is_claim_of_ours(const struct ip_packet *p, const struct net_address *destination)
+{
+	return p->protocol == IP_PROTO_ICMP6 && p->header[7] == 255 && net_address_is_multicast(destination)
+		&& p->payload.len && p->payload.ptr[0] == ICMP6_NEIGHBOR_ADVERTISEMENT;
+}
+
 /* Never on a wire (RFC 4291, 2.5.2, 2.5.3, 2.7; RFC 4038, 4.2), or not as a source. */
 static bool addresses_are_sane(const struct net *net, struct ip_packet *p)
 {
 	struct net_address source = ip_packet_source(p), destination = ip_packet_destination(p);
 	if (net_address_is_multicast(&source) || net_address_is_loopback(&source)
-		|| net_address_is_v4(&source) || ip6_is_own(net, &source))
+		|| net_address_is_v4(&source)
+		|| (ip6_is_own(net, &source) && !is_claim_of_ours(p, &destination)))
 		return false;
 	if (LIKELY(ip6_is_own(net, &destination)))
 		return !net_address_is_unspecified(&source);

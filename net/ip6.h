@@ -18,6 +18,7 @@
 #define IP6_HEADER 40
 #define IP6_MTU_MIN 1280
 #define IP_PROTO_ICMP6 58
+#define ICMP6_NEIGHBOR_ADVERTISEMENT 136
 
 /* ip6_address.c */
 bool ip6_config_is_valid(const struct net_config *config);
@@ -112,8 +113,8 @@ void ndp_router_solicit(struct net *net);
 bool ndp_message_send(struct net *net, const uint8_t *mac, const struct net_address *source,
 	const struct net_address *destination, uint8_t *icmp, uint32_t len, bool router_alert);
 
-/* mld.c: ICMPv6 types 130 to 132 and 143. The caller has checked the checksum, that the hop limit is 1, and that
- * `icmp` has 24 bytes. A query must have come with a router alert (RFC 3810, 6.2). */
+/* mld.c: ICMPv6 types 130 to 132 and 143. The caller has checked the checksum, that the hop limit is 1, and
+ * that there was a router alert (RFC 3810, 6.2). */
 void mld_init(struct net *net);
 void mld_input(struct net *net, const struct net_address *source, const struct net_address *destination,
 	struct slice icmp);
@@ -125,30 +126,10 @@ bool ip6_is_joined(const struct net *net, const struct net_address *group);
 void mld_flush(struct net *net);
 void mld_link_up(struct net *net);
 
-static inline bool ip6_is_unspecified(const struct net_address *a)
-{
-	return (load_le64(a->octet) | load_le64(a->octet + 8)) == 0;
-}
-
-static inline bool ip6_is_multicast(const struct net_address *a)
-{
-	return a->octet[0] == 0xff;
-}
-
-static inline bool ip6_is_link_local(const struct net_address *a)
-{
-	return a->octet[0] == 0xfe && (a->octet[1] & 0xc0) == 0x80;
-}
-
 static inline bool ip6_is_unicast(const struct net_address *a)
 {
 	/* Not ::/64, where loopback and mapped addresses are. */
-	return !ip6_is_multicast(a) && load_le64(a->octet) != 0;
-}
-
-static inline bool ip6_equal(const struct net_address *a, const struct net_address *b)
-{
-	return load_le64(a->octet) == load_le64(b->octet) && load_le64(a->octet + 8) == load_le64(b->octet + 8);
+	return !net_address_is_multicast(a) && load_le64(a->octet) != 0;
 }
 
 /* ff02::1:ffXX:XXXX (RFC 4291, 2.7.1) */

@@ -28,7 +28,7 @@ struct ip6_own *ip6_own_find(struct net *net, const struct net_address *a)
 {
 	for (uint32_t i = 0; i < NET_IPV6_ADDRESSES_MAX; i++) {
 		struct ip6_own *o = &net->ip6.own[i];
-		if (o->used && ip6_equal(&o->address, a))
+		if (o->used && net_address_equal(&o->address, a))
 			return o;
 	}
 	return NULL;
@@ -44,7 +44,7 @@ bool ip6_is_own(const struct net *net, const struct net_address *a)
 {
 	for (uint32_t i = 0; i < NET_IPV6_ADDRESSES_MAX; i++) {
 		const struct ip6_own *o = &net->ip6.own[i];
-		if (is_usable(o) && ip6_equal(&o->address, a))
+		if (is_usable(o) && net_address_equal(&o->address, a))
 			return true;
 	}
 	return false;
@@ -287,9 +287,9 @@ static void ip6_timer(struct timer *t)
 
 static unsigned scope_of(const struct net_address *a)
 {
-	if (ip6_is_multicast(a))
+	if (net_address_is_multicast(a))
 		return a->octet[1] & 15;
-	return ip6_is_link_local(a) ? 2 : 14;
+	return net_address_is_link_local(a) ? 2 : 14;
 }
 
 /* The labels of the default policy table that occur on a link (2.1). */
@@ -320,8 +320,8 @@ static unsigned fitness(const struct ip6_own *o)
 /* Rules 1, 2, 3, 6 and 8: there is one interface, and no home or temporary addresses. */
 static bool is_better(const struct ip6_own *a, const struct ip6_own *b, const struct net_address *to)
 {
-	if (ip6_equal(&a->address, to) || ip6_equal(&b->address, to))
-		return ip6_equal(&a->address, to);
+	if (net_address_equal(&a->address, to) || net_address_equal(&b->address, to))
+		return net_address_equal(&a->address, to);
 	unsigned scope_a = scope_of(&a->address), scope_b = scope_of(&b->address), scope = scope_of(to);
 	if (scope_a != scope_b)
 		return scope_a < scope_b ? scope_a >= scope : scope_b < scope;
@@ -357,8 +357,8 @@ bool ip6_config_is_valid(const struct net_config *c)
 	const struct net_address *a = &c->ip6_address, *gateway = &c->ip6_gateway;
 	if (c->ip6 != NET_IP6_STATIC)
 		return true;
-	return ip6_is_unicast(a) && !ip6_is_link_local(a) && c->ip6_prefix_len >= 1 && c->ip6_prefix_len <= 128
-		&& (ip6_is_unspecified(gateway) || (ip6_is_unicast(gateway) && !ip6_equal(gateway, a)));
+	return ip6_is_unicast(a) && !net_address_is_link_local(a) && c->ip6_prefix_len >= 1 && c->ip6_prefix_len <= 128
+		&& (net_address_is_unspecified(gateway) || (ip6_is_unicast(gateway) && !net_address_equal(gateway, a)));
 }
 
 void ip6_init(struct net *net, const struct net_config *config)
@@ -378,7 +378,7 @@ void ip6_init(struct net *net, const struct net_config *config)
 	if (s->mode == NET_IP6_STATIC) {
 		own_new(net, NET_IPV6_CONFIGURED, &config->ip6_address, config->ip6_prefix_len);
 		s->gateway = config->ip6_gateway;
-		s->has_gateway = !ip6_is_unspecified(&s->gateway);
+		s->has_gateway = !net_address_is_unspecified(&s->gateway);
 	}
 	ip6_routers_seek(net);
 	/* Not by the timer: what is said first should be said at once. */

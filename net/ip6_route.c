@@ -23,7 +23,7 @@ static bool prefix_covers(const struct net_address *prefix, uint32_t len, const 
 static bool is_on_link(const struct net *net, const struct net_address *to)
 {
 	const struct ip6 *s = &net->ip6;
-	if (ip6_is_link_local(to) || (s->has_gateway && ip6_equal(to, &s->gateway)))
+	if (net_address_is_link_local(to) || (s->has_gateway && net_address_equal(to, &s->gateway)))
 		return true;
 	for (uint32_t i = 0; i < IP6_PREFIXES_MAX; i++) {
 		const struct ip6_prefix *p = &s->on_link[i];
@@ -50,7 +50,7 @@ bool ip6_route(struct net *net, const struct net_address *to, struct net_address
 		return false;
 	if (is_on_link(net, to))
 		*next_hop = *to;
-	else if (ip6_is_unspecified(&s->chosen))
+	else if (net_address_is_unspecified(&s->chosen))
 		return false;
 	else
 		*next_hop = s->chosen;
@@ -86,7 +86,7 @@ static void choose(struct net *net)
 		chosen = s->gateway;
 	else if (best)
 		chosen = best->address;
-	if (ip6_equal(&chosen, &s->chosen))
+	if (net_address_equal(&chosen, &s->chosen))
 		return;
 	s->chosen = chosen;
 	s->generation++;
@@ -97,7 +97,7 @@ static struct ip6_router *router_find(struct net *net, const struct net_address 
 {
 	for (uint32_t i = 0; i < IP6_ROUTERS_MAX; i++) {
 		struct ip6_router *r = &net->ip6.router[i];
-		if (r->until_ns && ip6_equal(&r->address, a))
+		if (r->until_ns && net_address_equal(&r->address, a))
 			return r;
 	}
 	return NULL;
@@ -134,7 +134,7 @@ void ip6_router_gone(struct net *net, const struct net_address *a)
 		return;
 	r->until_ns = 0;
 	choose(net);
-	if (ip6_is_unspecified(&net->ip6.chosen))
+	if (net_address_is_unspecified(&net->ip6.chosen))
 		ip6_routers_seek(net);
 }
 
@@ -178,7 +178,7 @@ void ip6_dns_heard(struct net *net, const struct net_address *a, uint32_t lifeti
 	struct ip6_dns *slot = NULL;
 	for (uint32_t i = 0; i < NET_IPV6_DNS_MAX; i++) {
 		struct ip6_dns *d = &net->ip6.dns[i];
-		if (d->until_ns && ip6_equal(&d->address, a)) {
+		if (d->until_ns && net_address_equal(&d->address, a)) {
 			d->until_ns = lifetime_s ? ip6_expiry(net, lifetime_s) : 0;
 			net->ip6.generation += !lifetime_s;
 			return;
@@ -247,7 +247,7 @@ void ip6_routes_age(struct net *net)
 	if (routes)
 		neighbors_reroute(net);
 	choose(net);
-	if (router && ip6_is_unspecified(&s->chosen))
+	if (router && net_address_is_unspecified(&s->chosen))
 		ip6_routers_seek(net);
 	if (s->solicit_at_ns <= net->now_ns)
 		solicit(net);

@@ -151,7 +151,7 @@ static void tape_start(struct tape *t)
 
 static void tape_stop(struct tape *t)
 {
-	run(t, 20 * SECOND);
+	run(t, 80 * SECOND); /* fragments wait for a minute */
 	assert_int_equal(net_usage(t->net).tx_frames, 0);
 	assert_int_equal(net_usage(t->net).rx_frames, 0);
 	assert_int_equal(t->w.station[1].buffers_out, 0);
@@ -437,6 +437,30 @@ static void chains_options_and_padding_are_bounded(void **state)
 	tape_stop(&t);
 }
 
+static void fragments_that_do_not_make_a_whole_say_nothing(void **state)
+{
+	(void)state;
+	static const uint8_t first[8] = {0, 0, 0, 1, 0, 0, 0, 9}, last[8] = {0, 0, 0, 64, 0, 0, 0, 9};
+	struct tape t;
+	tape_start(&t);
+	struct packet6 p = packet("fd00::1", "fd00::2");
+	extend(&p, 44, first, sizeof first);
+	datagram(&p, 9, "12345678");
+	assert_int_equal(say(&t, &p), 0);
+	p = packet("fd00::1", "fd00::2");
+	extend(&p, 44, last, sizeof last);
+	echo(&p);
+	assert_int_equal(say(&t, &p), 0);
+	assert_int_equal(net_counters(t.net)->ip_reasm_reqds, 2);
+	/* More are to follow, but nothing can at that place (RFC 8200, 4.5). */
+	p = packet("fd00::1", "fd00::2");
+	extend(&p, 44, first, sizeof first);
+	echo(&p);
+	assert_int_equal(say(&t, &p), 1);
+	assert_error(&t, &p, 4, 0, 4);
+	tape_stop(&t);
+}
+
 static void no_error_answers_an_error(void **state)
 {
 	(void)state;
@@ -632,6 +656,7 @@ int main(void)
 		cmocka_unit_test(unknown_options_have_the_effect_that_their_number_says),
 		cmocka_unit_test(source_routes_are_refused),
 		cmocka_unit_test(chains_options_and_padding_are_bounded),
+		cmocka_unit_test(fragments_that_do_not_make_a_whole_say_nothing),
 		cmocka_unit_test(no_error_answers_an_error),
 		cmocka_unit_test(a_socket_hears_both_families),
 		cmocka_unit_test(a_datagram_with_a_wrong_or_no_checksum_is_refused),

@@ -149,7 +149,7 @@ static struct ip6_group *group_find(struct net *net, const struct net_address *a
 {
 	for (uint32_t i = 0; i < IP6_GROUPS_MAX; i++) {
 		struct ip6_group *g = &net->ip6.group[i];
-		if (is_used(g) && ip6_equal(&g->address, a))
+		if (is_used(g) && net_address_equal(&g->address, a))
 			return g;
 	}
 	return NULL;
@@ -179,7 +179,7 @@ static void change(struct net *net, struct ip6_group *g)
 bool mld_join(struct net *net, const struct net_address *a)
 {
 	struct ip6_group *g = group_find(net, a);
-	if (ip6_equal(a, &all_nodes))
+	if (net_address_equal(a, &all_nodes))
 		return true;
 	if (!g) {
 		g = group_free(net);
@@ -205,11 +205,11 @@ bool ip6_is_joined(const struct net *net, const struct net_address *a)
 {
 	if (net->ip6.mode == NET_IP6_OFF)
 		return false;
-	if (ip6_equal(a, &all_nodes))
+	if (net_address_equal(a, &all_nodes))
 		return true;
 	for (uint32_t i = 0; i < IP6_GROUPS_MAX; i++) {
 		const struct ip6_group *g = &net->ip6.group[i];
-		if (g->users && ip6_equal(&g->address, a))
+		if (g->users && net_address_equal(&g->address, a))
 			return true;
 	}
 	return false;
@@ -231,7 +231,7 @@ static void query(struct net *net, struct slice icmp)
 	uint16_t code = load_be16(icmp.ptr + 4);
 	uint32_t ms = old ? code : delay_decode(code);
 	memcpy(&group, icmp.ptr + 8, 16);
-	bool all = ip6_is_unspecified(&group);
+	bool all = net_address_is_unspecified(&group);
 	net->counters.mld_in_queries++;
 	if (old)
 		net->ip6.old_querier_until_ns = net->now_ns + OLD_QUERIER_NS;
@@ -239,7 +239,7 @@ static void query(struct net *net, struct slice icmp)
 	uint64_t at = net->now_ns + delay_ns(net, ms < ANSWER_MIN_MS ? ANSWER_MIN_MS : ms);
 	for (uint32_t i = 0; i < IP6_GROUPS_MAX; i++) {
 		struct ip6_group *g = &net->ip6.group[i];
-		if (g->users && (all || ip6_equal(&g->address, &group)) && at < g->answer_at_ns)
+		if (g->users && (all || net_address_equal(&g->address, &group)) && at < g->answer_at_ns)
 			g->answer_at_ns = at;
 	}
 	schedule(net);
@@ -264,7 +264,7 @@ void mld_input(struct net *net, const struct net_address *source, const struct n
 		return; /* for routers */
 	bool query_like = icmp.ptr[0] == QUERY && (icmp.len == QUERY_1 || icmp.len >= QUERY_2);
 	bool report_like = icmp.ptr[0] == REPORT_1 && icmp.len >= QUERY_1;
-	if (!ip6_is_link_local(source) || (!query_like && !report_like))
+	if (!net_address_is_link_local(source) || (!query_like && !report_like))
 		net->counters.mld_in_errors++;
 	else if (query_like)
 		query(net, icmp);

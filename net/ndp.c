@@ -16,7 +16,7 @@ enum {
 	ROUTER_SOLICITATION = 133,
 	ROUTER_ADVERTISEMENT = 134,
 	NEIGHBOR_SOLICITATION = 135,
-	NEIGHBOR_ADVERTISEMENT = 136,
+	NEIGHBOR_ADVERTISEMENT = ICMP6_NEIGHBOR_ADVERTISEMENT,
 	REDIRECT = 137,
 };
 
@@ -80,7 +80,7 @@ bool ndp_message_send(struct net *net, const uint8_t *mac, const struct net_addr
 	memcpy(body, alert, before);
 	memcpy(body + before, icmp, len);
 	f->tx.header_len = (uint16_t)(ETHERNET_HEADER + IP6_HEADER + before + len);
-	net->counters.ip_out_requests++;
+	net->counters.ip6_out_requests++;
 	if (!mac) {
 		send_to_neighbor(net, f, destination);
 		return true;
@@ -272,8 +272,8 @@ static bool solicitation_input(struct net *net, const struct net_address *source
 	struct slice options = slice_sub(icmp, NEIGHBOR_MESSAGE, SIZE_MAX);
 	struct net_address target = address_at(icmp, 8), group = ip6_solicited_node(&target);
 	const uint8_t *mac = mac_option(options, OPT_SOURCE_MAC);
-	bool checks = ip6_is_unspecified(source);
-	if (ip6_is_multicast(&target) || (checks && (mac || !ip6_equal(destination, &group))))
+	bool checks = net_address_is_unspecified(source);
+	if (net_address_is_multicast(&target) || (checks && (mac || !net_address_equal(destination, &group))))
 		return false;
 	net->counters.ndp_in_solicits++;
 	struct ip6_own *o = ip6_own_find(net, &target);
@@ -292,7 +292,7 @@ static bool advertisement_input(struct net *net, const struct net_address *desti
 	struct net_address target = address_at(icmp, 8);
 	const uint8_t *mac = mac_option(slice_sub(icmp, NEIGHBOR_MESSAGE, SIZE_MAX), OPT_TARGET_MAC);
 	uint8_t flags = icmp.ptr[4];
-	if (ip6_is_multicast(&target) || (ip6_is_multicast(destination) && flags & FLAG_SOLICITED))
+	if (net_address_is_multicast(&target) || (net_address_is_multicast(destination) && flags & FLAG_SOLICITED))
 		return false;
 	net->counters.ndp_in_adverts++;
 	struct ip6_own *o = ip6_own_find(net, &target);
@@ -344,7 +344,7 @@ static void prefix_option(struct net *net, struct slice o)
 	struct net_address prefix = address_at(o, 16);
 	uint8_t len = o.ptr[2], flags = o.ptr[3];
 	uint32_t valid_s = load_be32(o.ptr + 4), preferred_s = load_be32(o.ptr + 8);
-	if (!len || len > 128 || !ip6_is_unicast(&prefix) || ip6_is_link_local(&prefix))
+	if (!len || len > 128 || !ip6_is_unicast(&prefix) || net_address_is_link_local(&prefix))
 		return;
 	if (flags & 0x80)
 		ip6_on_link_heard(net, &prefix, len, valid_s);
@@ -373,7 +373,7 @@ static void dns_option(struct net *net, struct slice o)
 /* 6.1.2, 6.3.4 */
 static bool router_input(struct net *net, const struct net_address *source, struct slice icmp)
 {
-	if (!ip6_is_link_local(source))
+	if (!net_address_is_link_local(source))
 		return false;
 	struct slice options = slice_sub(icmp, ROUTER_MESSAGE, SIZE_MAX), o;
 	const uint8_t *mac = mac_option(options, OPT_SOURCE_MAC);
@@ -402,10 +402,10 @@ static bool router_input(struct net *net, const struct net_address *source, stru
 /* 8.1 */
 static bool redirect_input(struct net *net, const struct net_address *source, struct slice icmp)
 {
-	if (!ip6_is_link_local(source))
+	if (!net_address_is_link_local(source))
 		return false;
 	struct net_address target = address_at(icmp, 8), to = address_at(icmp, 24);
-	if (ip6_is_multicast(&to) || (!ip6_is_link_local(&target) && !ip6_equal(&target, &to)))
+	if (net_address_is_multicast(&to) || (!net_address_is_link_local(&target) && !net_address_equal(&target, &to)))
 		return false;
 	net->counters.ndp_in_redirects++;
 	return true;

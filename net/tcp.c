@@ -226,6 +226,9 @@ void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t pee
 	c->snd_una = c->snd_nxt = c->snd_max = c->queue_end = (UINT64_C(1) << 32) + iss + 1;
 	c->recover = c->last.start = c->last.end = c->snd_una;
 	c->rcv_nxt = c->last_ack_sent = (UINT64_C(1) << 32) + irs + 1;
+	c->rcv_space = net->receive_window;
+	c->rcv_round_seq = (uint32_t)c->rcv_nxt;
+	c->rcv_round_us = tcp_now_us(net);
 	c->rcv_adv = c->rcv_nxt + (net->receive_window < 0xffff ? net->receive_window : 0xffff);
 	c->snd_wl1 = c->rcv_nxt - 1;
 	c->cursor = (struct tcp_cursor){.seq = c->snd_nxt};
@@ -346,7 +349,7 @@ void tcp_control_send(struct net *net, const struct tcp_control *control)
 	if (control->flags & TCP_RST)
 		net->counters.tcp_out_rsts++;
 	if (ip6)
-		ip6_send(net, f, &ends->own, &ends->peer, IP_PROTO_TCP, IP_TTL);
+		ip6_send(net, f, &ends->own, &ends->peer, IP_PROTO_TCP, net->ip6.hop_limit);
 	else
 		ip4_send(net, f, tcp_key_own_ip(&ends->key), tcp_key_peer_ip(&ends->key), IP_PROTO_TCP);
 }

@@ -169,20 +169,22 @@ struct tcp_conn {
 	uint32_t readable;      /* bytes in rx */
 	uint32_t rx_frames;     /* buffers in rx */
 	uint32_t ts_recent, ts_offset;
+	uint32_t rcv_space;     /* the window while nothing is unread: grows with what arrives in a round trip */
+	uint32_t rcv_round_seq, rcv_round_us; /* consumed up to here when that round trip began */
 
 	/* Time */
 	struct timer timer;
 	uint64_t rto_at, ack_at; /* TIMER_NEVER: not running */
 	uint64_t last_rx_ns, progress_ns, ts_recent_ns;
 	uint32_t srtt_us, rttvar_us, rto_us, rtt_at_us, min_rtt_us, min_rtt_at_ms;
-	uint64_t challenge_ns;
+	uint32_t challenge_at_ms; /* 0: never */
 	uint8_t backoff, keepalive_probes, dup_acks, acks_owed, quick_acks;
 
 	/* Loss (tcp_rack.c, tcp_recovery.c) */
 	uint8_t reorder_steps, reorder_persist;
 	uint32_t rack_sent_us, rack_rtt_us; /* of the newest that has arrived */
-	uint64_t rack_end, rack_front;      /* its end; the end of all that has */
-	uint64_t reorder_round;
+	uint32_t rack_end, rack_front;      /* its end; the end of all that has */
+	uint32_t reorder_round; /* sequence number that ends it */
 	uint64_t recover;       /* snd_max when the window was reduced last */
 	uint64_t probe_end;     /* snd_max at the tail loss probe that is out; 0: none */
 	uint32_t probe_ts;      /* and its timestamp */
@@ -213,6 +215,8 @@ struct tcp_conn {
 	uint8_t template[TCP_TEMPLATE_MAX(IP6_HEADER)];
 	uint16_t ip_sum, tcp_sum; /* over the constant parts */
 };
+
+_Static_assert(sizeof(struct tcp_conn) <= 768, "an idle connection is to fit in a kibibyte, with what is above");
 
 struct tcp_syn {
 	struct tcp_syn *hash_next;
@@ -332,6 +336,12 @@ static inline struct tcp_key tcp_key_of(uint32_t peer_ip, uint32_t own_ip, uint1
 		.addresses = __builtin_bswap32(peer_ip) | (uint64_t)__builtin_bswap32(own_ip) << 32,
 		.ports = __builtin_bswap16(peer_port) | (uint32_t)__builtin_bswap16(own_port) << 16,
 	};
+}
+
+/* The device cuts this connection's segments. */
+static inline bool tcp_is_cut(const struct tcp_conn *c)
+{
+	return LIKELY(!tcp_key_is_ip6(&c->key)) ? c->net->tx_tso4 : c->net->tx_tso6;
 }
 
 static inline uint32_t tcp_ip_header(const struct tcp_key *k)
@@ -500,18 +510,28 @@ static inline bool tcp_rx_room(struct tcp_conn *c)
 	return LIKELY(c->rx_frames < TCP_RX_FRAMES_MAX && c->net->rx_frames_held < c->net->rx_frames_max)
 		|| tcp_rx_room_slow(c);
 }
+/* What is left belongs to the connections that exist. */
+static inline bool tcp_rx_is_short(const struct net *net)
+{
+	return net->rx_frames_held > net->rx_frames_max / 8 * 7;
+}
 /* Up to `max` SACK blocks, the newest first. */
 uint32_t tcp_ooo_blocks(const struct tcp_conn *c, struct tcp_range *out, uint32_t max);
-/* The window to advertise now, in bytes. When buffers run short everybody gets a small one; what was
- * promised is kept. */
+/* Measures what the application takes in a round trip; more than one full segment has arrived. */
+void tcp_window_measure(struct tcp_conn *c);
+/* The window to advertise now, in bytes: what the buffers left can hold of it; when they run short, everybody
+ * gets a small one. What was promised is kept. */
 static inline uint32_t tcp_window(const struct tcp_conn *c)
 {
 	const struct net *net = c->net;
-	uint32_t room = net->receive_window > c->readable ? net->receive_window - c->readable : 0;
-	if (UNLIKELY(net->rx_frames_held > net->rx_frames_max / 4 * 3) && room > 4 * c->mss)
+	uint32_t room = c->rcv_space > c->readable ? c->rcv_space - c->readable : 0;
+	uint32_t buffers = net->rx_frames_max > net->rx_frames_held ? net->rx_frames_max - net->rx_frames_held : 0;
+	if (UNLIKELY((uint64_t)buffers * c->mss < room))
+		room = buffers * c->mss;
+	if (UNLIKELY(buffers < net->rx_frames_max / 4) && room > 4 * c->mss)
 		room = 4 * c->mss;
 	uint64_t edge = c->rcv_nxt + room;
-	uint32_t step = c->mss < net->receive_window / 2 ? c->mss : net->receive_window / 2;
+	uint32_t step = c->mss < c->rcv_space / 2 ? c->mss : c->rcv_space / 2;
 	if (edge < c->rcv_adv + step)
 		edge = c->rcv_adv > c->rcv_nxt ? c->rcv_adv : c->rcv_nxt;
 	return (uint32_t)(edge - c->rcv_nxt);
@@ -535,6 +555,7 @@ static inline void tcp_flight_sent(struct tcp_conn *c, uint64_t start, uint64_t 
 	}
 	c->last = (struct tcp_sent){.start = start, .end = end, .sent_us = tcp_now_us(c->net)};
 	c->rack_valid = false; /* nothing is left that it could be compared with */
+	c->rack_front = (uint32_t)start;
 }
 
 /* tcp_rtt.c */

@@ -83,12 +83,12 @@ static void hystart(struct tcp_conn *c, const struct tcp_ack *ack)
 	}
 }
 
-static void slow_start(struct tcp_conn *c, const struct tcp_ack *ack)
+static void slow_start(struct tcp_conn *c, const struct tcp_ack *ack, uint32_t bytes)
 {
 	uint32_t most = SLOW_START_SEGMENTS * c->mss;
-	if (c->net->tx_tso4 && most < 65536)
+	if (tcp_is_cut(c) && most < 65536)
 		most = 65536;
-	uint32_t growth = u32_min(ack->delivered, most);
+	uint32_t growth = u32_min(bytes, most);
 	if (c->ssthresh == UINT32_MAX) {
 		hystart(c, ack);
 		if (c->ssthresh != UINT32_MAX)
@@ -147,8 +147,9 @@ static void cubic_grow(struct tcp_conn *c, uint32_t acked)
 	/* 0.4 * t^3 segments, t in seconds. */
 	int64_t target = (int64_t)c->cubic_max + t * t * t / 1000 * (int64_t)c->mss / 1000000 * 2 / 5;
 	int64_t cwnd = c->cwnd, most = cwnd + cwnd / 2;
-	/* Reno's: 3 (1 - beta) / (1 + beta) segments a round trip; one when it has caught up with w_max. */
-	c->cubic_reno += share(c->cubic_reno < c->cubic_max ? c->mss * 529 / 1000 : c->mss, acked, c->cwnd);
+	/* Reno's: 3 (1 - beta) / (1 + beta) segments a round trip; one when it is back where it was. */
+	uint32_t prior = (uint32_t)((uint64_t)c->ssthresh * 100 / BETA_PERCENT);
+	c->cubic_reno += share(c->cubic_reno < prior ? c->mss * 529 / 1000 : c->mss, acked, c->cwnd);
 	if (c->cubic_reno > most)
 		c->cubic_reno = (uint32_t)most;
 	target = target < most ? target : most;
@@ -160,11 +161,13 @@ static void cubic_grow(struct tcp_conn *c, uint32_t acked)
 
 void tcp_congestion_acked(struct tcp_conn *c, const struct tcp_ack *ack)
 {
+	/* After a timeout much that is acknowledged had arrived before. */
+	uint32_t bytes = c->recovery == TCP_RECOVERY_OPEN ? ack->acked : ack->delivered;
 	c->cwnd_limited = false;
 	if (c->cwnd < c->ssthresh)
-		slow_start(c, ack);
+		slow_start(c, ack, bytes);
 	else
-		cubic_grow(c, u32_min(ack->delivered, c->cwnd));
+		cubic_grow(c, u32_min(bytes, c->cwnd));
 	if (c->cwnd > CWND_MAX)
 		c->cwnd = CWND_MAX;
 }

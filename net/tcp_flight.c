@@ -127,14 +127,26 @@ void tcp_flight_repeated(struct tcp_conn *c, uint64_t start, uint64_t end)
 
 /* --- Acknowledgements ------------------------------------------------------------------------ */
 
+/* Is the time since it left last its round-trip time? Not if another copy may have been answered, nor if it may
+ * have arrived long ago: behind a hole that only now is filled, or in a silence before a timeout. */
+static bool rtt_is_told(const struct tcp_conn *c, const struct tcp_sent *r, uint64_t upto,
+	const struct tcp_ack *ack)
+{
+	bool cumulative = upto <= ack->ack;
+	if (r->repeated)
+		return cumulative && ack->has_ts && c->ts_ok
+			&& !seq_before(ack->ts_echo, tcp_ts_at(c->net, c->ts_offset, r->sent_us));
+	return cumulative ? !ack->repeated_acked : c->recovery != TCP_RECOVERY_SLOW;
+}
+
 /* Bytes of a record arrive that were not known to have arrived. */
 static void arrived(struct tcp_conn *c, const struct tcp_sent *r, uint64_t upto, struct tcp_ack *ack)
 {
 	uint32_t age = tcp_now_us(c->net) - r->sent_us;
 	ack->delivered += (uint32_t)(upto - r->start);
+	if (age < ack->rtt_us && rtt_is_told(c, r, upto, ack))
+		ack->rtt_us = age;
 	if (!r->repeated) {
-		if (age < ack->rtt_us)
-			ack->rtt_us = age;
 		if (!r->touched && age < ack->clean_rtt_us) {
 			ack->clean_rtt_us = age;
 			ack->clean_segments = (record_len(r) + c->mss - 1) / c->mss;

@@ -62,7 +62,7 @@ struct tcp_ack {
 	bool never_repeated_lost; /* what was taken for lost came by itself */
 	uint32_t acked;     /* bytes, cumulative */
 	uint32_t delivered; /* bytes that were not known to have arrived */
-	uint32_t rtt_us;    /* of the newest that was sent once; UINT32_MAX: none */
+	uint32_t rtt_us;    /* of the newest whose copies can be told apart; UINT32_MAX: none */
 	uint32_t clean_rtt_us; /* of the first segment of a burst; UINT32_MAX: none */
 	uint32_t clean_segments; /* in that burst */
 };

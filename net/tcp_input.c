@@ -10,7 +10,7 @@
  * ACK must fit exactly, else a challenge ACK answers) and RFC 7323 (PAWS). */
 #include "tcp_conn.h"
 
-#define CHALLENGE_INTERVAL_NS (500 * NS_PER_MS)
+#define CHALLENGE_INTERVAL_MS 500
 #define PAWS_IDLE_NS (UINT64_C(24) * 86400 * NS_PER_S)
 
 static void ack_soon(struct tcp_conn *c)
@@ -23,11 +23,12 @@ static void ack_soon(struct tcp_conn *c)
 static void challenge_ack(struct tcp_conn *c)
 {
 	struct net *net = c->net;
-	if (c->challenge_ns && net->now_ns - c->challenge_ns < CHALLENGE_INTERVAL_NS) {
+	uint32_t now = tcp_now_ms(net) | 1;
+	if (c->challenge_at_ms && now - c->challenge_at_ms < CHALLENGE_INTERVAL_MS) {
 		net->counters.tcp_challenge_acks_limited++;
 		return;
 	}
-	c->challenge_ns = net->now_ns;
+	c->challenge_at_ms = now;
 	net->counters.tcp_challenge_acks++;
 	ack_soon(c);
 }
@@ -35,9 +36,10 @@ static void challenge_ack(struct tcp_conn *c)
 void tcp_data_received(struct tcp_conn *c)
 {
 	/* Every second full segment at once (RFC 9293, 3.8.6.3), else with the answer or after 40 ms. */
-	if (c->rcv_nxt - c->last_ack_sent >= 2 * c->mss)
+	if (c->rcv_nxt - c->last_ack_sent >= 2 * c->mss) {
 		c->ack_now = true;
-	else if (c->quick_acks && c->rcv_nxt - c->last_ack_sent >= c->mss) {
+		tcp_window_measure(c);
+	} else if (c->quick_acks && c->rcv_nxt - c->last_ack_sent >= c->mss) {
 		c->quick_acks--;
 		c->ack_now = true;
 	}
@@ -110,6 +112,7 @@ static void peer_syn(struct tcp_conn *c, const struct tcp_segment *s)
 	c->ts_recent = o.ts_value;
 	c->ts_recent_ns = c->net->now_ns;
 	c->rcv_nxt = c->last_ack_sent = (UINT64_C(1) << 32) + s->seq + 1;
+	c->rcv_round_seq = (uint32_t)c->rcv_nxt;
 	c->rcv_adv = c->rcv_nxt + (c->net->receive_window < 0xffff ? c->net->receive_window : 0xffff);
 	c->snd_wl1 = c->rcv_nxt - 1;
 	tcp_peer_window_set(c, s->window); /* that of a SYN is never scaled */

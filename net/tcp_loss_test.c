@@ -1,4 +1,4 @@
-/* Short connections over a link that loses frames, in virtual time: every one completes, within bounds, and
+/* Short connections over a link that loses frames, in virtual time, over IPv4 and over IPv6: every one completes, within bounds, and
  * everything is given back. First hundreds at random loss, then one at a time with chosen losses. */
 #include <net/net.h>
 
@@ -55,6 +55,13 @@ struct load {
 };
 
 static uint8_t pattern[RESPONSE_MAX];
+static bool ip6; /* which family the tests speak now */
+
+/* Where TCP's header begins in a frame. */
+static uint32_t segment_at(void)
+{
+	return ip6 ? 54 : 34;
+}
 
 static void send_done(struct tcp_send *s, bool delivered)
 {
@@ -67,7 +74,7 @@ static void send_done(struct tcp_send *s, bool delivered)
 static void exchange_start(struct load *l)
 {
 	struct exchange *x = &l->exchange[l->started++];
-	struct net_endpoint to = {net_address_v4(WORLD_B_IP), 80};
+	struct net_endpoint to = {world_address(1, ip6), 80};
 	x->start_ns = l->w.now_ns;
 	assert_false(failed(tcp_connect(&x->client, l->w.station[0].net, &to)));
 	tcp_set_cookie(x->client, x);
@@ -175,7 +182,8 @@ static bool filter(struct world *w, uint32_t from, uint8_t *bytes, uint32_t len)
 	struct load *l = w->cookie;
 	for (uint32_t i = 0; i < l->rules; i++) {
 		struct rule *r = &l->rule[i];
-		if (r->count && r->from == from && load_be16(bytes + 12) == 0x0800 && bytes[23] == 6
+		if (r->count && r->from == from && load_be16(bytes + 12) == (ip6 ? 0x86dd : 0x0800)
+			&& bytes[ip6 ? 20 : 23] == 6
 			&& r->match(bytes, len)) {
 			if (r->skip) {
 				r->skip--;
@@ -203,9 +211,13 @@ static struct load *load_new(uint64_t seed, uint32_t total, uint32_t running_max
 		c.connections_max = 2 * running_max;
 		c.syn_max = running_max;
 		c.time_wait_max = 2 * total;
-		c.tx_checksum = c.tx_tso4 = seed & 1;
+		c.tx_checksum = c.tx_tso4 = c.tx_tso6 = seed & 1;
+		if (ip6)
+			world_config_ip6(&c, i);
 		world_start(&l->w, i, &c);
 	}
+	if (ip6)
+		world_run(&l->w, l->w.now_ns + WORLD_IP6_READY_NS, NULL);
 	assert_false(failed(tcp_listen(l->w.station[1].net, 80, 0)));
 	return l;
 }
@@ -307,12 +319,12 @@ static void short_connections_complete_at_10_percent_loss(void **state)
 
 static uint8_t flags_of(const uint8_t *b)
 {
-	return b[47] & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK);
+	return b[segment_at() + 13] & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK);
 }
 
 static uint32_t payload_of(const uint8_t *b)
 {
-	return load_be16(b + 16) - 20u - (b[46] >> 4) * 4u;
+	return (ip6 ? load_be16(b + 18) : load_be16(b + 16) - 20u) - (b[segment_at() + 12] >> 4) * 4u;
 }
 
 static bool is_syn_ack(const uint8_t *b, uint32_t len)
@@ -530,8 +542,8 @@ static bool is_chosen_twice(const uint8_t *b, uint32_t len)
 	if (!has_data(b, len))
 		return false;
 	if (lost_seq_count == 0)
-		lost_seq = load_be32(b + 38);
-	if (load_be32(b + 38) != lost_seq)
+		lost_seq = load_be32(b + segment_at() + 4);
+	if (load_be32(b + segment_at() + 4) != lost_seq)
 		return false;
 	return ++lost_seq_count <= 2;
 }
@@ -548,6 +560,20 @@ static void a_lost_repetition_is_repeated_without_a_timeout(void **state)
 	assert_int_equal(lost_seq_count, 2);
 	assert_int_equal(net_counters(l->w.station[1].net)->tcp_timeouts, 0);
 	load_end(l);
+}
+
+static int use_ip4(void **state)
+{
+	(void)state;
+	ip6 = false;
+	return 0;
+}
+
+static int use_ip6(void **state)
+{
+	(void)state;
+	ip6 = true;
+	return 0;
 }
 
 int main(void)
@@ -568,5 +594,6 @@ int main(void)
 		cmocka_unit_test(short_connections_complete_at_5_percent_loss),
 		cmocka_unit_test(short_connections_complete_at_10_percent_loss),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failures = cmocka_run_group_tests_name("IPv4", tests, use_ip4, NULL);
+	return failures + cmocka_run_group_tests_name("IPv6", tests, use_ip6, NULL);
 }

@@ -39,7 +39,7 @@ static void template_ip6(struct tcp_conn *c, uint8_t *h)
 	store_be32(h, UINT32_C(6) << 28 | ip6_flow_label(c->net, &ends.own, &ends.peer,
 		tcp_key_own_port(&c->key), tcp_key_peer_port(&c->key)));
 	h[6] = IP_PROTO_TCP;
-	h[7] = IP_TTL;
+	h[7] = c->net->ip6.hop_limit;
 	c->tcp_sum = checksum_fold(ip6_pseudo_sum(&ends.own, &ends.peer, IP_PROTO_TCP));
 }
 
@@ -276,11 +276,9 @@ static uint32_t frame_limit(const struct tcp_conn *c, uint64_t len, uint32_t siz
 {
 	if (len <= size)
 		return (uint32_t)len;
-	bool ip6 = tcp_key_is_ip6(&c->key);
-	/* Devices repeat CWR on all that they cut. */
-	if (!(ip6 ? c->net->tx_tso6 : c->net->tx_tso4) || c->cwr_due)
+	if (!tcp_is_cut(c) || c->cwr_due) /* devices repeat CWR on all that they cut */
 		return size;
-	uint32_t room = IP_TOTAL_MAX - (ip6 ? IP6_HEADER : IP4_HEADER) - 60;
+	uint32_t room = IP_TOTAL_MAX - tcp_ip_header(&c->key) - 60;
 	if (len <= room && last)
 		return (uint32_t)len;
 	uint32_t n = len < room ? (uint32_t)len : room;
@@ -615,6 +613,7 @@ static void syn_output(struct tcp_conn *c)
 	if (c->snd_max > c->snd_una) {
 		net->counters.tcp_retrans_segs++;
 		c->last.repeated = true;
+		c->last.sent_us = tcp_now_us(net);
 	} else {
 		tcp_flight_sent(c, c->snd_una, c->snd_una + 1);
 	}

@@ -17,18 +17,18 @@
 #define REORDER_STEPS_MAX 60
 
 /* RACK_sent_after: of two that left at one time, the one that ends later did. */
-static bool sent_after(uint32_t a_us, uint64_t a_end, uint32_t b_us, uint64_t b_end)
+static bool sent_after(uint32_t a_us, uint32_t a_end, uint32_t b_us, uint32_t b_end)
 {
 	int32_t gap = (int32_t)(a_us - b_us);
-	return gap > 0 || (gap == 0 && a_end > b_end);
+	return gap > 0 || (gap == 0 && seq_before(b_end, a_end));
 }
 
 void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_sent *r, uint64_t end, const struct tcp_ack *ack)
 {
 	uint32_t rtt = tcp_now_us(c->net) - r->sent_us;
-	if (end > c->rack_front) {
-		c->rack_front = end;
-	} else if (end < c->rack_front && !r->repeated) {
+	if (seq_before(c->rack_front, (uint32_t)end)) {
+		c->rack_front = (uint32_t)end;
+	} else if (c->rack_front != (uint32_t)end && !r->repeated) {
 		c->net->counters.tcp_rack_reorderings++;
 		c->reordering = true;
 	}
@@ -40,10 +40,10 @@ void tcp_rack_delivered(struct tcp_conn *c, const struct tcp_sent *r, uint64_t e
 			return;
 	}
 	c->rack_rtt_us = rtt;
-	if (!c->rack_valid || sent_after(r->sent_us, end, c->rack_sent_us, c->rack_end)) {
+	if (!c->rack_valid || sent_after(r->sent_us, (uint32_t)end, c->rack_sent_us, c->rack_end)) {
 		c->rack_valid = true;
 		c->rack_sent_us = r->sent_us;
-		c->rack_end = end;
+		c->rack_end = (uint32_t)end;
 	}
 }
 
@@ -57,9 +57,9 @@ static uint32_t reorder_window(const struct tcp_conn *c)
 
 void tcp_rack_duplicate(struct tcp_conn *c)
 {
-	if (c->reorder_round_open && c->snd_una < c->reorder_round)
+	if (c->reorder_round_open && seq_before((uint32_t)c->snd_una, c->reorder_round))
 		return;
-	c->reorder_round = c->snd_max;
+	c->reorder_round = (uint32_t)c->snd_max;
 	c->reorder_round_open = true;
 	c->reorder_persist = REORDER_PERSIST;
 	if (c->reorder_steps < REORDER_STEPS_MAX)
@@ -81,7 +81,7 @@ uint32_t tcp_rack_detect(struct tcp_conn *c)
 	for (struct tcp_sent *r = c->sent; r; r = r->next) {
 		if (r->state != TCP_SENT_OUT)
 			continue;
-		if (!sent_after(c->rack_sent_us, c->rack_end, r->sent_us, r->end)) {
+		if (!sent_after(c->rack_sent_us, c->rack_end, r->sent_us, (uint32_t)r->end)) {
 			if (!r->repeated)
 				break;
 			continue;

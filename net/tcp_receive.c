@@ -149,7 +149,7 @@ static void window_opened_slow(struct tcp_conn *c)
 	uint64_t edge = c->rcv_nxt + (window < most ? window : most); /* what can be said */
 	uint64_t gain = edge > c->rcv_adv ? edge - c->rcv_adv : 0;
 	bool stalled = c->rcv_adv - c->rcv_nxt < c->mss;
-	if (gain >= c->net->receive_window / 2 || (stalled && gain >= c->mss)) {
+	if (gain >= c->rcv_space / 2 || (stalled && gain >= c->mss)) {
 		c->ack_now = true;
 		tcp_conn_wake(c);
 	}
@@ -158,7 +158,7 @@ static void window_opened_slow(struct tcp_conn *c)
 static inline void window_opened(struct tcp_conn *c)
 {
 	uint64_t left = c->rcv_adv - c->rcv_nxt;
-	if (UNLIKELY(left <= c->net->receive_window / 2 || left < c->mss))
+	if (UNLIKELY(left <= c->rcv_space / 2 || left < c->mss))
 		window_opened_slow(c);
 }
 
@@ -183,6 +183,30 @@ void tcp_discard_input(struct tcp_conn *c)
 	c->discard = true;
 	tcp_rx_drop(c);
 	window_opened(c);
+}
+
+/* Three times what the application took in a round trip: a sender in slow start doubles in the next one, and
+ * hears of the larger window half-way. The round-trip time is the handshake's, or what our own data showed. */
+void tcp_window_measure(struct tcp_conn *c)
+{
+	struct net *net = c->net;
+	uint32_t now = tcp_now_us(net), consumed = (uint32_t)c->rcv_nxt - c->readable;
+	uint32_t rtt = c->srtt_us > 1000 ? c->srtt_us : 1000;
+	if (now - c->rcv_round_us < rtt)
+		return;
+	uint64_t space = 3 * (uint64_t)(consumed - c->rcv_round_seq);
+	bool whole = now - c->rcv_round_us < 2 * rtt; /* else part of it was idle */
+	c->rcv_round_us = now;
+	c->rcv_round_seq = consumed;
+	if (UNLIKELY(net->rx_frames_held > net->rx_frames_max / 4 * 3)) {
+		c->rcv_space = net->receive_window;
+		return;
+	}
+	space = space < net->receive_window_max ? space : net->receive_window_max;
+	if (!whole || space < c->rcv_space + c->mss || net->rx_frames_held > net->rx_frames_max / 2)
+		return;
+	c->rcv_space = (uint32_t)space;
+	net->counters.tcp_window_growths++;
 }
 
 /* --- Out of order ---------------------------------------------------------------------------- */

@@ -210,7 +210,7 @@ static void windows_update(struct tcp_conn *c, struct tcp_ack *ack, bool more_lo
 		marked(c);
 	if (c->recovery == TCP_RECOVERY_FAST)
 		prr_acked(c, ack, ack->acked && !more_lost);
-	else if (ack->delivered && c->cwnd_limited && !(ack->ece && reduced_already(c)))
+	else if (ack->acked && c->cwnd_limited && !(ack->ece && reduced_already(c)))
 		tcp_congestion_acked(c, ack); /* else the application sets the pace: nothing was learnt */
 }
 

@@ -1,7 +1,8 @@
 /* Round-trip times and the retransmission timeout (RFC 6298).
  *
- * A record that was sent once gives a sample to the microsecond; one that was repeated gives one only by the
- * timestamp that comes back, which tells the copies apart (Karn; RFC 7323, 4). The smoothed estimate takes
+ * A record that was sent once gives a sample; one that was repeated does only when the timestamp that comes
+ * back is that of the last copy (Karn; RFC 7323, 4): after lost acknowledgements it is that of an earlier one,
+ * and says nothing. The smoothed estimate takes
  * one sample a round trip, as its gains want it; the least round-trip time, which RACK waits by, takes all,
  * and forgets after a minute.
  *
@@ -36,25 +37,11 @@ void tcp_rtt_min(struct tcp_conn *c, uint32_t rtt)
 	c->min_rtt_at_ms = now;
 }
 
-/* What the echoed timestamp says; UINT32_MAX: nothing that can be believed. */
-static uint32_t echoed(const struct tcp_conn *c, const struct tcp_ack *ack)
-{
-	uint32_t ms = tcp_ts_now(c->net, c->ts_offset) - ack->ts_echo;
-	/* The answer to a repeated SYN|ACK echoes one that came long before. */
-	if (c->state == TCP_STATE_SYN_SENT && ms > TCP_RTO_INITIAL_US / 1000 / 3)
-		return UINT32_MAX;
-	return ms < 60000 ? ms * 1000 : UINT32_MAX;
-}
-
 void tcp_rtt_measure(struct tcp_conn *c, const struct tcp_ack *ack)
 {
-	uint32_t rtt = ack->rtt_us;
-	if (rtt != UINT32_MAX)
-		tcp_rtt_min(c, rtt);
-	else if (ack->acked && ack->has_ts && c->ts_ok)
-		rtt = echoed(c, ack);
-	if (rtt == UINT32_MAX || rtt > TCP_RTO_MAX_US)
+	if (ack->rtt_us > TCP_RTO_MAX_US)
 		return;
-	if (!c->srtt_us || ack->rtt_us == UINT32_MAX || tcp_now_us(c->net) - c->rtt_at_us >= c->srtt_us)
-		tcp_rtt_sample(c, rtt);
+	tcp_rtt_min(c, ack->rtt_us);
+	if (!c->srtt_us || tcp_now_us(c->net) - c->rtt_at_us >= c->srtt_us)
+		tcp_rtt_sample(c, ack->rtt_us);
 }

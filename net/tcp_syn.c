@@ -228,7 +228,7 @@ void tcp_syn_input(struct net *net, struct tcp_listener *l, const struct tcp_seg
 		net->counters.tcp_listen_limit_drops++;
 		return;
 	}
-	if (net->conns.used == net->conns.capacity) { /* the peer tries again in a second */
+	if (net->conns.used == net->conns.capacity || tcp_rx_is_short(net)) { /* the peer tries again in a second */
 		net->counters.tcp_accept_drops++;
 		return;
 	}

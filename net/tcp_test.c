@@ -51,6 +51,8 @@ struct script {
 	struct net *net;
 	uint16_t port, own_port; /* own: 0: 80 */
 	uint32_t seq, ack; /* the peer's next, and what it expects */
+	uint8_t peer;      /* the last byte of its IPv6 address; 0: station A's */
+	uint32_t flow;     /* what stood in the last IPv6 header before the length */
 	struct heard heard[64];
 	uint32_t heard_count, arps, icmps;
 	uint8_t icmp_type;
@@ -78,12 +80,11 @@ static void arp_answer(struct world *w, const uint8_t *asked)
 static void ndp_answer(struct world *w, const uint8_t *asked)
 {
 	uint8_t f[86] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 32, 58, 255};
-	struct net_address a = world_address(0, true);
-	memcpy(f + 22, a.octet, 16);
+	memcpy(f + 22, asked + 62, 16);
 	memcpy(f + 38, asked + 22, 16);
 	f[54] = 136;
 	f[58] = 0x60;
-	memcpy(f + 62, a.octet, 16);
+	memcpy(f + 62, asked + 62, 16);
 	f[78] = 2;
 	f[79] = 1;
 	memcpy(f + 80, f + 6, 6);
@@ -98,7 +99,8 @@ static bool listen_in_icmp6(struct script *s, const uint8_t *b)
 	struct net_address a = world_address(0, true);
 	if (b[20] == 6)
 		return false;
-	if (b[20] == 58 && b[54] == 135 && memcmp(b + 62, a.octet, 16) == 0) {
+	if (b[20] == 58 && b[54] == 135 && memcmp(b + 62, a.octet, 15) == 0
+		&& (b[77] == a.octet[15] || b[77] == s->peer)) {
 		s->arps++;
 		if (!s->silent)
 			ndp_answer(&s->w, b);
@@ -121,6 +123,7 @@ static bool listen_in(struct world *w, uint32_t from, uint8_t *b, uint32_t len)
 			return false;
 		assert_true(ip6);
 		assert_int_equal(load_be16(b + 18), len - 54);
+		s->flow = load_be32(b + 14);
 	} else {
 		assert_int_equal(checksum_fold(checksum_ip4_header(b + 14)), 0xffff);
 	}
@@ -231,6 +234,8 @@ static uint32_t frame_build(struct script *s, uint8_t *f, uint8_t flags, uint32_
 {
 	uint32_t total = 20 + options_len + len;
 	ip_head_build(f, total);
+	if (s->peer && ip6)
+		f[37] = s->peer;
 	uint8_t *t = f + segment_at();
 	store_be16(t, s->port);
 	store_be16(t + 2, s->own_port ? s->own_port : 80);
@@ -821,6 +826,231 @@ static void an_expected_segment_with_any_one_bit_wrong_is_not_accepted(void **st
 	}
 }
 
+/* A message of ICMP about a segment that the engine has sent, with its first `quoted` bytes of TCP. */
+static void icmp_say(struct script *s, uint8_t type, uint8_t code, uint32_t word, uint32_t seq, uint32_t quoted)
+{
+	uint8_t f[200] = {0};
+	uint32_t header = segment_at() - 14, len = 8 + header + quoted;
+	uint8_t *m = f + segment_at(), *quote = m + 8;
+	ip_head_build(f, len);
+	f[ip6 ? 20 : 23] = ip6 ? 58 : 1;
+	if (!ip6) {
+		store_le16(f + 24, 0);
+		store_le16(f + 24, (uint16_t)~checksum_fold(checksum_ip4_header(f + 14)));
+	}
+	m[0] = type;
+	m[1] = code;
+	store_be32(m + 4, word);
+	memcpy(quote, f + 14, header); /* from us to the peer: the other way round */
+	if (ip6) {
+		memcpy(quote + 8, f + 38, 16);
+		memcpy(quote + 24, f + 22, 16);
+		quote[6] = 6;
+	} else {
+		memcpy(quote + 12, f + 30, 4);
+		memcpy(quote + 16, f + 26, 4);
+		quote[9] = 6;
+	}
+	uint8_t tcp[20] = {0};
+	store_be16(tcp, s->own_port ? s->own_port : 80);
+	store_be16(tcp + 2, s->port);
+	store_be32(tcp + 4, seq);
+	memcpy(quote + header, tcp, quoted < 20 ? quoted : 20);
+	uint64_t sum = checksum_sum(slice_of(m, len));
+	if (ip6)
+		sum += checksum_sum(slice_of(f + 22, 32)) + (58 << 8) + __builtin_bswap16((uint16_t)len);
+	store_le16(m + 2, (uint16_t)~checksum_fold(sum));
+	world_inject(&s->w, 1, f, segment_at() + len);
+}
+
+static void too_big_say(struct script *s, uint32_t mtu, uint32_t seq)
+{
+	icmp_say(s, ip6 ? 2 : 3, ip6 ? 0 : 4, mtu, seq, 8);
+}
+
+static uint32_t mss_of(const struct tcp_conn *c)
+{
+	struct tcp_info info;
+	tcp_info(c, &info);
+	return info.mss;
+}
+
+static void too_big_makes_segments_smaller_but_only_as_far_as_every_path_goes(void **state)
+{
+	(void)state;
+	struct script s;
+	static uint8_t bytes[8000];
+	struct slice text = {bytes, sizeof bytes};
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	uint32_t headers = segment_at() - 14 + 20, least = ip6 ? 1280 : 576;
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	assert_false(failed(tcp_send(c, &send)));
+	run(&s, MS);
+	assert_int_equal(last(&s)->seq, s.ack + 5 * full());
+	/* About what was never sent, or is acknowledged: not believed. */
+	too_big_say(&s, 1400, s.ack - 1);
+	too_big_say(&s, 1400, s.ack + 8000);
+	assert_int_equal(mss_of(c), full());
+	too_big_say(&s, 1400, s.ack);
+	assert_int_equal(mss_of(c), 1400 - headers);
+	run(&s, MS);
+	assert_int_equal(s.heard[0].seq, s.ack);
+	assert_int_equal(s.heard[0].len, 1400 - headers);
+	too_big_say(&s, 1450, s.ack); /* larger than now: nothing */
+	assert_int_equal(mss_of(c), 1400 - headers);
+	too_big_say(&s, 70, s.ack);
+	assert_int_equal(mss_of(c), least - headers);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void messages_that_end_early_change_nothing(void **state)
+{
+	(void)state;
+	struct script s;
+	static uint8_t bytes[8000];
+	struct slice text = {bytes, sizeof bytes};
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	script_start(&s, 4, 4, 4);
+	struct tcp_conn *c = handshake(&s);
+	assert_false(failed(tcp_send(c, &send)));
+	run(&s, MS);
+	for (uint32_t quoted = 0; quoted < 8; quoted++)
+		icmp_say(&s, ip6 ? 2 : 3, ip6 ? 0 : 4, 1300, s.ack, quoted);
+	assert_int_equal(mss_of(c), full());
+	icmp_say(&s, ip6 ? 1 : 3, ip6 ? 4 : 3, 0, s.ack, 8); /* nobody there, it says: a connection goes on */
+	assert_int_equal(events_of(&s, c), 0);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void an_unreachable_port_ends_an_attempt_to_connect(void **state)
+{
+	(void)state;
+	struct script s;
+	struct tcp_conn *c;
+	script_start(&s, 4, 4, 4);
+	struct net_endpoint to = {world_address(0, ip6), 4000};
+	assert_false(failed(tcp_connect(&c, s.net, &to)));
+	run(&s, MS);
+	assert_int_equal(last(&s)->flags, SYN);
+	uint8_t type = ip6 ? 1 : 3, code = ip6 ? 4 : 3;
+	/* The messages are about a connection from port 80; take this one's place. */
+	uint16_t port = tcp_local(c).port;
+	uint32_t seq = last(&s)->seq;
+	icmp_say(&s, type, code, 0, seq, 8);
+	assert_int_equal(events_of(&s, c), 0); /* another connection */
+	s.own_port = port;
+	icmp_say(&s, type, code, 0, seq + 1, 8);
+	assert_int_equal(events_of(&s, c), 0); /* another number */
+	icmp_say(&s, type, 0, 0, seq, 8);
+	assert_int_equal(events_of(&s, c), 0); /* no route, now */
+	icmp_say(&s, type, code, 0, seq, 8);
+	assert_int_equal(events_of(&s, c), TCP_RESET | TCP_CLOSED);
+	tcp_release(c);
+	script_stop(&s);
+}
+
+static void flows_have_labels_of_their_own_that_stay(void **state)
+{
+	(void)state;
+	struct script s;
+	struct slice text = SLICE("x");
+	struct tcp_send send = {.segments = &text, .count = 1, .done = count_done};
+	uint32_t label[2], sizes = 0;
+	if (!ip6)
+		return;
+	script_start(&s, 4, 4, 4);
+	for (uint32_t i = 0; i < 2; i++) {
+		s.port = (uint16_t)(4000 + i);
+		struct tcp_conn *c = handshake(&s);
+		label[i] = s.flow;
+		assert_int_equal(label[i] >> 20, 0x600);
+		s.flow = 0;
+		assert_false(failed(tcp_send(c, &send)));
+		run(&s, MS);
+		assert_int_equal(s.flow, label[i]);
+		s.flow = 0;
+		tcp_abort(c);
+		run(&s, MS);
+		assert_int_equal(last(&s)->flags, RST | ACK);
+		assert_int_equal(s.flow, label[i]);
+		events_of(&s, c);
+		tcp_release(c);
+		sizes += (label[i] & 0xfffff) != 0;
+	}
+	assert_int_equal(sizes, 2);
+	assert_true(label[0] != label[1]);
+	script_stop(&s);
+}
+
+/* The fold of IPv6 addresses tells nearly all apart: here it tells nothing. */
+static void ends_whose_keys_collide_are_still_two(void **state)
+{
+	(void)state;
+	struct script s;
+	struct slice got;
+	struct tcp_conn *c[2];
+	if (!ip6)
+		return;
+	script_start(&s, 4, 4, 4);
+	memset(s.net->fold_key, 0, sizeof s.net->fold_key);
+	uint32_t seq[2], ack[2];
+	for (uint8_t i = 0; i < 2; i++) {
+		s.peer = (uint8_t)(1 + 100 * i);
+		s.silent = false;
+		c[i] = handshake(&s);
+		seq[i] = s.seq;
+		ack[i] = s.ack;
+	}
+	assert_int_equal(c[0]->hash, c[1]->hash);
+	assert_true(tcp_key_equal(&c[0]->key, &c[1]->key));
+	for (uint8_t i = 0; i < 2; i++) { /* the long way, since out of order, and the short one */
+		s.peer = (uint8_t)(1 + 100 * i);
+		say_raw(&s, ACK, seq[i] + 1, ack[i], NULL, 0, "b", 1);
+		say_raw(&s, ACK, seq[i], ack[i], NULL, 0, "a", 1);
+		say_raw(&s, ACK, seq[i] + 2, ack[i], NULL, 0, "c", 1);
+		assert_int_equal(tcp_readable(c[i]), 3);
+		assert_int_equal(tcp_readable(c[!i]), i ? 3 : 0);
+		assert_int_equal(tcp_peer(c[i]).address.octet[15], s.peer);
+	}
+	/* A third one is nobody's. */
+	s.peer = 77;
+	say_raw(&s, ACK, seq[0] + 3, ack[0], NULL, 0, "d", 1);
+	run(&s, MS);
+	assert_true(tcp_peek(c[0], &got));
+	assert_int_equal(tcp_readable(c[0]), 3);
+	assert_int_equal(tcp_readable(c[1]), 3);
+	tcp_release(c[0]);
+	tcp_release(c[1]);
+	script_stop(&s);
+}
+
+static void the_hash_of_ip6_ends_spreads_and_depends_on_each_word(void **state)
+{
+	(void)state;
+	struct script s;
+	uint32_t slots[256] = {0}, most = 0;
+	struct net_address own = world_address(1, true), peer = world_address(0, true);
+	script_start(&s, 4, 4, 4);
+	for (uint32_t i = 0; i < 4096; i++) { /* one host with a prefix to itself */
+		store_be32(peer.octet + 8, i / 16);
+		struct tcp_key key = {tcp_ip6_fold(s.net, peer.octet, own.octet), 80u << 24 | (i % 16) | TCP_KEY_IP6};
+		uint32_t *slot = &slots[tcp_hash(s.net, &key) % 256];
+		most = ++*slot > most ? *slot : most;
+	}
+	assert_true(most < 64); /* 16 on average */
+	uint64_t fold = tcp_ip6_fold(s.net, peer.octet, own.octet);
+	for (uint32_t i = 0; i < 32; i++) {
+		uint8_t *b = i < 16 ? &peer.octet[i] : &own.octet[i - 16];
+		*b ^= 1;
+		assert_true(tcp_ip6_fold(s.net, peer.octet, own.octet) != fold);
+		*b ^= 1;
+	}
+	script_stop(&s);
+}
+
 static int use_ip4(void **state)
 {
 	(void)state;
@@ -859,6 +1089,12 @@ int main(void)
 		cmocka_unit_test(the_demultiplexing_hash_spreads_neighbouring_ends_and_depends_on_the_secret),
 		cmocka_unit_test(an_expected_segment_with_any_one_bit_wrong_is_not_accepted),
 		cmocka_unit_test(a_closed_port_answers_with_a_reset),
+		cmocka_unit_test(too_big_makes_segments_smaller_but_only_as_far_as_every_path_goes),
+		cmocka_unit_test(messages_that_end_early_change_nothing),
+		cmocka_unit_test(an_unreachable_port_ends_an_attempt_to_connect),
+		cmocka_unit_test(flows_have_labels_of_their_own_that_stay),
+		cmocka_unit_test(ends_whose_keys_collide_are_still_two),
+		cmocka_unit_test(the_hash_of_ip6_ends_spreads_and_depends_on_each_word),
 		cmocka_unit_test(an_idle_connection_fits_in_a_kibibyte),
 		cmocka_unit_test(a_hundred_thousand_connections_come_and_go),
 	};

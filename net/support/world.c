@@ -73,7 +73,7 @@ struct net_config world_config(struct world *w, uint32_t i)
 		.syn_max = 8,
 		.time_wait_max = 16,
 		.tx_frames_max = 64,
-		.rx_frames_max = WORLD_RX_FRAMES - 64,
+		.rx_frames_max = 536,
 		.address = i ? WORLD_B_IP : WORLD_A_IP,
 		.mask = 0xffffff00,
 		.random = &s->random,
@@ -325,6 +325,9 @@ bool world_step(struct world *w, uint64_t until_ns)
 	uint64_t next = next_time(w);
 	if (next > until_ns) {
 		w->now_ns = until_ns;
+		for (uint32_t i = 0; i < 2; i++)
+			if (w->station[i].net)
+				net_advance(w->station[i].net, until_ns);
 		return false;
 	}
 	if (next > w->now_ns)

@@ -8,7 +8,7 @@
 #include <base/timer.h>
 #include <net/net.h>
 
-#define WORLD_RX_FRAMES 600
+#define WORLD_RX_FRAMES 1600
 #define WORLD_RX_SIZE 2048
 
 struct faults {

@@ -4,8 +4,10 @@
 #define NET_ADDRESS_H
 
 #include <base/bytes.h>
-#include <base/cursor.h>
+#include <base/slice.h>
 #include <stdbool.h>
+
+struct writer;
 
 struct net_address {
 	uint8_t octet[16]; /* network order; ::ffff:a.b.c.d for IPv4 */
