@@ -6,8 +6,10 @@
 #	bench/compare.sh lossy       100 MiB over 40 ms and 1 % loss; ours at least as fast
 #	bench/compare.sh cost        guest instructions for a request, ours and the rival's; for information
 #
-# RUNS=5 of each, and the median counts. clean: SECONDS_EACH=3, RIVAL_SENDFILE=on|off. lossy: LINK (the words of
-# e2e/support/wire.c, each way), MIB=100, AT_ONCE=2 downloads at the same time, each over a link of its own.
+# RUNS=5 of each, and the median counts.
+# clean: SECONDS_EACH=3, RIVAL_SENDFILE=on|off, PIN=yes|no: guest and client each keep to a processor.
+# lossy: LINK (the words of e2e/support/wire.c, each way), MIB=100, AT_ONCE=2 downloads at the same time, each
+# over a link of its own.
 # README.md in this folder says what is set how.
 cd "$(dirname "$0")/.." || exit 2
 . e2e/lib.sh

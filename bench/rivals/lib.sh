@@ -43,7 +43,7 @@ rivals_build() {
 
 # The guest's threads on the first processor, its clients (on_client) on the second one.
 on_client='' on_guest=''
-if [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null 2>&1; then
+if [ "${PIN:-yes}" = yes ] && [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null 2>&1; then
 	on_guest='taskset -c 0' on_client='taskset -c 1'
 fi
 
