@@ -215,6 +215,15 @@ $(BUILD)/bench/%: bench/support/%.c
 .PHONY: bench-tools
 bench-tools: $(BUILD)/bench/insns.so $(BUILD)/bench/load $(BUILD)/bench/tsc_khz
 
+# The TCP engine as a process: stream under the sanitizers, stream-fast without.
+stream.modules := base net host
+$(BUILD)/e2e/stream: e2e/support/stream.c $(foreach m,$(stream.modules),$(call objects,host,$m))
+	@mkdir -p $(@D)
+	$(host.cc) $(host.flags) $(foreach m,$(stream.modules) platform,-I$m/include) $^ -o $@
+$(BUILD)/e2e/stream-fast: e2e/support/stream.c $(foreach m,$(stream.modules),$(call sources,$m)) \
+		$(foreach m,$(stream.modules),$(wildcard $m/*.h $m/include/$m/*.h))
+	@mkdir -p $(@D)
+	$(tool.cc) $(tool.flags) $(foreach m,$(stream.modules) platform,-I$m/include) $(filter %.c,$^) -o $@
 $(BUILD)/e2e/%: e2e/support/%.c Makefile
 	@mkdir -p $(@D)
 	$(tool.cc) $(tool.flags) $< -o $@

@@ -31,6 +31,7 @@ struct diagnose {
 	struct loop *loop;
 	struct log *log;
 	struct net *net;
+	struct server *const *server;
 	bool any;
 	struct reader_conn *capturing; /* NULL: nobody */
 	struct net_capture capture;
@@ -81,6 +82,23 @@ static void line(struct writer *w, const char *name, uint64_t value)
 	write_u8(w, ' ');
 	write_dec(w, value);
 	write_u8(w, '\n');
+}
+
+static void server_write(const struct server *server, struct writer *w)
+{
+	struct server_stats s = server_stats(server);
+	line(w, "http_connections_in_use", s.connections_open);
+	line(w, "http_connections_queued", s.connections_queued);
+	line(w, "http_exchanges_in_use", s.exchanges_open);
+	line(w, "http_requests_waiting", s.requests_waiting);
+	line(w, "http_connections", s.connections);
+	line(w, "http_requests", s.requests);
+	line(w, "http_responses", s.responses);
+	line(w, "http_errors", s.errors);
+	line(w, "http_shed", s.shed);
+	line(w, "http_exchange_waits", s.exchange_waits);
+	line(w, "http_bytes_sent", s.bytes_sent);
+	line(w, "http_bytes_copied", s.bytes_copied);
 }
 
 static void counters_write(const struct net *net, struct writer *w)
@@ -138,6 +156,9 @@ static void answer(struct reader_conn *r)
 	bool get = slice_starts_with(head, SLICE("GET "));
 	if (get && slice_eq(path, SLICE("/counters"))) {
 		head_write(&w, "200 OK", "text/plain; charset=utf-8");
+		line(&w, "idle_connection_bytes", net_connection_size() + server_connection_size());
+		if (*r->owner->server)
+			server_write(*r->owner->server, &w);
 		counters_write(r->owner->net, &w);
 	} else if (get && slice_eq(path, SLICE("/capture")) && !r->owner->capturing) {
 		head_write(&w, "200 OK", "application/vnd.tcpdump.pcap");
@@ -238,8 +259,8 @@ static bool diagnose_poll(struct loop_client *client)
 	return true;
 }
 
-void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net *net, uint16_t port,
-	bool any)
+void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net *net,
+	struct server *const *server, uint16_t port, bool any)
 {
 	struct diagnose *d = memory;
 	d->client.poll = diagnose_poll;
@@ -247,6 +268,7 @@ void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net
 	d->loop = loop;
 	d->log = log;
 	d->net = net;
+	d->server = server;
 	d->any = any;
 	err e = tcp_listen_for(net, port, READERS_MAX, &d->handler);
 	if (failed(e)) {

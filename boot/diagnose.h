@@ -1,7 +1,7 @@
 /* A look into a running machine, for who operates it: a port, switched on by the command line
  * ("diagnose=PORT"), which answers HTTP GETs of
  *
- *	/counters          the TCP/IP engine's counters and pools, a line each: "tcp_in_segs 1234"
+ *	/counters          the server's and the TCP/IP engine's counters and pools, a line each: "tcp_in_segs 1234"
  *	/capture?snap=N    what the network card receives and sends from now on, as a pcap stream, N bytes of
  *	                   each frame (256); without this port's own traffic; one reader at a time
  *
@@ -10,6 +10,7 @@
 #ifndef BOOT_DIAGNOSE_H
 #define BOOT_DIAGNOSE_H
 
+#include <app/server.h>
 #include <core/log.h>
 #include <core/loop.h>
 #include <net/capture.h>
@@ -19,9 +20,9 @@ struct diagnose;
 
 /* Bytes for diagnose_start. */
 size_t diagnose_memory_size(void);
-/* `memory`, zeroed, is its own for ever, and all else is borrowed. Says in the log that it listens, or why it
+/* `memory`, zeroed, is its own for ever, and all else is borrowed; *server is NULL until it is up. Says in the log that it listens, or why it
  * cannot. */
-void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net *net, uint16_t port,
-	bool any);
+void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net *net,
+	struct server *const *server, uint16_t port, bool any);
 
 #endif

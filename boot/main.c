@@ -132,6 +132,10 @@ static void plan_connections(struct program *p, size_t mib)
 		.address = p->options.address,
 		.mask = p->options.mask,
 		.gateway = p->options.gateway,
+		.ip6 = p->options.ip6,
+		.ip6_address = p->options.ip6_address,
+		.ip6_prefix_len = p->options.ip6_prefix_len,
+		.ip6_gateway = p->options.ip6_gateway,
 		.host_name = slice_from_cstr(app_manifest.name),
 		.random = &p->random,
 		.now_ns = p->platform->now_ns(p->platform),
@@ -139,6 +143,7 @@ static void plan_connections(struct program *p, size_t mib)
 	};
 	for (int i = 0; i < 6; i++)
 		p->net_config.mac[i] = device->mac[i];
+	network_secret(p->options.ip6_secret, p->net_config.host_name, device->mac, p->net_config.ip6_secret);
 	p->server_config = (struct server_config){
 		.loop = &p->loop,
 		.log = &p->log,
@@ -147,7 +152,7 @@ static void plan_connections(struct program *p, size_t mib)
 		.port = HTTP_PORT,
 		.connections_max = connections,
 		.exchanges = exchanges,
-		.idle_ns = p->options.keep_alive_s * NS_PER_S,
+		.idle_ns = (uint64_t)p->options.keep_alive_s * NS_PER_S,
 		.blocks = clamp(mib * 4, 16, 4096),
 	};
 	p->parts[PART_NET] = (struct budget_item){.name = "tcp/ip",
@@ -245,7 +250,7 @@ static void options_start(struct program *p)
 	struct slice bad;
 	if (!options_parse(p->platform->command_line, &p->options, &bad))
 		stop_failed(p, "the command line has '%.*s'; words are like ip=10.0.0.2/24,10.0.0.1, "
-			"diagnose=9000, debug", SLICE_ARG(bad));
+			"keep-alive=75, diagnose=9000, debug", SLICE_ARG(bad));
 }
 
 static void devices_check(struct program *p)
@@ -264,7 +269,7 @@ static void network_up(struct program *p)
 		stop_failed(p, "the network cannot start: %s", err_text(e));
 	network_start(&p->network, &p->loop, &p->log, p->platform->net[0], p->net, &p->buffers);
 	if (p->options.diagnose_port)
-		diagnose_start(p->parts[PART_DIAGNOSE].memory, &p->loop, &p->log, p->net,
+		diagnose_start(p->parts[PART_DIAGNOSE].memory, &p->loop, &p->log, p->net, &p->server,
 			p->options.diagnose_port, p->options.diagnose_any);
 }
 

@@ -30,6 +30,42 @@ static bool network_parse(struct slice text, struct options *o)
 	return comma == text.len || address_parse(slice_sub(text, comma + 1, text.len), &o->gateway);
 }
 
+/* What a machine, or its router, can have. */
+static bool host6_parse(struct slice text, struct net_address *out)
+{
+	return net_address_parse(text, out) && !net_address_is_v4(out) && !net_address_is_multicast(out)
+		&& !net_address_is_unspecified(out) && !net_address_is_loopback(out);
+}
+
+/* "off", "auto", "2001:db8::2/64,fe80::1" */
+static bool network6_parse(struct slice text, struct options *o)
+{
+	size_t comma = slice_index(text, ',');
+	struct slice network = slice_sub(text, 0, comma);
+	size_t slash = slice_index(network, '/');
+	uint64_t bits;
+	o->ip6 = NET_IP6_OFF;
+	if (slice_eq(text, SLICE("off")))
+		return true;
+	o->ip6 = NET_IP6_AUTO;
+	if (slice_eq(text, SLICE("auto")))
+		return true;
+	o->ip6 = NET_IP6_STATIC;
+	if (!host6_parse(slice_sub(network, 0, slash), &o->ip6_address)
+		|| net_address_is_link_local(&o->ip6_address)
+		|| !slice_to_u64(slice_sub(network, slash + 1, network.len), &bits) || bits < 1 || bits > 128)
+		return false;
+	o->ip6_prefix_len = (uint8_t)bits;
+	return comma == text.len || (host6_parse(slice_sub(text, comma + 1, text.len), &o->ip6_gateway)
+		&& !net_address_equal(&o->ip6_gateway, &o->ip6_address));
+}
+
+static bool secret_parse(struct slice text, struct options *o)
+{
+	o->ip6_secret = text;
+	return text.len > 0;
+}
+
 static bool keep_alive_parse(struct slice text, struct options *o)
 {
 	uint64_t seconds;
@@ -59,6 +95,8 @@ static bool value_parse(struct slice word, struct options *o)
 		bool (*parse)(struct slice value, struct options *o);
 	} known[] = {
 		{SLICE_INIT("ip="), network_parse},
+		{SLICE_INIT("ip6="), network6_parse},
+		{SLICE_INIT("ip6.secret="), secret_parse},
 		{SLICE_INIT("keep-alive="), keep_alive_parse},
 		{SLICE_INIT("diagnose="), diagnose_parse},
 	};
@@ -70,7 +108,7 @@ static bool value_parse(struct slice word, struct options *o)
 
 bool options_parse(struct slice command_line, struct options *out, struct slice *bad)
 {
-	*out = (struct options){0};
+	*out = (struct options){.ip6 = NET_IP6_AUTO};
 	while (command_line.len) {
 		size_t end = slice_index(command_line, ' ');
 		struct slice word = slice_sub(command_line, 0, end);

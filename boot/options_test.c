@@ -97,6 +97,49 @@ static void the_time_for_idle_connections_is_in_seconds(void **state)
 		assert_false(parse(word[i], &o));
 }
 
+static struct net_address address6(const char *text)
+{
+	struct net_address a;
+	assert_true(net_address_parse(slice_from_cstr(text), &a));
+	return a;
+}
+
+static void ip6_is_automatic_unless_said_otherwise(void **state)
+{
+	(void)state;
+	struct options o;
+	struct net_address a = address6("2001:db8::2"), gateway = address6("fe80::1");
+	assert_true(parse("", &o));
+	assert_int_equal(o.ip6, NET_IP6_AUTO);
+	assert_int_equal(o.ip6_secret.len, 0);
+	assert_true(parse("ip6=off", &o));
+	assert_int_equal(o.ip6, NET_IP6_OFF);
+	assert_true(parse("ip6=auto ip6.secret=walnut debug", &o));
+	assert_int_equal(o.ip6, NET_IP6_AUTO);
+	assert_true(slice_eq(o.ip6_secret, SLICE("walnut")));
+	assert_true(parse("ip6=2001:db8::2/64,fe80::1 ip=10.0.0.2/24", &o));
+	assert_int_equal(o.ip6, NET_IP6_STATIC);
+	assert_true(net_address_equal(&o.ip6_address, &a));
+	assert_int_equal(o.ip6_prefix_len, 64);
+	assert_true(net_address_equal(&o.ip6_gateway, &gateway));
+	assert_int_equal(o.address, 0x0a000002);
+	assert_true(parse("ip6=2001:db8::2/128", &o));
+	assert_true(net_address_is_unspecified(&o.ip6_gateway));
+}
+
+static void a_malformed_ip6_word_is_refused(void **state)
+{
+	(void)state;
+	static const char *const word[] = {"ip6=", "ip6=on", "ip6=2001:db8::2", "ip6=2001:db8::2/0", "ip6=2001:db8::2/129",
+		"ip6=2001:db8::2/", "ip6=/64", "ip6=fe80::1/64", "ip6=ff02::1/64", "ip6=::1/128", "ip6=::/64",
+		"ip6=10.0.0.1/24", "ip6=2001:db8::2/64,", "ip6=2001:db8::2/64,2001:db8::2",
+		"ip6=2001:db8::2/64,10.0.0.1", "ip6=2001:db8::2/64,ff02::2", "ip6=auto,fe80::1", "ip6=2001:db8::g/64",
+		"ip6.secret="};
+	struct options o;
+	for (size_t i = 0; i < sizeof word / sizeof word[0]; i++)
+		assert_false(parse(word[i], &o));
+}
+
 static void a_malformed_address_is_refused_with_its_word(void **state)
 {
 	(void)state;
@@ -143,6 +186,8 @@ int main(void)
 		cmocka_unit_test(diagnosis_is_off_unless_a_port_is_named),
 		cmocka_unit_test(words_that_are_not_known_are_left_alone),
 		cmocka_unit_test(the_time_for_idle_connections_is_in_seconds),
+		cmocka_unit_test(ip6_is_automatic_unless_said_otherwise),
+		cmocka_unit_test(a_malformed_ip6_word_is_refused),
 		cmocka_unit_test(a_malformed_address_is_refused_with_its_word),
 		cmocka_unit_test(a_line_that_is_cut_is_taken_or_refused),
 	};

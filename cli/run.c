@@ -280,9 +280,11 @@ static void take_line(struct run *r)
 {
 	r->line[r->line_len] = '\0';
 	const char *ready = strstr(r->line, READY_MARK);
-	if (ready && !r->listening) {
+	bool user = strcmp(r->options.net, "user") == 0;
+	/* What QEMU forwards goes to the guest's IPv4 address: an IPv6 one is not enough. */
+	if (ready && !r->listening && !(user && ready[strlen(READY_MARK)] == '[')) {
 		r->listening = true;
-		if (strcmp(r->options.net, "user") == 0)
+		if (user)
 			printf("listening on http://localhost:%d\n", r->options.port);
 		else
 			printf("listening on http://%s\n", ready + strlen(READY_MARK));

@@ -114,8 +114,8 @@ cut() {
 #	boot_tap examples/hello --memory 16M
 #	inside curl "$url/"
 #
-# The guest has $guest_address, the clients have 10.77.0.1.
-ns='' network_why='' guest_address=10.77.0.2
+# The guest has $guest_address, the clients have 10.77.0.1; $guest_words are further words of its command line.
+ns='' network_why='' guest_address=10.77.0.2 guest_words=''
 network() {
 	ns=ingot-$$
 	{ ip netns add "$ns" && ip -n "$ns" link set lo up &&
@@ -139,7 +139,7 @@ boot_tap() {
 	url=http://$guest_address
 	log=$WORK/guest.$(basename "$1").log
 	: >"$log" # else the last one's words would be taken for this one's
-	ip netns exec "$ns" ./ingot run "$1" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1" \
+	ip netns exec "$ns" ./ingot run "$1" --accel tcg --net tap:tap0 --append "ip=$guest_address/24,10.77.0.1 $guest_words" \
 		$(shift; echo "$@") >"$log" 2>&1 &
 	guest=$!
 	boot_wait
@@ -160,7 +160,7 @@ boot_program() {
 	url=http://$guest_address
 	log=$WORK/$(basename "$program").log
 	: >"$log" # else the last one's words would be taken for this one's
-	ip netns exec "$ns" "$program" --tap tap0 --cmdline "ip=$guest_address/24,10.77.0.1" "$@" >"$log" 2>&1 &
+	ip netns exec "$ns" "$program" --tap tap0 --cmdline "ip=$guest_address/24,10.77.0.1 $guest_words" "$@" >"$log" 2>&1 &
 	guest=$!
 	i=0
 	until grep -q 'http: listening on' "$log"; do

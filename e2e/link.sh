@@ -102,7 +102,7 @@ link_say() {
 # link_set [WORDS of wire]: from now on this and nothing else; the counters start again.
 link_set() {
 	{
-		echo both
+		echo both none
 		while [ $# -gt 1 ]; do
 			echo "${1#--} $2"
 			shift 2
@@ -114,7 +114,10 @@ link_print() {
 	link_from=$(($(wc -l <"$wire_log") + 1))
 	echo print | link_say
 	tail -n +$link_from "$wire_log" | grep '^wire [ab]'
+	link_dropped=$(($(link_drops "$ns") + $(link_drops "$peer")))
+	[ $link_dropped = 0 ] || echo "wire was too slow: $link_dropped packets were lost in front of it since link_up"
 }
+link_drops() { ip netns exec "$1" cat /sys/class/net/link0/statistics/tx_dropped; }
 # link_count ab|ba NAME: one of the printed counters ("lost", "queue full", ...).
 link_count() { link_print | sed -n "s/^wire $1: .*[ ;,(]$2 \([0-9]*\).*/\1/p;"; }
 

@@ -92,6 +92,7 @@ struct ip_packet {
 	uint8_t protocol;      /* of the payload */
 	uint8_t ecn;           /* the two bits of RFC 3168 */
 	bool broadcast;        /* not sent to us alone, on whichever layer: multicast too */
+	bool fragment_header;  /* IPv6: it came with one, in pieces or whole */
 	bool router_alert;     /* IPv6: its hop-by-hop option was there (RFC 2711) */
 };
 

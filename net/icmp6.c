@@ -189,9 +189,8 @@ static void heard_error(struct net *net, struct slice icmp)
 static void neighbor_message(struct net *net, const struct ip_packet *p)
 {
 	struct net_address source = ip_packet_source(p), destination = ip_packet_destination(p);
-	/* From this link for sure (RFC 4861, 6.1, 7.1), and not in pieces (RFC 6980; reassembly would not
-	 * lead here). */
-	if (p->header[7] != 255 || p->payload.ptr[1] != 0)
+	/* From this link for sure (RFC 4861, 6.1, 7.1), and not in pieces (RFC 6980). */
+	if (p->header[7] != 255 || p->payload.ptr[1] != 0 || p->fragment_header)
 		net->counters.ndp_in_errors++;
 	else
 		ndp_input(net, &source, &destination, p->payload);

@@ -156,6 +156,7 @@ static bool fragment_pass(struct net *net, struct ip_packet *p, bool *kept)
 {
 	uint16_t field = load_be16(p->payload.ptr + 2);
 	uint32_t id = load_be32(p->payload.ptr + 4), offset = field & 0xfff8;
+	p->fragment_header = true;
 	if ((field & 0xfff9) == 0) {
 		header_skip(p, 8);
 		return true;

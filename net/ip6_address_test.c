@@ -2,6 +2,8 @@
 #include <base/cursor.h>
 #include <net/net.h>
 
+#include <base/cursor.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

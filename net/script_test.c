@@ -25,8 +25,8 @@ static script_complaint verdict(const char *path)
 		snprintf(at, sizeof at, "%s:%u: ", path, s.fails_line);
 		bool as_said = c && strncmp(c, at, strlen(at)) == 0 && strstr(c, s.fails_text);
 		script_complaint got = as_said ? NULL
-			: complain("%s: it must fail at line %u with \"%s\", but: %s", path, s.fails_line, s.fails_text,
-				c ? c : "it passes");
+			: complain("%s: it must fail at line %u with \"%s\", but: %s", path,
+				s.fails_line, s.fails_text, c ? c : "it passes");
 		free(c);
 		c = got;
 	}
@@ -55,7 +55,8 @@ int main(int argc, char **argv)
 	if (!tests)
 		return 1;
 	for (size_t i = 0; i < count; i++)
-		tests[i] = (struct CMUnitTest){.name = path[i], .test_func = does_what_it_says, .initial_state = path[i]};
+		tests[i] = (struct CMUnitTest){.name = path[i], .test_func = does_what_it_says,
+			.initial_state = path[i]};
 	int failures = _cmocka_run_group_tests("scripts", tests, count, NULL, NULL);
 	free(tests);
 	globfree(&found);

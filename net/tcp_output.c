@@ -381,7 +381,8 @@ static bool choose_probe(struct tcp_conn *c, struct piece *p)
 		c->net->counters.tcp_zero_window_probes++;
 		p->seq = c->snd_una;
 		p->len = c->snd_una < c->queue_end;
-		if (p->len)
+		p->fin = !p->len && tcp_fin_sent(c); /* when only that is left, it is what probes */
+		if (p->len || p->fin)
 			return true;
 	}
 	if (c->keepalive_due) {

@@ -307,6 +307,18 @@ static struct tcp_conn *conn_from(struct net *net, const struct tcp_syn *syn,
 	return c;
 }
 
+/* The listener may have gone meanwhile, another one may have its place, or another place its port. */
+static bool listener_is_there(struct net *net, struct tcp_syn *syn)
+{
+	uint16_t port = tcp_key_own_port(&syn->ends.key);
+	if (LIKELY(net->listener[syn->listener].port == port))
+		return true;
+	struct tcp_listener *l = tcp_listener_find(net, port);
+	if (l)
+		syn->listener = (uint16_t)(l - net->listener);
+	return l != NULL;
+}
+
 struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const struct tcp_segment *s)
 {
 	uint32_t ahead = s->seq - (syn->irs + 1);
@@ -336,6 +348,12 @@ struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const str
 	}
 	if (syn->ts_ok && (!s->has_ts || seq_before(s->ts_value, syn->ts_recent))) {
 		net->counters.tcp_paws_drops++;
+		return NULL;
+	}
+	if (!listener_is_there(net, syn)) {
+		net->counters.tcp_attempt_fails++;
+		tcp_reset_reply(net, s);
+		syn_free(syn);
 		return NULL;
 	}
 	struct tcp_conn *c = conn_from(net, syn, s);

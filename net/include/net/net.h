@@ -154,6 +154,7 @@ enum net_ipv4_state {
 	NET_IPV4_NONE,    /* DHCP has not got an address yet */
 	NET_IPV4_STATIC,
 	NET_IPV4_BOUND,   /* by DHCP */
+	NET_IPV4_LINK_LOCAL, /* 169.254/16 (RFC 3927), since no DHCP server answers */
 };
 
 struct net_ipv4 {

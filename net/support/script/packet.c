@@ -12,12 +12,15 @@
 #define IP6 40
 #define TCP 20
 
+/* As world_config has them. */
+const uint8_t script_peer_mac[6] = {2, 0, 0, 0, 0, 1}, script_engine_mac[6] = {2, 0, 0, 0, 0, 2};
+
 /* In the order in which they are printed. */
 static const struct {
 	char letter;
 	uint8_t flag;
-} flag_letters[] = {{'F', FLAG_FIN}, {'S', FLAG_SYN}, {'R', FLAG_RST}, {'P', FLAG_PSH}, {'U', FLAG_URG},
-	{'E', FLAG_ECE}, {'W', FLAG_CWR}, {'.', FLAG_ACK}};
+} flag_letters[] = {{'F', FLAG_FIN}, {'S', FLAG_SYN}, {'R', FLAG_RST}, {'P', FLAG_PSH},
+	{'U', FLAG_URG}, {'E', FLAG_ECE}, {'W', FLAG_CWR}, {'.', FLAG_ACK}};
 
 uint8_t stream_byte(bool from_engine, uint32_t position)
 {
@@ -60,7 +63,8 @@ static uint64_t pseudo_sum(const struct segment_path *path, uint8_t protocol, ui
 	uint8_t rest[8] = {0};
 	store_be32(rest, len);
 	rest[7] = protocol;
-	return checksum_sum(slice_of(path->source.octet + skip, 16 - skip)) + checksum_sum(slice_of(rest, 8))
+	return checksum_sum(slice_of(rest, 8))
+		+ checksum_sum(slice_of(path->source.octet + skip, 16 - skip))
 		+ checksum_sum(slice_of(path->destination.octet + skip, 16 - skip));
 }
 
@@ -138,7 +142,8 @@ static uint32_t icmp_write(uint8_t *t, const struct segment *s, const struct seg
 	t[0] = (uint8_t)s->icmp_type;
 	t[1] = (uint8_t)s->icmp_code;
 	store_be32(t + 4, s->icmp_mtu);
-	uint8_t *q = t + 8 + (ip4 ? ip4_write(t + 8, &plain, &back, 6, 1000) : ip6_write(t + 8, &plain, &back, 6, 1000));
+	uint8_t *q = t + 8;
+	q += ip4 ? ip4_write(q, &plain, &back, 6, 1000) : ip6_write(q, &plain, &back, 6, 1000);
 	store_be16(q, path->destination_port);
 	store_be16(q + 2, path->source_port);
 	store_be32(q + 4, s->seq);
@@ -153,21 +158,23 @@ uint32_t segment_write(uint8_t *out, const struct segment *s, const struct segme
 {
 	uint8_t body[SCRIPT_FRAME_MAX], *h = out + ETHERNET;
 	bool ip4 = net_address_is_v4(&path->source);
-	memcpy(out, path->destination_mac, 6);
+	memcpy(out, script_engine_mac, 6);
 	if (s->broadcast)
 		memset(out, 0xff, 6);
-	memcpy(out + 6, path->source_mac, 6);
+	memcpy(out + 6, script_peer_mac, 6);
 	store_be16(out + 12, ip4 ? 0x0800 : 0x86dd);
 	uint32_t len = s->icmp ? icmp_write(body, s, path) : tcp_write(body, s, path, position);
 	uint8_t protocol = !s->icmp ? 6 : ip4 ? 1 : 58;
-	uint32_t header = ip4 ? ip4_write(h, s, path, protocol, len) : ip6_write(h, s, path, protocol, len);
+	uint32_t header = ip4 ? ip4_write(h, s, path, protocol, len)
+		: ip6_write(h, s, path, protocol, len);
 	memcpy(h + header, body, len);
 	return ETHERNET + header + len;
 }
 
 void icmp6_seal(uint8_t *icmp, uint32_t len, const struct segment_path *path)
 {
-	store_le16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(slice_of(icmp, len)) + pseudo_sum(path, 58, len)));
+	uint64_t sum = checksum_sum(slice_of(icmp, len)) + pseudo_sum(path, 58, len);
+	store_le16(icmp + 2, (uint16_t)~checksum_fold(sum));
 }
 
 uint32_t packet_fragment(uint8_t *out, const uint8_t *frame, uint32_t len, uint32_t size, uint32_t index)
@@ -204,7 +211,8 @@ static uint32_t option_read(const uint8_t *p, uint32_t left, struct segment_opti
 		o->number[0] = p[2];
 	} else if (p[0] == OPTION_SACK_OK && len == 2) {
 		o->count = 0;
-	} else if ((p[0] == OPTION_TS && len == 10) || (p[0] == OPTION_SACK && len % 8 == 2 && len > 2 && len <= 34)) {
+	} else if ((p[0] == OPTION_TS && len == 10)
+		|| (p[0] == OPTION_SACK && len % 8 == 2 && len > 2 && len <= 34)) {
 		o->count = len / 4;
 		for (uint32_t i = 0; i < o->count; i++)
 			o->number[i] = load_be32(p + 2 + 4 * i);
@@ -274,7 +282,8 @@ static uint32_t ip_read(const uint8_t *h, uint32_t len, struct segment *s, struc
 		memcpy(path->destination.octet, h + 24, 16);
 		return IP6;
 	}
-	if (len < IP4 || h[0] != 0x45 || load_be16(h + 2) != len || checksum_fold(checksum_ip4_header(h)) != 0xffff)
+	if (len < IP4 || h[0] != 0x45 || load_be16(h + 2) != len
+		|| checksum_fold(checksum_ip4_header(h)) != 0xffff)
 		return 0;
 	s->ecn = h[1] & 3;
 	s->ttl = h[8];
@@ -429,7 +438,8 @@ void segment_print(FILE *out, const struct segment *s)
 {
 	static const char *const ecn[] = {"", "[ect1] ", "[ect0] ", "[ce] "};
 	if (s->icmp) {
-		fprintf(out, "icmp %s (type %u code %u)", s->icmp_name ? s->icmp_name : "", s->icmp_type, s->icmp_code);
+		fprintf(out, "icmp %s (type %u code %u)", s->icmp_name ? s->icmp_name : "", s->icmp_type,
+			s->icmp_code);
 		return;
 	}
 	fputs(s->ecn > 0 ? ecn[s->ecn] : "", out);

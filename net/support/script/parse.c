@@ -168,9 +168,10 @@ static uint32_t hex(struct scanner *r, uint8_t *out, uint32_t max)
 {
 	uint32_t n = 0;
 	space_skip(r);
-	for (; isxdigit((unsigned char)r->at[0]) && isxdigit((unsigned char)r->at[1]) && n < max; n++, r->at += 2) {
+	while (isxdigit((unsigned char)r->at[0]) && isxdigit((unsigned char)r->at[1]) && n < max) {
 		char digits[3] = {r->at[0], r->at[1], 0};
-		out[n] = (uint8_t)strtoul(digits, NULL, 16);
+		out[n++] = (uint8_t)strtoul(digits, NULL, 16);
+		r->at += 2;
 	}
 	if (!n)
 		wrong(r, "bytes in hex");
@@ -610,6 +611,7 @@ static bool number_setting(struct scanner *r, struct script *s)
 	} known[] = {{"connections", &s->config.connections_max}, {"syns", &s->config.syn_max},
 		{"time_waits", &s->config.time_wait_max}, {"tx_frames", &s->config.tx_frames_max},
 		{"rx_frames", &s->config.rx_frames_max}, {"window", &s->config.receive_window},
+		{"window_max", &s->config.receive_window_max},
 		{"peer_isn", &s->peer_isn}, {"peer_window", &s->peer_window}, {"seed", &s->seed},
 		{"split_buffers", &s->split_buffers}, {"neighbours_silent", &s->neighbours_silent}};
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -653,7 +655,8 @@ static bool setting(struct scanner *r, struct script *s)
 	} else if (keyword(r, "mtu")) {
 		s->config.mtu = (uint16_t)number_must(r);
 	} else if (keyword(r, "ecn")) {
-		s->config.ecn = keyword(r, "off") ? NET_ECN_OFF : keyword(r, "ask") ? NET_ECN_ASK : NET_ECN_ACCEPT;
+		s->config.ecn = keyword(r, "off") ? NET_ECN_OFF
+			: keyword(r, "ask") ? NET_ECN_ASK : NET_ECN_ACCEPT;
 	} else if (keyword(r, "tso")) {
 		s->config.tx_tso4 = s->config.tx_tso6 = s->config.tx_checksum = true;
 	} else if (keyword(r, "ip6")) {

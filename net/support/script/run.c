@@ -12,9 +12,6 @@
 
 #define HEARD_MAX 512
 #define COUNTERS_MAX 256
-#define ENGINE 1
-#define ETHERTYPE_ARP 0x0806
-#define ETHERTYPE_IP6 0x86dd
 
 /* A connection as the peer sees it. */
 struct flow {
@@ -61,8 +58,6 @@ struct run {
 	FILE *log;
 };
 
-static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 1}, engine_mac[6] = {2, 0, 0, 0, 0, 2};
-
 /* --- The log --------------------------------------------------------------------------------- */
 
 static void log_segment(struct run *r, uint64_t at_ns, char direction, uint32_t flow, const struct segment *s)
@@ -86,75 +81,11 @@ static char *segment_text(const struct segment *s)
 
 /* --- The wire -------------------------------------------------------------------------------- */
 
-static void arp_answer(struct run *r, const uint8_t *asked)
-{
-	uint8_t f[42];
-	if (r->script->neighbours_silent || load_be16(asked + 20) != 1 || load_be32(asked + 38) == WORLD_B_IP)
-		return;
-	memcpy(f, asked + 6, 6);
-	memcpy(f + 6, peer_mac, 6);
-	memcpy(f + 12, asked + 12, 8);
-	store_be16(f + 20, 2);
-	memcpy(f + 22, peer_mac, 6);
-	memcpy(f + 28, asked + 38, 4);
-	memcpy(f + 32, asked + 22, 10);
-	world_inject(&r->world, ENGINE, f, sizeof f);
-}
-
-/* Makes the engine know the peer's Ethernet address. */
-static void arp_ask(struct run *r)
-{
-	uint8_t f[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-	memcpy(f + 6, peer_mac, 6);
-	store_be16(f + 12, ETHERTYPE_ARP);
-	store_be64(f + 14, UINT64_C(0x0001080006040001));
-	memcpy(f + 22, peer_mac, 6);
-	store_be32(f + 28, WORLD_A_IP);
-	store_be32(f + 38, WORLD_B_IP);
-	world_inject(&r->world, ENGINE, f, sizeof f);
-}
-
-/* Messages of NDP and MLD, and hop-by-hop options, which only MLD has: nothing that scripts are about.
- * True: it was one. A solicitation for anybody but the engine itself is answered. */
-static bool ndp_hears(struct run *r, const uint8_t *b, uint32_t len)
-{
-	const uint8_t *h = b + 14, *icmp = h + 40;
-	struct net_address engine = world_address(ENGINE, true);
-	uint8_t f[86] = {0};
-	if (h[6] == 0)
-		return true;
-	if (h[6] != 58 || icmp[0] < 133 || icmp[0] > 137)
-		return false;
-	if (len < 78 || icmp[0] != 135 || r->script->neighbours_silent || memcmp(icmp + 8, engine.octet, 16) == 0
-		|| load_be64(h + 8) == 0)
-		return true;
-	struct segment_path path = {.source_port = 0};
-	memcpy(f, b + 6, 6);
-	memcpy(f + 6, peer_mac, 6);
-	store_be16(f + 12, ETHERTYPE_IP6);
-	store_be64(f + 14, UINT64_C(0x6000000000203aff));
-	memcpy(f + 22, icmp + 8, 16);
-	memcpy(f + 38, h + 8, 16);
-	store_be64(f + 54, UINT64_C(0x8800000060000000));
-	memcpy(f + 62, icmp + 8, 16);
-	store_be16(f + 78, 0x0201);
-	memcpy(f + 80, peer_mac, 6);
-	memcpy(path.source.octet, f + 22, 16);
-	memcpy(path.destination.octet, f + 38, 16);
-	icmp6_seal(f + 54, 32, &path);
-	world_inject(&r->world, ENGINE, f, sizeof f);
-	return true;
-}
-
 static bool wire_hears(struct world *w, uint32_t from, uint8_t *bytes, uint32_t len)
 {
 	struct run *r = w->cookie;
 	(void)from;
-	if (load_be16(bytes + 12) == ETHERTYPE_ARP) {
-		arp_answer(r, bytes);
-		return false;
-	}
-	if (load_be16(bytes + 12) == ETHERTYPE_IP6 && ndp_hears(r, bytes, len))
+	if (neighbour_hears(w, bytes, len, !r->script->neighbours_silent))
 		return false;
 	if (r->heard_first + r->heard_count == HEARD_MAX)
 		return false;
@@ -196,7 +127,7 @@ static void collect(struct run *r)
 static uint64_t next_ns(const struct run *r)
 {
 	uint64_t next = net_next_deadline(r->net);
-	LIST_FOR_EACH(e, &r->world.station[ENGINE].at_device) {
+	LIST_FOR_EACH(e, &r->world.station[SCRIPT_ENGINE].at_device) {
 		uint64_t at = LIST_ENTRY(e, struct sent, link)->at_ns;
 		next = at < next ? at : next;
 	}
@@ -402,11 +333,11 @@ static void frame_inject(struct run *r, const uint8_t *frame, uint32_t len, uint
 	uint8_t part[SCRIPT_FRAME_MAX];
 	uint32_t n;
 	if (!fragment) {
-		world_inject(&r->world, ENGINE, frame, len);
+		world_inject(&r->world, SCRIPT_ENGINE, frame, len);
 		return;
 	}
 	for (uint32_t i = 0; (n = packet_fragment(part, frame, len, fragment, i)); i++)
-		world_inject(&r->world, ENGINE, part, n);
+		world_inject(&r->world, SCRIPT_ENGINE, part, n);
 }
 
 static script_complaint inject(struct run *r, uint32_t flow, const struct segment *said)
@@ -424,13 +355,12 @@ static script_complaint inject(struct run *r, uint32_t flow, const struct segmen
 	log_segment(r, r->world.now_ns, '<', flow, &s);
 	struct segment_path path = {
 		.source = s.has_source ? s.source : f->ends.peer,
-		.destination = s.has_destination ? s.destination : world_address(ENGINE, !net_address_is_v4(&f->ends.peer)),
+		.destination = s.has_destination ? s.destination
+			: world_address(SCRIPT_ENGINE, !net_address_is_v4(&f->ends.peer)),
 		.source_port = f->ends.peer_port,
 		.destination_port = f->ends.own_port,
 		.id = r->ip_id++,
 	};
-	memcpy(path.source_mac, peer_mac, 6);
-	memcpy(path.destination_mac, engine_mac, 6);
 	uint32_t position = s.seq - 1 + !!(s.flags & FLAG_SYN);
 	struct segment_offsets by = {s.icmp ? f->engine_isn : r->script->peer_isn, f->engine_isn, 0, f->ts_base};
 	segment_shift(&s, &by);
@@ -442,7 +372,8 @@ static script_complaint inject(struct run *r, uint32_t flow, const struct segmen
 static script_complaint establish(struct run *r, const struct statement *st)
 {
 	struct flow *f = &r->flow[st->flow];
-	struct segment syn = st->segment, ack = {.flags = FLAG_ACK, .seq = 1, .has_ack = true, .ack = 1, .ecn = -1};
+	struct segment syn = st->segment;
+	struct segment ack = {.flags = FLAG_ACK, .seq = 1, .has_ack = true, .ack = 1, .ecn = -1};
 	struct segment got;
 	uint32_t flow;
 	script_complaint c = inject(r, st->flow, &syn);
@@ -564,7 +495,8 @@ static script_complaint call_connect(struct run *r, struct flow *f, const struct
 	struct net_endpoint to = {f->ends.peer, f->ends.peer_port};
 	bool refused = failed(tcp_connect(&f->conn, r->net, &to));
 	if (refused || st->refused)
-		return refused == st->refused ? NULL : complain(refused ? "it is refused" : "it is not refused");
+		return refused == st->refused ? NULL
+			: complain(refused ? "it is refused" : "it is not refused");
 	f->ends.own_port = tcp_local(f->conn).port;
 	f->peer_ts = true; /* as we offer it, an answer that has it agrees */
 	return NULL;
@@ -655,7 +587,8 @@ static script_complaint check_info(struct run *r, struct flow *f, const struct s
 		{"out_of_order", i.out_of_order_frames}, {"readable", i.readable},
 		{"unsent", tcp_unsent(f->conn)}, {"isn_step", f->isn_step},
 		{"isn_apart", f->engine_isn - r->flow[0].engine_isn},
-		{"own_port", f->ends.own_port}, {"port_apart", distance(f->ends.own_port, r->flow[0].ends.own_port)}};
+		{"own_port", f->ends.own_port},
+		{"port_apart", distance(f->ends.own_port, r->flow[0].ends.own_port)}};
 	return check_named(st, list, ARRAY_LEN(list));
 }
 
@@ -744,7 +677,7 @@ static void start(struct run *r)
 {
 	struct world *w = &r->world;
 	world_init(w, r->script->seed);
-	struct net_config wired = world_config(w, ENGINE), c = r->script->config;
+	struct net_config wired = world_config(w, SCRIPT_ENGINE), c = r->script->config;
 	memcpy(c.mac, wired.mac, sizeof c.mac);
 	c.mtu = c.mtu ? c.mtu : wired.mtu;
 	c.connections_max = c.connections_max ? c.connections_max : wired.connections_max;
@@ -757,15 +690,15 @@ static void start(struct run *r)
 	c.random = wired.random;
 	c.now_ns = wired.now_ns;
 	if (r->script->ip6)
-		world_config_ip6(&c, ENGINE);
-	world_start(w, ENGINE, &c);
+		world_config_ip6(&c, SCRIPT_ENGINE);
+	world_start(w, SCRIPT_ENGINE, &c);
 	w->filter = wire_hears;
 	w->cookie = r;
 	w->fragment = r->script->split_buffers;
-	r->net = w->station[ENGINE].net;
+	r->net = w->station[SCRIPT_ENGINE].net;
 	for (uint32_t i = 0; i < SCRIPT_FLOWS_MAX; i++)
 		r->flow[i] = (struct flow){.ends = r->script->ends[i], .heard_end = 1};
-	arp_ask(r);
+	neighbour_introduce(w);
 	advance(r, w->now_ns + (r->script->ip6 ? WORLD_IP6_READY_NS : 0), false);
 	r->start_ns = r->last_ns = w->now_ns;
 }
@@ -780,7 +713,7 @@ static script_complaint finish(struct run *r)
 	r->heard_count = r->heard_first = 0;
 	advance(r, r->world.now_ns + 1000000, false);
 	struct net_usage u = net_usage(r->net);
-	if (u.connections || u.rx_frames || r->world.station[ENGINE].buffers_out)
+	if (u.connections || u.rx_frames || r->world.station[SCRIPT_ENGINE].buffers_out)
 		return complain("left over: %u connections, %u received buffers", u.connections, u.rx_frames);
 	for (const struct sending *s = r->sendings; s; s = s->next) {
 		if (s->send.conn && !s->send.finished && !s->send.dead)
@@ -813,10 +746,11 @@ static void log_waiting(struct run *r)
 	}
 }
 
-static script_complaint located(const struct script *s, uint32_t line, const char *source, script_complaint c,
+static script_complaint located(const struct script *s, const struct statement *st, script_complaint c,
 	const char *log)
 {
-	script_complaint whole = complain("%s:%u: %s\n  expected: %s\n  so far:\n%s", s->path, line, c, source, log);
+	script_complaint whole = complain("%s:%u: %s\n  expected: %s\n  so far:\n%s", s->path, st->line, c,
+		st->source, log);
 	free(c);
 	return whole;
 }
@@ -843,7 +777,7 @@ script_complaint script_run(const struct script *s)
 		c = finish(r);
 	fclose(r->log);
 	if (c)
-		c = located(s, st->line, st->source, c, log);
+		c = located(s, st, c, log);
 	free(log);
 	stop(r);
 	return c;

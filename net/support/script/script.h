@@ -1,8 +1,9 @@
 /* Scripts of segments: these in, those out, at these times. docs/tcp-scripts.md describes the language.
  *
- *   parse.c   text -> struct script
- *   packet.c  struct segment <-> bytes on the wire, and <-> text
- *   run.c     plays a struct script against one engine in virtual time
+ *   parse.c      text -> struct script
+ *   packet.c     struct segment <-> bytes on the wire, and <-> text
+ *   neighbour.c  the peer's answers to ARP and NDP
+ *   run.c        plays a struct script against one engine in virtual time
  *
  * Sequence numbers in a script count from each side's initial one, which is 0. In struct segment they are
  * what stands in the script, or on the wire; segment_shift turns one into the other. */
@@ -13,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define SCRIPT_ENGINE 1 /* its station in the world; the peer is 0 */
 #define SCRIPT_FLOWS_MAX 16
 #define SCRIPT_FRAME_MAX 2048
 #define SEGMENT_OPTIONS_MAX 16
@@ -165,8 +167,8 @@ uint32_t event_by_name(const char *name);
 const char *event_name(uint32_t bit);
 
 /* packet.c */
+extern const uint8_t script_peer_mac[6], script_engine_mac[6];
 struct segment_path {
-	uint8_t source_mac[6], destination_mac[6];
 	struct net_address source, destination;
 	uint16_t source_port, destination_port;
 	uint16_t id;
@@ -196,6 +198,13 @@ void segment_print(FILE *out, const struct segment *s);
 const char *segment_difference(const struct segment *expected, const struct segment *got,
 	uint32_t ts_slack);
 const struct segment_option *segment_option_find(const struct segment *s, uint32_t kind);
+
+/* neighbour.c */
+struct world;
+/* True: the frame was of ARP, NDP or MLD. Questions to others than the engine are answered if asked to. */
+bool neighbour_hears(struct world *w, const uint8_t *frame, uint32_t len, bool answer);
+/* Makes the engine know the peer's Ethernet address. */
+void neighbour_introduce(struct world *w);
 
 /* run.c. NULL: all went as the script says. */
 script_complaint script_run(const struct script *s);
