@@ -83,8 +83,8 @@ static void prr_acked(struct tcp_conn *c, const struct tcp_ack *ack, bool safe)
 		room += safe ? c->mss : 0;
 		room = room < ssthresh - pipe ? room : ssthresh - pipe;
 	}
-	if (!c->prr_out && room < c->mss)
-		room = c->mss; /* the first repetition goes at once */
+	if ((!c->prr_out || !pipe) && room < c->mss)
+		room = c->mss; /* the first repetition goes at once; and with an empty pipe nothing else would come */
 	c->cwnd = (uint32_t)(pipe + (room > 0 ? room : 0));
 }
 
@@ -217,7 +217,8 @@ static void windows_update(struct tcp_conn *c, struct tcp_ack *ack, bool more_lo
 static void timer_update(struct tcp_conn *c, const struct tcp_ack *ack, uint32_t reorder_wait_us)
 {
 	if (c->snd_max == c->snd_una) {
-		c->rto_at = TIMER_NEVER;
+		if (ack->acked) /* else it may be the timer that probes a closed window: nobody puts it off */
+			c->rto_at = TIMER_NEVER;
 	} else if (reorder_wait_us) {
 		c->timer_kind = TCP_TIMER_REORDER;
 		c->rto_at = c->net->now_ns + reorder_wait_us * UINT64_C(1000);
