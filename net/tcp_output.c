@@ -463,6 +463,29 @@ static void ack_accounting(struct tcp_conn *c, bool data)
 	c->ack_now = c->acks_owed > 0;
 }
 
+/* Takes the last `excess` bytes out of the frame again, and moves the cursor back. (The frame goes on referring to
+ * items that it reads nothing from any more: no harm.) */
+static void trim_tail(struct tcp_conn *c, struct net_frame *f, struct tcp_cursor *at, uint32_t excess)
+{
+	bool found = at->send != NULL;
+	at->seq -= excess;
+	f->tx.payload_len -= excess;
+	while (excess) {
+		struct slice *last = &f->tx.segment[f->tx.segment_count - 1];
+		uint32_t n = last->len < excess ? (uint32_t)last->len : excess;
+		while (found && !at->offset && at->index)
+			at->offset = at->send->segments[--at->index].len;
+		found = found && at->offset >= n;
+		at->offset -= found ? n : 0;
+		last->len -= n;
+		if (!last->len)
+			f->tx.segment_count--;
+		excess -= n;
+	}
+	if (!found) /* it lies in an item before */
+		*at = cursor_at(c, at->seq);
+}
+
 static void payload_attach(struct tcp_conn *c, struct net_frame *f, struct piece *p)
 {
 	struct tcp_cursor far;
@@ -472,10 +495,14 @@ static void payload_attach(struct tcp_conn *c, struct net_frame *f, struct piece
 		at = p->seq == c->snd_nxt ? &c->cursor : &far;
 		*at = far;
 	}
-	p->len = gather(f, at, p->len, c->net->tx_segments_max);
-	/* A frame of many segments that ran out of slices ends at a whole one. */
+	uint32_t size = segment_size(c), wanted = p->len;
+	p->len = gather(f, at, wanted, c->net->tx_segments_max);
 	f->tx.gso = FRAME_GSO_NONE;
-	uint32_t size = segment_size(c);
+	if (UNLIKELY(p->len < wanted && p->len > size && p->len % size)) {
+		/* A frame of many segments that ran out of slices ends at a whole one. */
+		trim_tail(c, f, at, p->len % size);
+		p->len -= p->len % size;
+	}
 	if (p->len > size) {
 		f->tx.gso = tcp_key_is_ip6(&c->key) ? FRAME_GSO_TCP6 : FRAME_GSO_TCP4;
 		f->tx.gso_size = (uint16_t)size;
