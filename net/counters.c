@@ -141,6 +141,7 @@ static const struct {
 	COUNTER(dhcp_acks),
 	COUNTER(dhcp_naks),
 	COUNTER(dhcp_expiries),
+	COUNTER(dhcp_declines),
 	COUNTER(tx_frame_failures),
 };
 

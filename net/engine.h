@@ -167,6 +167,7 @@ enum dhcp_state {
 	DHCP_INIT,
 	DHCP_SELECTING,
 	DHCP_REQUESTING,
+	DHCP_CHECKING, /* granted; does nobody else have it? */
 	DHCP_BOUND,
 	DHCP_RENEWING,
 	DHCP_REBINDING,
@@ -174,21 +175,41 @@ enum dhcp_state {
 };
 
 #define DHCP_MESSAGE_MAX 548
+#define DHCP_MESSAGES 3
+
+struct dhcp_offer {
+	uint8_t type;
+	uint8_t overload; /* where options go on: 1 in `file`, 2 in `sname` (RFC 2132, 9.3) */
+	uint16_t mtu;
+	bool classless;   /* routes of RFC 3442: then `router` is from those */
+	uint32_t address, mask, router, dns[2], server, lease_s, t1_s, t2_s;
+};
+
+/* What the probes for an address have shown (RFC 5227). */
+enum probe_result {
+	PROBE_RUNNING,
+	PROBE_FREE,
+	PROBE_TAKEN,
+};
 
 struct dhcp {
 	struct net *net;
 	enum dhcp_state state;
 	uint32_t xid, tries;
 	uint32_t offered, server;
+	enum probe_result probe; /* of `offered` */
+	struct dhcp_offer grant; /* while CHECKING */
+	uint64_t bound_ns;       /* when the address was taken into use */
+	uint8_t link_conflicts;  /* link-local addresses that others had */
 	uint64_t started_ns, t1_ns, t2_ns, expiry_ns;
 	struct timer timer;
 	struct udp_socket socket;
-	/* Two, since an answer may come before the device says that the question has left. */
+	/* Several, since an answer may come before the device says that the question has left. */
 	struct dhcp_message {
 		struct udp_datagram datagram;
 		bool sending;
 		uint8_t bytes[DHCP_MESSAGE_MAX];
-	} message[2];
+	} message[DHCP_MESSAGES];
 };
 
 struct net {
@@ -225,6 +246,13 @@ struct net {
 	uint32_t announcements; /* gratuitous ARPs still to be sent */
 	struct timer announce_timer;
 	uint64_t defended_ns;
+	struct arp_probe {
+		uint32_t address; /* 0: none is probed */
+		uint32_t left;
+		uint64_t interval_ns;
+		struct timer timer;
+	} probe;
+	uint16_t ip4_mtu; /* the smaller of mtu and what DHCP says */
 	struct dhcp dhcp;
 	struct list udp_sockets;
 	struct reassembly reassembly[REASSEMBLIES_MAX];
@@ -300,6 +328,10 @@ void arp_input(struct net *net, struct slice packet);
 void arp_solicit(struct net *net, uint32_t ip, const uint8_t *to_mac);
 /* Announces our address some times (RFC 5227). */
 void arp_announce(struct net *net);
+/* Asks `count` times, each `interval_ns`, whether somebody has the address; dhcp_probed follows (not from within
+ * this call), unless another probe begins first or it is given up. */
+void arp_probe(struct net *net, uint32_t ip, uint32_t count, uint64_t interval_ns);
+void arp_probe_end(struct net *net);
 
 /* ip4.c */
 void ip4_input(struct net *net, struct frame_rx *frame, bool broadcast);
@@ -357,6 +389,10 @@ bool udp_input(struct net *net, const struct ip_packet *p);
 void dhcp_init(struct net *net);
 void dhcp_start(struct net *net);
 void dhcp_link_up(struct net *net);
+void dhcp_probed(struct net *net, bool taken);
+/* Somebody else says that our address is theirs. True: it is given up; false: defend it. `again`: it was
+ * defended lately. */
+bool dhcp_conflict(struct net *net, bool again);
 
 /* tcp_short.c: true: the frame was what an established connection expects, and is consumed. False: the long
  * way is for it. */

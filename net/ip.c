@@ -57,5 +57,5 @@ bool ip_source(const struct net *net, const struct net_address *to, struct net_a
 
 uint16_t ip_mtu(const struct net *net, bool ip6)
 {
-	return ip6 ? ip6_link_mtu(net) : net->mtu;
+	return ip6 ? ip6_link_mtu(net) : net->ip4_mtu;
 }

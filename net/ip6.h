@@ -106,9 +106,9 @@ bool ndp_dad_solicit(struct net *net, const struct ip6_own *o);
 /* Tells everybody that the address is ours. */
 void ndp_announce(struct net *net, const struct ip6_own *o);
 void ndp_router_solicit(struct net *net);
-/* A small message of ours in one frame, to an Ethernet address (NULL: to a neighbour, to be looked up): `icmp` begins with ICMPv6's type, its checksum
- * field is filled in here. `router_alert`: behind that hop-by-hop option (RFC 2711). At most NDP_MESSAGE_MAX
- * bytes. False: no frame was free. */
+/* A small message of ours in one frame, to an Ethernet address (NULL: to a neighbour, to be looked up):
+ * `icmp` begins with ICMPv6's type, its checksum field is filled in here. `router_alert`: behind that
+ * hop-by-hop option (RFC 2711). At most NDP_MESSAGE_MAX bytes. False: no frame was free. */
 #define NDP_MESSAGE_MAX 64
 bool ndp_message_send(struct net *net, const uint8_t *mac, const struct net_address *source,
 	const struct net_address *destination, uint8_t *icmp, uint32_t len, bool router_alert);

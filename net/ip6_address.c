@@ -1,16 +1,16 @@
-/* Our IPv6 addresses: how they are made (RFC 4862, with the interface identifiers of RFC 7217), checked for
- * duplicates, grow old, and which of them a packet comes from (RFC 6724).
+/* Our IPv6 addresses: how they are made (RFC 4862, with the interface identifiers of RFC 7217),
+ * checked for duplicates, grow old, and which of them a packet comes from (RFC 6724).
  *
  *   (free) --made--> OPTIMISTIC --1 s, nobody objects--> PREFERRED --its time--> DEPRECATED --its time--> (free)
  *      \                | objection: another identifier, 3 times; then DUPLICATE        ^   |
  *       +--configured-> TENTATIVE --1 s--> PREFERRED                                    +---+ the router says so
  *                       | objection: DUPLICATE
  *
- * Made addresses are used while they are being checked (RFC 4429), so that a start is not delayed: a
- * collision of 64 bits is next to impossible. Configured ones are not: there, duplicates do occur, by
- * mistake. The random delays before the first messages of an interface (RFC 4862, 5.4.2; 4861, 6.3.7) are
- * left out: a machine that is started for one program has waited for enough. When the link comes back,
- * all are checked again.
+ * Made addresses are used while they are being checked (RFC 4429), so that a start is not delayed:
+ * a collision of 64 bits is next to impossible. Configured ones are not: there, duplicates do
+ * occur, by mistake. The random delays before the first messages of an interface (RFC 4862, 5.4.2;
+ * 4861, 6.3.7) are left out: a machine that is started for one program has waited for enough. When
+ * the link comes back, all are checked again.
  *
  * One timer serves all times in struct ip6: it is armed for the earliest one. */
 #include "ip6.h"

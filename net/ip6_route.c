@@ -1,12 +1,13 @@
-/* Where IPv6 packets go: prefixes on the link, default routers (RFC 4861, 6.3; preferences RFC 4191), and, since
- * routers tell of them too, DNS servers (RFC 8106). All of it is what routers advertise, each with its
- * lifetime, or what is configured.
+/* Where IPv6 packets go: prefixes on the link, default routers (RFC 4861, 6.3; preferences RFC
+ * 4191), and, since routers tell of them too, DNS servers (RFC 8106). All of it is what routers
+ * advertise, each with its lifetime, or what is configured.
  *
- * A full table takes nothing new: a flood of advertisements cannot push out what came before, and every entry
- * goes when its time is over. Routers that do not answer are used again when no other is left, those that
- * failed longest ago first, or when they advertise themselves.
+ * A full table takes nothing new: a flood of advertisements cannot push out what came before, and
+ * every entry goes when its time is over. Routers that do not answer are used again when no other
+ * is left, those that failed longest ago first, or when they advertise themselves.
  *
- * Seeking routers: a question, and again after 4 s, 8 s, ... up to an hour (RFC 7559), until one answers. */
+ * Seeking routers: a question, and again after 4 s, 8 s, ... up to an hour (RFC 7559), until one
+ * answers. */
 #include "ip6.h"
 
 #define SOLICIT_FIRST_NS (4 * NS_PER_S)

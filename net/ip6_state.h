@@ -1,5 +1,5 @@
-/* What IPv6's control plane remembers: a part of struct net, private to net/. Everything is a small table
- * that is walked: an attacker on the link can fill one, not make it grow. */
+/* What IPv6's control plane remembers: a part of struct net, private to net/. Everything is a small
+ * table that is walked: an attacker on the link can fill one, not make it grow. */
 #ifndef IP6_STATE_H
 #define IP6_STATE_H
 

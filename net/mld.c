@@ -1,13 +1,14 @@
-/* Multicast listener discovery (RFC 3810; with routers that speak only version 1, RFC 2710): tells routers
- * and snooping switches which groups we listen to. Groups are those of our own addresses (solicited-node) and
- * what is joined besides; always from any source. All-nodes is never reported (RFC 3810, 6).
+/* Multicast listener discovery (RFC 3810; with routers that speak only version 1, RFC 2710): tells
+ * routers and snooping switches which groups we listen to. Groups are those of our own addresses
+ * (solicited-node) and what is joined besides; always from any source. All-nodes is never reported
+ * (RFC 3810, 6).
  *
  *   (free) --join--> listening, "change to exclude {}" twice --leave--> "change to include {}" twice --> (free)
  *   listening --query, random delay--> "is exclude {}" --> listening
  *
- * An answer that waits is not made twice, and none comes sooner than ANSWER_MIN_MS on average: queries,
- * however many, draw a bounded number of reports. A query about certain sources is taken for one about the
- * whole group, which says more than was asked. */
+ * An answer that waits is not made twice, and none comes sooner than ANSWER_MIN_MS on average:
+ * queries, however many, draw a bounded number of reports. A query about certain sources is taken
+ * for one about the whole group, which says more than was asked. */
 #include "ip6.h"
 
 #define REPORTS 2 /* the robustness variable */

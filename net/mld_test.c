@@ -133,6 +133,19 @@ static void queries_without_end_draw_few_answers(void **state)
 	link6_stop(&l);
 }
 
+static void a_later_query_does_not_put_an_answer_off(void **state)
+{
+	(void)state;
+	struct link6 l;
+	start(&l, 9);
+	uint32_t from = l.count;
+	ask(&l, "fe80::1", "::", 1000, 28, 1, true);
+	ask(&l, "fe80::1", "::", 32000, 28, 1, true);
+	link6_run(&l, 1100 * MS);
+	assert_int_equal(link6_heard(&l, REPORT_2, from), 1);
+	link6_stop(&l);
+}
+
 static void the_random_delay_is_spread(void **state)
 {
 	(void)state;
@@ -249,6 +262,7 @@ int main(void)
 		cmocka_unit_test(all_nodes_are_heard_and_never_told),
 		cmocka_unit_test(a_query_is_answered_once_within_its_time),
 		cmocka_unit_test(queries_without_end_draw_few_answers),
+		cmocka_unit_test(a_later_query_does_not_put_an_answer_off),
 		cmocka_unit_test(the_random_delay_is_spread),
 		cmocka_unit_test(long_times_are_in_floating_point),
 		cmocka_unit_test(malformed_queries_are_counted),

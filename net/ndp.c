@@ -1,13 +1,15 @@
-/* The packets of neighbour discovery and of router discovery (RFC 4861; RDNSS RFC 8106). What they mean is decided
- * in neighbor.c, ip6_address.c and ip6_route.c; here they are checked (7.1, 6.1, 8.1), taken apart, and built.
+/* The packets of neighbour discovery and of router discovery (RFC 4861; RDNSS RFC 8106). What they
+ * mean is decided in neighbor.c, ip6_address.c and ip6_route.c; here they are checked (7.1, 6.1,
+ * 8.1), taken apart, and built.
  *
- * The hop limit of 255 proves that the sender is on the link, and nothing else: everybody there may lie. So
- * what an advertisement can do to us is bounded: values outside of sense are not taken over, tables are
- * small, and an address of ours that somebody claims is given up only while it is being checked.
+ * The hop limit of 255 proves that the sender is on the link, and nothing else: everybody there may
+ * lie. So what an advertisement can do to us is bounded: values outside of sense are not taken
+ * over, tables are small, and an address of ours that somebody claims is given up only while it is
+ * being checked.
  *
- * Redirects are counted and not followed. A server's packets for beyond the link all go to its router; what a
- * redirect saves is one hop of hairpin, what a forged one takes is the traffic to a host of the forger's
- * choice. */
+ * Redirects are counted and not followed. A server's packets for beyond the link all go to its
+ * router; what a redirect saves is one hop of hairpin, what a forged one takes is the traffic to a
+ * host of the forger's choice. */
 #include "ip6.h"
 
 #include "checksum.h"

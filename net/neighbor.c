@@ -1,5 +1,5 @@
-/* The neighbour cache of both families: where frames for an on-link address go (RFC 4861, 7.3; IPv4 runs
- * through the same states, with ARP as its way of asking).
+/* The neighbour cache of both families: where frames for an on-link address go (RFC 4861, 7.3; IPv4
+ * runs through the same states, with ARP as its way of asking).
  *
  *   FREE --use--> INCOMPLETE --answer--> REACHABLE --its time is over, use--> DELAY --5 s--> PROBE
  *                     |                   ^  ^  ^                               |              |
@@ -7,17 +7,18 @@
  *                     |                 STALE +------------------answer-------------------------+
  *                     +--3 questions without answer--> FREE <--3 questions without answer-------+
  *
- * In all states but FREE and INCOMPLETE frames are sent. Who waits for an answer: up to NEIGHBOR_QUEUE_MAX
- * frames, and connections in a list, which cost nothing.
+ * In all states but FREE and INCOMPLETE frames are sent. Who waits for an answer: up to
+ * NEIGHBOR_QUEUE_MAX frames, and connections in a list, which cost nothing.
  *
  * Bounded: the table, the frames, the questions (one per entry and retransmission time). What comes
- * unasked never makes an entry, unless it asks for us; and then no entry gives way to it that has answered
- * lately. Questions about addresses that nobody has, however many, push out nobody who answers.
+ * unasked never makes an entry, unless it asks for us; and then no entry gives way to it that has
+ * answered lately. Questions about addresses that nobody has, however many, push out nobody who
+ * answers.
  *
- * Progress of a connection is proof that its neighbour hears us (7.3.1). It is looked for only while
- * there is doubt, in DELAY: the first connection that sends then is the witness, and when it is asked for
- * the next segment and has got an acknowledgement meanwhile, nobody needs to be probed. The usual path
- * knows nothing of this. */
+ * Progress of a connection is proof that its neighbour hears us (7.3.1). It is looked for only
+ * while there is doubt, in DELAY: the first connection that sends then is the witness, and when it
+ * is asked for the next segment and has got an acknowledgement meanwhile, nobody needs to be
+ * probed. The usual path knows nothing of this. */
 #include "ip6.h"
 #include "tcp_conn.h"
 

@@ -236,6 +236,28 @@ static void floods_of_askers_push_nobody_out_who_answers(void **state)
 	link6_stop(&l);
 }
 
+static void who_asks_gets_no_place_of_one_who_has_answered(void **state)
+{
+	(void)state;
+	static const char *const friend[] = {"2001:db8::a1", "2001:db8::a2", "2001:db8::a3", "2001:db8::a4"};
+	struct link6 l;
+	uint8_t m[32];
+	start(&l, 11, ARRAY_LEN(friend));
+	for (size_t i = 0; i < ARRAY_LEN(friend); i++)
+		reachable(&l, friend[i]);
+	struct net_address own = link6_address("2001:db8::5"), stranger = link6_address("2001:db8::bad");
+	uint32_t len = link6_neighbor(m, NS, 0, &own, 1, mac_7), before = link6_heard(&l, NA, 0);
+	link6_say(&l, "2001:db8::bad", "2001:db8::5", 255, false, m, len);
+	link6_run(&l, MS);
+	assert_int_equal(link6_heard(&l, NA, 0), before + 1); /* answered, not remembered */
+	assert_null(neighbor_find(l.net, &stranger));
+	for (size_t i = 0; i < ARRAY_LEN(friend); i++) {
+		struct net_address a = link6_address(friend[i]);
+		assert_non_null(neighbor_find(l.net, &a));
+	}
+	link6_stop(&l);
+}
+
 static void questions_about_nobody_push_nobody_out_who_answers(void **state)
 {
 	(void)state;
@@ -355,6 +377,7 @@ int main(void)
 		cmocka_unit_test(what_comes_unasked_makes_no_entry),
 		cmocka_unit_test(progress_of_a_witness_spares_the_question),
 		cmocka_unit_test(floods_of_askers_push_nobody_out_who_answers),
+		cmocka_unit_test(who_asks_gets_no_place_of_one_who_has_answered),
 		cmocka_unit_test(questions_about_nobody_push_nobody_out_who_answers),
 		cmocka_unit_test(both_families_share_the_table_and_not_their_entries),
 		cmocka_unit_test(a_connection_that_makes_progress_needs_no_probes),

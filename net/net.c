@@ -124,7 +124,7 @@ static void settings_init(struct net *net, const struct net_config *c)
 	memcpy(net->mac, c->mac, 6);
 	for (uint32_t i = 0; i < 6; i++)
 		net->mac_shifted |= (uint64_t)c->mac[i] << (16 + 8 * i);
-	net->mtu = c->mtu;
+	net->mtu = net->ip4_mtu = c->mtu;
 	net->tx_checksum = c->tx_checksum;
 	net->tx_tso4 = c->tx_tso4;
 	net->tx_tso6 = c->tx_tso6;

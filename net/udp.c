@@ -101,7 +101,9 @@ static err source_find(struct net *net, const struct net_address *to, struct net
 	struct net_address hop;
 	if (net_address_is_v4(to)) {
 		uint32_t ip = net_address_to_v4(to);
-		*source = net_address_v4(net->ipv4.state == NET_IPV4_NONE ? 0 : net->ipv4.address);
+		/* A link-local address is none for DHCP, which alone broadcasts. */
+		bool none = net->ipv4.state == NET_IPV4_NONE || net->ipv4.state == NET_IPV4_LINK_LOCAL;
+		*source = net_address_v4(none ? 0 : net->ipv4.address);
 		if (ip == IP4_BROADCAST)
 			return OK;
 		if (net->ipv4.state == NET_IPV4_NONE)

@@ -1,5 +1,5 @@
-/* An IPv6 link for tests of the control plane: station 1 of the world is the engine, and everything else on the
- * link is the test, which says ICMPv6 messages and looks at those that were said. */
+/* An IPv6 link for tests of the control plane: station 1 of the world is the engine, and everything
+ * else on the link is the test, which says ICMPv6 messages and looks at those that were said. */
 #ifndef LINK6_H
 #define LINK6_H
 

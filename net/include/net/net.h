@@ -135,7 +135,7 @@ struct net_counters {
 	uint64_t tcp_challenge_acks, tcp_challenge_acks_limited, tcp_paws_drops, tcp_rst_ignored;
 	uint64_t tcp_out_of_order, tcp_out_of_order_drops, tcp_rx_pressure_drops, tcp_rx_copied_octets;
 	uint64_t tcp_time_waits, tcp_time_wait_recycled, tcp_time_wait_evicted;
-	uint64_t dhcp_discovers, dhcp_requests, dhcp_acks, dhcp_naks, dhcp_expiries;
+	uint64_t dhcp_discovers, dhcp_requests, dhcp_acks, dhcp_naks, dhcp_expiries, dhcp_declines;
 	uint64_t tx_frame_failures;        /* net_output found no free frame */
 };
 
