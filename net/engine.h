@@ -35,7 +35,7 @@
 #define IP_PROTO_TCP 6
 #define IP_PROTO_UDP 17
 #define IP4_BROADCAST 0xffffffffu
-#define IP_TTL 64 /* IPv6: the hop limit */
+#define IP_TTL 64 /* of IPv4 */
 
 #define NEIGHBOR_QUEUE_MAX 4
 #define LISTENERS_MAX 16

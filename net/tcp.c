@@ -61,13 +61,6 @@ static uint32_t ends_hash(struct hash_key secret, const struct tcp_ends *ends)
 	return (uint32_t)hash_sip13(secret, slice_of(bytes, sizeof bytes));
 }
 
-uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
-{
-	if (UNLIKELY(tcp_key_is_ip6(key)))
-		return tcp_table_hash6(net, key->addresses, (uint32_t)key->ports);
-	return tcp_table_hash(net, key->addresses, (uint32_t)key->ports);
-}
-
 /* RFC 6528: a clock of 4 us and a secret of the connection. */
 uint32_t tcp_initial_seq(const struct net *net, const struct tcp_ends *ends)
 {
@@ -284,9 +277,17 @@ void tcp_conn_unreachable(struct tcp_conn *c)
 	if (c->state == TCP_STATE_SYN_SENT) {
 		c->net->counters.tcp_attempt_fails++;
 		tcp_conn_kill(c, TCP_TIMED_OUT);
-	} else if (c->rto_at == TIMER_NEVER) {
-		tcp_rto_start(c);
+		return;
 	}
+	tcp_conn_blocked(c);
+}
+
+void tcp_conn_blocked(struct tcp_conn *c)
+{
+	/* An ACK that was due is lost like one on its way: what the peer repeats asks for another. */
+	c->ack_now = c->ack_pending = false;
+	if (c->rto_at == TIMER_NEVER)
+		tcp_rto_start(c);
 }
 
 void tcp_sends_complete_slow(struct tcp_conn *c)
@@ -546,6 +547,8 @@ void tcp_icmp_error(struct net *net, const struct net_address *source,
 	}
 	uint64_t seq = seq_extend(c->snd_una, load_be32(transport + 4));
 	if (seq < c->snd_una || seq >= c->snd_max || what != IP_ERROR_TOO_BIG)
+		return;
+	if (tcp_key_is_ip6(&c->key) && mtu < IP6_MTU_MIN) /* a lie: every path carries that (RFC 8201, 4) */
 		return;
 	uint32_t before = c->mss;
 	tcp_pmtu_limit(c, path_mss(c, mtu ? mtu : plateau_below(path_overhead(c) + before)));

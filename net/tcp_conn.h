@@ -131,7 +131,7 @@ struct tcp_conn {
 	bool discard : 1;       /* tcp_discard_input */
 	bool ack_now : 1;       /* send one even without data */
 	bool ack_pending : 1;   /* received data is not acknowledged yet */
-	bool cwnd_limited : 1;
+	bool cwnd_limited : 1;    /* what was sent last would have been more */
 	bool retransmit_syn : 1;
 	bool accepted : 1;      /* passive: counted by the listener */
 	bool released : 1;      /* the handle is gone */
@@ -404,8 +404,14 @@ static inline uint32_t tcp_table_hash6(const struct net *net, uint64_t fold, uin
 	return (uint32_t)((fold + net->hash_key[3] * ports) >> 32);
 }
 
+static inline uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
+{
+	if (UNLIKELY(tcp_key_is_ip6(key)))
+		return tcp_table_hash6(net, key->addresses, (uint32_t)key->ports);
+	return tcp_table_hash(net, key->addresses, (uint32_t)key->ports);
+}
+
 /* tcp.c */
-uint32_t tcp_hash(const struct net *net, const struct tcp_key *key);
 uint32_t tcp_initial_seq(const struct net *net, const struct tcp_ends *ends);
 uint32_t tcp_ts_offset(const struct net *net, const struct tcp_ends *ends);
 void tcp_conn_ends(const struct tcp_conn *c, struct tcp_ends *out);
@@ -418,6 +424,8 @@ void tcp_conn_event(struct tcp_conn *c, uint32_t events);
 /* Ends the connection, not the handle: fails the sends and gives TCP_CLOSED | events. */
 void tcp_conn_kill(struct tcp_conn *c, uint32_t events);
 void tcp_conn_unreachable(struct tcp_conn *c);
+/* Nothing can be sent for now: the retransmission timer tries again. */
+void tcp_conn_blocked(struct tcp_conn *c);
 /* Completes the sends that are acknowledged and that no frame reads. */
 void tcp_sends_complete_slow(struct tcp_conn *c);
 static inline void tcp_sends_complete(struct tcp_conn *c)

@@ -314,8 +314,8 @@ static bool choose_data(struct tcp_conn *c, struct piece *p)
 	}
 	if (UNLIKELY(c->tail_probe) && room < size)
 		room = size; /* a probe of new data may exceed the window by one (RFC 8985, 7.3) */
+	c->cwnd_limited = room < len;
 	if (room < len) {
-		c->cwnd_limited = true;
 		len = room >= size || !pipe ? room : 0;
 	} else if (closing && len < size && len < c->snd_wnd_max / 2) {
 		len = 0; /* not worth a segment (3.8.6.2.1); the probe timer sees to it */
@@ -579,18 +579,34 @@ static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p, struct 
 	return f;
 }
 
+/* Which neighbour the frames go to; false: there is no way, or the address is ours no longer. */
+static bool hop_route(const struct tcp_conn *c, struct net_address *hop)
+{
+	struct tcp_ends ends;
+	uint32_t ip;
+	if (UNLIKELY(tcp_key_is_ip6(&c->key))) {
+		tcp_conn_ends(c, &ends);
+		return ip6_is_own(c->net, &ends.own) && ip_route(c->net, &ends.peer, hop);
+	}
+	if (!ip4_is_own(c->net, tcp_key_own_ip(&c->key)) || !ip4_route(c->net, tcp_key_peer_ip(&c->key), &ip))
+		return false;
+	*hop = net_address_v4(ip);
+	return true;
+}
+
 /* The Ethernet address of the next hop is known, and in the template. Else the connection waits with the
  * neighbour, or for its retransmission timer. */
 static bool hop_find(struct tcp_conn *c)
 {
 	struct net *net = c->net;
-	struct net_endpoint peer = tcp_peer(c), own = tcp_local(c);
 	struct net_address hop;
-	bool routed = ip_is_own(net, &own.address) && ip_route(net, &peer.address, &hop);
-	struct neighbor *n = routed ? neighbor_lookup(net, &hop) : NULL;
+	struct neighbor *n = hop_route(c, &hop) ? neighbor_lookup(net, &hop) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
-		tcp_conn_unreachable(c);
+		if (routed) /* all neighbours' places are taken by questions: somebody asks for strangers */
+			tcp_conn_blocked(c);
+		else
+			tcp_conn_unreachable(c);
 		return false;
 	}
 	if (!neighbor_usable(net, n)) {

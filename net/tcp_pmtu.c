@@ -63,5 +63,7 @@ void tcp_pmtu_raise(struct tcp_conn *c)
 	c->mss_trial = true;
 	c->mss_trial_end = (uint32_t)c->snd_max + c->mss_max;
 	mss_set(c, c->mss_max);
+	if (c->cwnd < c->mss)
+		c->cwnd = c->mss;
 	c->net->counters.tcp_pmtu_raises++;
 }
