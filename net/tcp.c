@@ -483,7 +483,8 @@ static bool strange_segment(struct net *net, struct tcp_segment *s)
 		c = tcp_syn_segment(net, syn, s);
 	else if (kind == TCP_SYN && l)
 		tcp_syn_input(net, l, s, iss, has_iss);
-	else if (!(kind == TCP_ACK && l && (c = tcp_cookie_segment(net, l, s))))
+	else if (!(kind == TCP_ACK && l && (c = tcp_cookie_segment(net, l, s)))
+		&& !tcp_cookie_may_follow(net, l, s))
 		tcp_reset_reply(net, s);
 	return c && tcp_conn_segment(c, s);
 }

@@ -461,6 +461,13 @@ struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const str
 /* The same for a segment that may carry a cookie; NULL: it does not. */
 struct tcp_conn *tcp_cookie_segment(struct net *net, struct tcp_listener *listener,
 	const struct tcp_segment *s);
+/* Data that belongs to nothing may have overtaken the segment that brings a cookie back. It comes again; a RST would
+ * end a good connection. */
+static inline bool tcp_cookie_may_follow(const struct net *net, const struct tcp_listener *listener,
+	const struct tcp_segment *s)
+{
+	return listener && s->len && !(s->flags & (TCP_SYN | TCP_RST)) && net->now_ns < net->cookies_until_ns;
+}
 /* Options of a SYN; `out` holds 40 bytes. The length. */
 size_t tcp_syn_options(uint8_t *out, uint16_t mss, bool sack, int scale, bool ts, uint32_t ts_value,
 	uint32_t ts_echo);

@@ -600,7 +600,8 @@ static bool hop_find(struct tcp_conn *c)
 {
 	struct net *net = c->net;
 	struct net_address hop;
-	struct neighbor *n = hop_route(c, &hop) ? neighbor_lookup(net, &hop) : NULL;
+	bool routed = hop_route(c, &hop);
+	struct neighbor *n = routed ? neighbor_lookup(net, &hop) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
 		if (routed) /* all neighbours' places are taken by questions: somebody asks for strangers */
