@@ -60,7 +60,7 @@ attack() {
 		ok "$attack_name: others are served ($(tail -n 1 "$WORK/client"))"
 		# (Of the client's own requests each is three or four frames at most.)
 		arrived=$(($(counter if_in_frames) - frames_before))
-		[ "$arrived" -ge $((FRAMES + 4 * $(sed -n 's/ requests,.*//p' "$WORK/client"))) ] || {
+		[ "$FRAMES" = 0 ] || [ "$arrived" -ge $((FRAMES + 4 * $(sed -n 's/ requests,.*//p' "$WORK/client"))) ] || {
 			tail -n 3 "$WORK/attack" | sed 's/^/#   /'
 			bad "$attack_name: it is one: only $arrived frames came"
 		}
@@ -107,13 +107,11 @@ bursts() {
 	return 0
 }
 if [ -n "$guest6" ]; then
-	ip -n "$ns" -6 addr add fd99::1/64 dev tap0 nodad # some of the tools want one
 	for kind in solicitate6 advertise6 router26 rs6 mld26 redir6 unreach6; do
 		attack "flood_$kind" bursts atk6-flood_$kind tap0 "$guest6"
 	done
-	attack "SYN flood by IPv6" bursts atk6-thcsyn6 -r tap0 "$guest6" 80
-	attack "neighbour cache exhaustion" bursts atk6-ndpexhaust26 -c tap0 fe80::/64
-	FRAMES=1
+	attack "SYN flood by IPv6, each from another neighbour" bursts atk6-thcsyn6 -r tap0 "$guest6" 80
+	FRAMES=0 # few, but odd
 	attack "fragment games" atk6-fragmentation6 tap0 "$guest6"
 	attack "implementation games" atk6-implementation6 tap0 "$guest6"
 	attack "forged Packet Too Big" atk6-toobig6 tap0 "$guest6" "$guest6" 68
