@@ -311,11 +311,14 @@ static void a_peer_does_not_make_the_list_longer_than_is_good(void **state)
 static uint32_t wait_for_the_first(struct model *m)
 {
 	struct tcp_conn *c = m->c;
-	m->net->now_ns += 1000000;
+	m->w.now_ns += MS;
+	clock_move(m);
 	send_new(m, MSS);
-	m->net->now_ns += 1000000;
+	m->w.now_ns += MS;
+	clock_move(m);
 	send_new(m, MSS);
-	m->net->now_ns += 40000000;
+	m->w.now_ns += 40 * MS;
+	clock_move(m);
 	struct tcp_ack ack = ack_at(m, c->snd_una);
 	tcp_flight_sack(c, c->snd_max - MSS, c->snd_max, &ack);
 	uint32_t wait = tcp_rack_detect(c);
@@ -366,12 +369,15 @@ static void an_answer_to_an_earlier_copy_loses_nothing(void **state)
 	struct tcp_conn *c = m->c;
 	c->min_rtt_us = c->srtt_us = 40000;
 	send_new(m, MSS);
-	m->net->now_ns += 1000000;
+	m->w.now_ns += MS;
+	clock_move(m);
 	send_new(m, MSS);
-	m->net->now_ns += 50000000;
+	m->w.now_ns += 50 * MS;
+	clock_move(m);
 	tcp_flight_lose_first(c);
 	tcp_flight_repeated(c, m->base, m->base + MSS);
-	m->net->now_ns += 1000000; /* the first copy's */
+	m->w.now_ns += MS;
+	clock_move(m); /* the first copy's */
 	struct tcp_ack ack = ack_at(m, m->base + MSS);
 	tcp_flight_cover(c, &ack);
 	c->snd_una = m->base + MSS;
