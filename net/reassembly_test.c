@@ -236,6 +236,29 @@ static void two_ends_are_a_contradiction(void **state)
 	for_both(contradicting);
 }
 
+/* However many buffers there are, one packet gets 64; and none when all are held. */
+static void too_many_pieces(struct bench *b)
+{
+	b->net->rx_frames_max = 1024;
+	for (uint32_t i = 0; i < 64; i++)
+		fragment(b, 8 * i, 8, true, 0);
+	assert_int_equal(net_usage(b->net).rx_frames, 64);
+	fragment(b, 8 * 64, 8, true, 0);
+	assert_int_equal(net_usage(b->net).rx_frames, 0);
+	assert_int_equal(b->n->ip_reasm_fails, 1);
+	b->net->rx_frames_held = 1024;
+	fragment(b, 0, 8, true, 0);
+	assert_int_equal(net_usage(b->net).rx_frames, 1024);
+	assert_int_equal(b->n->ip_reasm_fails, 2);
+	b->net->rx_frames_held = 0;
+}
+
+static void a_packet_holds_so_many_buffers_and_no_more(void **state)
+{
+	(void)state;
+	for_both(too_many_pieces);
+}
+
 /* The bytes would sum up, with a hole. */
 static void ended_before(struct bench *b)
 {
@@ -288,6 +311,7 @@ static void malformed(struct bench *b)
 	b->id++;
 	fragment(b, 65528, 8, false, 0); /* by one */
 	world_run(&b->w, b->w.now_ns + SECOND, NULL); /* an ICMPv6 error quotes it from its buffer */
+	assert_int_equal(b->n->icmp6_out_parm_problems, b->ip6 ? 3 : 0); /* RFC 8200, 4.5 */
 	assert_int_equal(net_usage(b->net).rx_frames, 0);
 	assert_int_equal(b->received, 0);
 }
@@ -410,6 +434,7 @@ int main(void)
 		cmocka_unit_test(a_fragment_that_comes_twice_does_no_harm),
 		cmocka_unit_test(an_overlap_drops_the_whole_packet),
 		cmocka_unit_test(two_ends_are_a_contradiction),
+		cmocka_unit_test(a_packet_holds_so_many_buffers_and_no_more),
 		cmocka_unit_test(an_end_before_what_has_come_is_a_contradiction),
 		cmocka_unit_test(a_packet_that_came_by_broadcast_in_part_did_so_as_a_whole),
 		cmocka_unit_test(fragments_of_impossible_size_are_dropped),
