@@ -91,18 +91,24 @@ make -s build/e2e/frames >>"$WORK/make.log" 2>&1
 attack "ARP flood" build/e2e/frames arp tap0 "$mac" "$guest_address" 20000 1
 
 # --- IPv6, where the kernel has it ---
-# bursts COMMAND...: these know no rate but the fastest, which would only measure this machine: a fifth of the time.
+# bursts COMMAND...: these know no rate but the fastest, which would only measure this machine: they run for a
+# fifth of the time.
+flooders() { # flooders SIGNAL
+	for pid in $(ip netns pids "$ns"); do
+		case $(cat "/proc/$pid/comm" 2>/dev/null) in atk6-*) kill "-$1" "$pid" ;; esac
+	done
+}
 bursts() {
-	inside "$@" >"$WORK/burst" 2>&1 &
+	inside timeout -k 1 $((ATTACK_SECONDS + 1)) "$@" >"$WORK/burst" 2>&1 &
 	flood=$!
 	end=$(($(date +%s) + ATTACK_SECONDS + 1))
 	while [ "$(date +%s)" -lt $end ] && kill -0 $flood 2>/dev/null; do
-		sleep 0.04
-		pkill -STOP -P $flood 2>/dev/null
-		sleep 0.16
-		pkill -CONT -P $flood 2>/dev/null
-	done
-	pkill -KILL -P $flood 2>/dev/null
+		sleep 0.02
+		flooders STOP
+		sleep 0.1
+		flooders CONT
+	done 2>/dev/null
+	flooders KILL 2>/dev/null
 	wait $flood 2>/dev/null
 	return 0
 }
