@@ -368,10 +368,14 @@ static bool persistence(const struct http_request *req)
 {
 	if (!req->known[HTTP_CONNECTION])
 		return req->version_minor == 1;
-	/* The one value that browsers send. */
-	if (!(req->known_repeated & 1u << HTTP_CONNECTION)
-		&& slice_eq(http_request_known(req, HTTP_CONNECTION), SLICE("keep-alive")))
-		return true;
+	/* The one value that browsers send, and that of clients that come once. */
+	struct slice value = http_request_known(req, HTTP_CONNECTION);
+	if (!(req->known_repeated & 1u << HTTP_CONNECTION)) {
+		if (slice_eq(value, SLICE("keep-alive")))
+			return true;
+		if (slice_eq(value, SLICE("close")))
+			return false;
+	}
 	if (http_request_lists(req, SLICE("connection"), SLICE("close")))
 		return false;
 	return req->version_minor == 1
