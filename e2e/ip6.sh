@@ -12,6 +12,7 @@ guest_words="ip6=$address6/64,fd77::1"
 app=$WORK/ip6
 rm -rf "$app"
 cp -r examples/hello "$app"
+rm -rf "$app/.ingot" # what was built of the original is not of this
 head -c 3000000 /dev/urandom >"$app/static/blob.bin"
 
 rx_packets() { inside cat /sys/class/net/tap0/statistics/rx_packets; }

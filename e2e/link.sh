@@ -83,6 +83,7 @@ link_wire() {
 		fi
 		sleep 0.02
 	done
+	link_drops_before=$(($(link_drops "$ns") + $(link_drops "$peer"))) # there was no wire
 }
 
 # Sends lines to the wire, and waits until it has read them. False: it does not understand them.
@@ -114,7 +115,7 @@ link_print() {
 	link_from=$(($(wc -l <"$wire_log") + 1))
 	echo print | link_say
 	tail -n +$link_from "$wire_log" | grep '^wire [ab]'
-	link_dropped=$(($(link_drops "$ns") + $(link_drops "$peer")))
+	link_dropped=$(($(link_drops "$ns") + $(link_drops "$peer") - link_drops_before))
 	[ $link_dropped = 0 ] || echo "wire was too slow: $link_dropped packets were lost in front of it since link_up"
 }
 link_drops() { ip netns exec "$1" cat /sys/class/net/link0/statistics/tx_dropped; }

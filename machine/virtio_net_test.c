@@ -136,6 +136,29 @@ static void a_frame_is_one_descriptor_of_the_ring(void **state)
 	rig_stop(r);
 }
 
+static void segments_of_ip6_are_cut_where_the_device_offers_it(void **state)
+{
+	(void)state;
+	struct rig *r = rig_start(USUAL | F_HOST_TSO6);
+	struct frame_tx *f = &r->tx[0];
+	static const uint8_t page[3000];
+	assert_true(r->net->tx_tso6);
+	f->segment[0] = slice_of(page, 3000);
+	f->segment_count = 1;
+	f->checksum_start = 54;
+	f->checksum_offset = 16;
+	f->gso = FRAME_GSO_TCP6;
+	f->gso_size = 1440;
+	/* With IPv4's headers these would be TCP's flags. */
+	f->header[FRAME_TX_HEADROOM + 34 + TCP_FLAGS] = TCP_CWR;
+	assert_true(r->net->send(r->net, f));
+	const struct virtio_desc *t = (const void *)(uintptr_t)r->driver->tx.q.desc[0].addr;
+	const uint8_t *h = (const void *)(uintptr_t)t[0].addr;
+	static const uint8_t want[12] = {1, 4, 54, 0, 0xa0, 5, 54, 0, 16, 0, 0, 0};
+	assert_memory_equal(h, want, 12);
+	rig_stop(r);
+}
+
 static void a_received_frame_lies_behind_the_header(void **state)
 {
 	(void)state;
@@ -270,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_device_is_described_by_its_features),
 		cmocka_unit_test(a_frame_is_one_descriptor_of_the_ring),
+		cmocka_unit_test(segments_of_ip6_are_cut_where_the_device_offers_it),
 		cmocka_unit_test(a_received_frame_lies_behind_the_header),
 		cmocka_unit_test(the_buffers_of_one_frame_are_chained_over_polls),
 		cmocka_unit_test(a_runt_is_dropped_and_counted),

@@ -35,7 +35,7 @@
 #define IP_PROTO_TCP 6
 #define IP_PROTO_UDP 17
 #define IP4_BROADCAST 0xffffffffu
-#define IP_TTL 64 /* IPv6: the hop limit */
+#define IP_TTL 64 /* of IPv4 */
 
 #define NEIGHBOR_QUEUE_MAX 4
 #define LISTENERS_MAX 16
@@ -229,6 +229,7 @@ struct net {
 
 	struct net_capture *capture; /* NULL: none runs */
 	uint64_t now_ns;
+	uint32_t now_us; /* of it; wraps */
 	struct timer_wheel timers;
 	struct list out;      /* net_frame.tx.link: complete, next to leave */
 	struct list tx_ready; /* tcp_conn.tx_link */

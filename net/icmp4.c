@@ -44,6 +44,8 @@ static bool echo_reply(struct net *net, const struct ip_packet *p)
 	f->tx.segment[0] = slice_sub(p->payload, ICMP_HEADER, SIZE_MAX);
 	f->tx.payload_len = (uint32_t)f->tx.segment[0].len;
 	f->tx.segment_count = f->tx.payload_len > 0;
+	frame_rx_put(p->frame->frag); /* at most padding */
+	p->frame->frag = NULL;
 	f->rx = p->frame;
 	net->rx_frames_held++;
 	net->counters.icmp_out_echo_reps++;

@@ -45,6 +45,9 @@ static void answer(struct net *net, struct net_frame *f, const struct ip_packet 
 		+ checksum_sum_slices(f->tx.segment, f->tx.segment_count);
 	store_le16(h + 2, (uint16_t)~checksum_fold(sum));
 	f->tx.header_len = ETHERNET_HEADER + IP6_HEADER + ICMP_HEADER;
+	/* What is sent of it lies in its first buffer, and only that one is held. */
+	frame_rx_put(p->frame->frag);
+	p->frame->frag = NULL;
 	f->rx = p->frame;
 	net->rx_frames_held++;
 	ip6_send(net, f, source, &to, IP_PROTO_ICMP6, net->ip6.hop_limit);

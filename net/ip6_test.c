@@ -101,6 +101,7 @@ static void advertise(struct tape *t, const uint8_t *asked)
 {
 	struct packet6 p = packet("fd00::1", "fd00::2");
 	uint8_t m[32] = {136, 0, 0, 0, 0x60};
+	memcpy(p.f + IP + 8, asked + BODY + 8, 16);
 	memcpy(p.f + IP + 24, asked + IP + 8, 16);
 	memcpy(m + 8, asked + BODY + 8, 16);
 	m[24] = 2;
@@ -633,6 +634,32 @@ static void datagrams_leave_with_the_source_that_fits(void **state)
 	tape_stop(&t);
 }
 
+static void a_connection_over_the_link_has_a_link_local_source(void **state)
+{
+	(void)state;
+	struct tape t;
+	struct tcp_conn *c;
+	static const char *const nobody[] = {"ff02::1", "::1", "::", "fd00::2"};
+	tape_start(&t);
+	struct net_endpoint to = {address("fe80::1"), 80};
+	assert_false(failed(tcp_connect(&c, t.net, &to)));
+	run(&t, 100 * MS);
+	assert_int_equal(t.said, 1);
+	assert_int_equal(t.last[IP + 6], 6);
+	assert_int_equal(load_be16(t.last + IP + 8), 0xfe80);
+	assert_memory_equal(t.last + IP + 24, to.address.octet, 16);
+	struct net_endpoint local = tcp_local(c), peer = tcp_peer(c);
+	assert_memory_equal(local.address.octet, t.last + IP + 8, 16);
+	assert_memory_equal(peer.address.octet, to.address.octet, 16);
+	assert_int_equal(load_be16(t.last + BODY + 22), 1440); /* the size that it takes: the MTU less headers */
+	tcp_release(c);
+	for (size_t i = 0; i < ARRAY_LEN(nobody); i++) {
+		to.address = address(nobody[i]);
+		assert_true(failed(tcp_connect(&c, t.net, &to)));
+	}
+	tape_stop(&t);
+}
+
 static void without_ip6_its_frames_are_dropped(void **state)
 {
 	(void)state;
@@ -674,6 +701,7 @@ int main(void)
 		cmocka_unit_test(a_datagram_with_a_wrong_or_no_checksum_is_refused),
 		cmocka_unit_test(a_closed_port_is_unreachable),
 		cmocka_unit_test(datagrams_leave_with_the_source_that_fits),
+		cmocka_unit_test(a_connection_over_the_link_has_a_link_local_source),
 		cmocka_unit_test(without_ip6_its_frames_are_dropped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

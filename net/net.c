@@ -148,6 +148,7 @@ static void settings_init(struct net *net, const struct net_config *c)
 	if (c->host_name.len)
 		memcpy(net->host_name, c->host_name.ptr, c->host_name.len);
 	net->now_ns = c->now_ns;
+	net->now_us = (uint32_t)(c->now_ns / 1000);
 }
 
 static void memory_init(struct net *net, const struct net_config *c, const struct layout *l)
@@ -208,8 +209,10 @@ err net_init(struct net **out, const struct net_config *config, void *memory)
 
 static void clock_set(struct net *net, uint64_t now_ns)
 {
-	if (now_ns > net->now_ns)
-		net->now_ns = now_ns;
+	if (now_ns <= net->now_ns)
+		return;
+	net->now_ns = now_ns;
+	net->now_us = (uint32_t)(now_ns / 1000);
 }
 
 void net_advance(struct net *net, uint64_t now_ns)

@@ -61,13 +61,6 @@ static uint64_t ends_hash(struct hash_key secret, const struct tcp_ends *ends)
 	return hash_sip13(secret, slice_of(bytes, sizeof bytes));
 }
 
-uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
-{
-	if (UNLIKELY(tcp_key_is_ip6(key)))
-		return tcp_table_hash6(net, key->addresses, (uint32_t)key->ports);
-	return tcp_table_hash(net, key->addresses, (uint32_t)key->ports);
-}
-
 /* The sequence number is a clock of 4 us and a secret of the ends (RFC 6528). The timestamps' offset is a secret
  * alone: the same for one pair of ends always, so that PAWS and RFC 6191 work from one connection to the next.
  * The two halves of one hash tell nothing about each other. */
@@ -224,7 +217,7 @@ void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t pee
 	c->snd_una = c->snd_nxt = c->snd_max = c->queue_end = (UINT64_C(1) << 32) + iss + 1;
 	c->recover = c->last.start = c->last.end = c->snd_una;
 	c->rcv_nxt = c->last_ack_sent = (UINT64_C(1) << 32) + irs + 1;
-	c->rcv_space = net->receive_window;
+	c->rcv_space = tcp_window_bound(c, net->receive_window);
 	c->rcv_round_seq = (uint32_t)c->rcv_nxt;
 	c->rcv_round_us = tcp_now_us(net);
 	c->rcv_adv = c->rcv_nxt + (net->receive_window < 0xffff ? net->receive_window : 0xffff);
@@ -282,9 +275,17 @@ void tcp_conn_unreachable(struct tcp_conn *c)
 	if (c->state == TCP_STATE_SYN_SENT) {
 		c->net->counters.tcp_attempt_fails++;
 		tcp_conn_kill(c, TCP_TIMED_OUT);
-	} else if (c->rto_at == TIMER_NEVER) {
-		tcp_rto_start(c);
+		return;
 	}
+	tcp_conn_blocked(c);
+}
+
+void tcp_conn_blocked(struct tcp_conn *c)
+{
+	/* An ACK that was due is lost like one on its way: what the peer repeats asks for another. */
+	c->ack_now = c->ack_pending = false;
+	if (c->rto_at == TIMER_NEVER)
+		tcp_rto_start(c);
 }
 
 void tcp_sends_complete_slow(struct tcp_conn *c)
@@ -480,7 +481,8 @@ static bool strange_segment(struct net *net, struct tcp_segment *s)
 		c = tcp_syn_segment(net, syn, s);
 	else if (kind == TCP_SYN && l)
 		tcp_syn_input(net, l, s, iss, has_iss);
-	else if (!(kind == TCP_ACK && l && (c = tcp_cookie_segment(net, l, s))))
+	else if (!(kind == TCP_ACK && l && (c = tcp_cookie_segment(net, l, s)))
+		&& !tcp_cookie_may_follow(net, l, s))
 		tcp_reset_reply(net, s);
 	return c && tcp_conn_segment(c, s);
 }
@@ -544,6 +546,8 @@ void tcp_icmp_error(struct net *net, const struct net_address *source,
 	}
 	uint64_t seq = seq_extend(c->snd_una, load_be32(transport + 4));
 	if (seq < c->snd_una || seq >= c->snd_max || what != IP_ERROR_TOO_BIG)
+		return;
+	if (tcp_key_is_ip6(&c->key) && mtu < IP6_MTU_MIN) /* a lie: every path carries that (RFC 8201, 4) */
 		return;
 	uint32_t before = c->mss;
 	tcp_pmtu_limit(c, path_mss(c, mtu ? mtu : plateau_below(path_overhead(c) + before)));

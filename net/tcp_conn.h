@@ -118,6 +118,9 @@ struct tcp_conn {
 	uint8_t template_len;
 	uint8_t recovery;       /* enum tcp_recovery */
 	uint8_t timer_kind;     /* enum tcp_timer_kind */
+	/* These stand together: they are looked at together. */
+	bool cwr_due : 1;       /* tell the peer that we have heard */
+	bool dsack_due : 1;     /* dsack_start .. dsack_end arrived twice: say so */
 	bool probe : 1;         /* send one byte in spite of a closed window */
 	bool tail_probe : 1;    /* send one */
 	bool keepalive_due : 1;
@@ -128,20 +131,19 @@ struct tcp_conn {
 	bool discard : 1;       /* tcp_discard_input */
 	bool ack_now : 1;       /* send one even without data */
 	bool ack_pending : 1;   /* received data is not acknowledged yet */
-	bool cwnd_limited : 1;
+	bool cwnd_limited : 1;    /* what was sent last would have been more */
 	bool retransmit_syn : 1;
 	bool accepted : 1;      /* passive: counted by the listener */
 	bool released : 1;      /* the handle is gone */
 	bool handled : 1;       /* `cookie` is a struct tcp_handler */
 	bool ecn_ok : 1;        /* agreed on (RFC 3168) */
 	bool ecn_echo : 1;      /* the peer's packets were marked: say so until it has heard */
-	bool cwr_due : 1;       /* tell the peer that we have heard */
-	bool dsack_due : 1;     /* dsack_start .. dsack_end arrived twice: say so */
 	bool reordering : 1;    /* was seen on this path */
 	bool reorder_round_open : 1;
 	bool probe_again : 1;   /* the tail loss probe was not new data */
 	bool undo_ts_known : 1; /* something has been sent again since the reduction */
 	bool mss_trial : 1;     /* a larger size is being tried again */
+	bool mss_told : 1;      /* the present one was a router's word */
 	bool rack_valid;
 	struct net *net;
 	void *cookie;
@@ -176,7 +178,7 @@ struct tcp_conn {
 	struct timer timer;
 	uint64_t rto_at, ack_at; /* TIMER_NEVER: not running */
 	uint64_t last_rx_ns, progress_ns, ts_recent_ns;
-	uint32_t srtt_us, rttvar_us, rto_us, rtt_at_us, min_rtt_us, min_rtt_at_ms;
+	uint32_t srtt_us, rttvar_us, rto_us, rtt_at_us, min_rtt_us, min_rtt_at_us;
 	uint32_t challenge_at_ms; /* 0: never */
 	uint8_t backoff, keepalive_probes, dup_acks, acks_owed, quick_acks;
 
@@ -362,7 +364,7 @@ static inline bool tcp_is_open(const struct tcp_conn *c)
 /* These wrap: for differences. */
 static inline uint32_t tcp_now_us(const struct net *net)
 {
-	return (uint32_t)(net->now_ns / 1000);
+	return net->now_us;
 }
 
 static inline uint32_t tcp_now_ms(const struct net *net)
@@ -407,8 +409,14 @@ static inline uint32_t tcp_table_hash6(const struct net *net, uint64_t fold, uin
 	return (uint32_t)((fold + net->hash_key[3] * ports) >> 32);
 }
 
+static inline uint32_t tcp_hash(const struct net *net, const struct tcp_key *key)
+{
+	if (UNLIKELY(tcp_key_is_ip6(key)))
+		return tcp_table_hash6(net, key->addresses, (uint32_t)key->ports);
+	return tcp_table_hash(net, key->addresses, (uint32_t)key->ports);
+}
+
 /* tcp.c */
-uint32_t tcp_hash(const struct net *net, const struct tcp_key *key);
 /* Of a connection between these ends that begins now. */
 struct tcp_numbers tcp_initial_numbers(const struct net *net, const struct tcp_ends *ends);
 void tcp_conn_ends(const struct tcp_conn *c, struct tcp_ends *out);
@@ -421,6 +429,8 @@ void tcp_conn_event(struct tcp_conn *c, uint32_t events);
 /* Ends the connection, not the handle: fails the sends and gives TCP_CLOSED | events. */
 void tcp_conn_kill(struct tcp_conn *c, uint32_t events);
 void tcp_conn_unreachable(struct tcp_conn *c);
+/* Nothing can be sent for now: the retransmission timer tries again. */
+void tcp_conn_blocked(struct tcp_conn *c);
 /* Completes the sends that are acknowledged and that no frame reads. */
 void tcp_sends_complete_slow(struct tcp_conn *c);
 static inline void tcp_sends_complete(struct tcp_conn *c)
@@ -455,6 +465,13 @@ struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const str
 /* The same for a segment that may carry a cookie; NULL: it does not. */
 struct tcp_conn *tcp_cookie_segment(struct net *net, struct tcp_listener *listener,
 	const struct tcp_segment *s);
+/* Data that belongs to nothing may have overtaken the segment that brings a cookie back. It comes again; a RST would
+ * end a good connection. */
+static inline bool tcp_cookie_may_follow(const struct net *net, const struct tcp_listener *listener,
+	const struct tcp_segment *s)
+{
+	return listener && s->len && !(s->flags & (TCP_SYN | TCP_RST)) && net->now_ns < net->cookies_until_ns;
+}
 /* Options of a SYN; `out` holds 40 bytes. The length. */
 size_t tcp_syn_options(uint8_t *out, uint16_t mss, bool sack, int scale, bool ts, uint32_t ts_value,
 	uint32_t ts_echo);
@@ -521,6 +538,10 @@ static inline bool tcp_rx_is_short(const struct net *net)
 }
 /* Up to `max` SACK blocks, the newest first. */
 uint32_t tcp_ooo_blocks(const struct tcp_conn *c, struct tcp_range *out, uint32_t max);
+/* Within these bounds, and no more than half of all buffers hold. */
+uint32_t tcp_window_bound(const struct tcp_conn *c, uint64_t window);
+/* What is left of `room` when buffers run short. */
+uint32_t tcp_window_short(const struct tcp_conn *c, uint32_t room);
 /* Measures what the application takes in a round trip; more than one full segment has arrived. */
 void tcp_window_measure(struct tcp_conn *c);
 /* The window to advertise now, in bytes: what the buffers left can hold of it; when they run short, everybody
@@ -529,11 +550,8 @@ static inline uint32_t tcp_window(const struct tcp_conn *c)
 {
 	const struct net *net = c->net;
 	uint32_t room = c->rcv_space > c->readable ? c->rcv_space - c->readable : 0;
-	uint32_t buffers = net->rx_frames_max > net->rx_frames_held ? net->rx_frames_max - net->rx_frames_held : 0;
-	if (UNLIKELY((uint64_t)buffers * c->mss < room))
-		room = buffers * c->mss;
-	if (UNLIKELY(buffers < net->rx_frames_max / 4) && room > 4 * c->mss)
-		room = 4 * c->mss;
+	if (UNLIKELY(net->rx_frames_held > net->rx_frames_max / 2)) /* else they hold any rcv_space */
+		room = tcp_window_short(c, room);
 	uint64_t edge = c->rcv_nxt + room;
 	uint32_t step = c->mss < c->rcv_space / 2 ? c->mss : c->rcv_space / 2;
 	if (edge < c->rcv_adv + step)

@@ -163,7 +163,6 @@ void tcp_congestion_acked(struct tcp_conn *c, const struct tcp_ack *ack)
 {
 	/* After a timeout much that is acknowledged had arrived before. */
 	uint32_t bytes = c->recovery == TCP_RECOVERY_OPEN ? ack->acked : ack->delivered;
-	c->cwnd_limited = false;
 	if (c->cwnd < c->ssthresh)
 		slow_start(c, ack, bytes);
 	else

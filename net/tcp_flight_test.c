@@ -12,6 +12,7 @@
 
 #define BYTES 60000
 #define MSS 1000
+#define MS UINT64_C(1000000)
 
 struct model {
 	struct world w;
@@ -42,6 +43,12 @@ static void model_stop(struct model *m)
 	tcp_release(m->c);
 	assert_int_equal(net_usage(m->net).sent_records, 0);
 	world_deinit(&m->w);
+}
+
+static void clock_move(struct model *m)
+{
+	m->net->now_ns = m->w.now_ns;
+	m->net->now_us = (uint32_t)(m->w.now_ns / 1000);
 }
 
 static void send_new(struct model *m, uint32_t len)
@@ -126,8 +133,8 @@ static void any_step(struct model *m)
 {
 	struct tcp_conn *c = m->c;
 	uint64_t a = between(m, c->snd_una, c->snd_max), b = between(m, c->snd_una, c->snd_max);
-	m->w.now_ns += world_below(&m->w, 3) * 1000000;
-	m->net->now_ns = m->w.now_ns;
+	m->w.now_ns += world_below(&m->w, 3) * MS;
+	clock_move(m);
 	switch (world_below(&m->w, 7)) {
 	case 0: case 1: send_new(m, 1 + world_below(&m->w, 5 * MSS)); break;
 	case 2: case 3:
@@ -204,7 +211,8 @@ static void without_records_the_notes_are_coarser_but_never_wrong(void **state)
 			struct tcp_conn *c = m->c;
 			uint64_t a = between(m, c->snd_una, c->snd_max), b = between(m, c->snd_una, c->snd_max);
 			struct tcp_ack ack = ack_at(m, c->snd_una);
-			m->net->now_ns += 1000000;
+			m->w.now_ns += MS;
+			clock_move(m);
 			switch (world_below(&m->w, 5)) {
 			case 0: send_new(m, MSS); break;
 			case 1:
@@ -272,7 +280,8 @@ static void a_connection_takes_at_most_half_of_the_records(void **state)
 	struct model *m = malloc(sizeof *m);
 	model_start(m, 1, 32);
 	for (uint32_t i = 0; i < 50; i++) {
-		m->net->now_ns += 1000000;
+		m->w.now_ns += MS;
+		clock_move(m);
 		send_new(m, MSS);
 		flight_check(m->c);
 	}

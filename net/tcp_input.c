@@ -103,6 +103,7 @@ static void peer_syn(struct tcp_conn *c, const struct tcp_segment *s)
 	c->rcv_scale = o.has_scale ? c->net->receive_scale : 0;
 	c->mss = (mss < 88 ? 88 : mss) - (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0);
 	c->mss_max = (uint16_t)c->mss;
+	c->rcv_space = tcp_window_bound(c, c->net->receive_window);
 	/* Asked for, and granted: ECE alone; a simultaneous SYN asks as we do. */
 	uint8_t ecn = s->flags & (TCP_ECE | TCP_CWR);
 	c->ecn_ok = c->net->ecn == NET_ECN_ASK && !c->last.repeated

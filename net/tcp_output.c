@@ -98,9 +98,15 @@ static uint8_t *sack_option_write(struct tcp_conn *c, uint8_t *p)
 static uint16_t window_field(struct tcp_conn *c)
 {
 	uint32_t window = tcp_window(c), field = window >> c->rcv_scale;
-	if (field > 0xffff)
+	if (UNLIKELY(field > 0xffff))
 		field = 0xffff;
 	uint64_t edge = c->rcv_nxt + (field << c->rcv_scale);
+	/* Rounding must not take back what was promised (RFC 7323, 2.4), as long as that is in bounds. */
+	if (UNLIKELY(edge < c->rcv_adv) && field << c->rcv_scale < window && field < 0xffff
+		&& c->readable <= c->rcv_space) {
+		field++;
+		edge += UINT64_C(1) << c->rcv_scale;
+	}
 	if (edge > c->rcv_adv)
 		c->rcv_adv = edge;
 	return (uint16_t)field;
@@ -308,8 +314,8 @@ static bool choose_data(struct tcp_conn *c, struct piece *p)
 	}
 	if (UNLIKELY(c->tail_probe) && room < size)
 		room = size; /* a probe of new data may exceed the window by one (RFC 8985, 7.3) */
+	c->cwnd_limited = room < len;
 	if (room < len) {
-		c->cwnd_limited = true;
 		len = room >= size || !pipe ? room : 0;
 	} else if (closing && len < size && len < c->snd_wnd_max / 2) {
 		len = 0; /* not worth a segment (3.8.6.2.1); the probe timer sees to it */
@@ -573,18 +579,35 @@ static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p, struct 
 	return f;
 }
 
+/* Which neighbour the frames go to; false: there is no way, or the address is ours no longer. */
+static bool hop_route(const struct tcp_conn *c, struct net_address *hop)
+{
+	struct tcp_ends ends;
+	uint32_t ip;
+	if (UNLIKELY(tcp_key_is_ip6(&c->key))) {
+		tcp_conn_ends(c, &ends);
+		return ip6_is_own(c->net, &ends.own) && ip_route(c->net, &ends.peer, hop);
+	}
+	if (!ip4_is_own(c->net, tcp_key_own_ip(&c->key)) || !ip4_route(c->net, tcp_key_peer_ip(&c->key), &ip))
+		return false;
+	*hop = net_address_v4(ip);
+	return true;
+}
+
 /* The Ethernet address of the next hop is known, and in the template. Else the connection waits with the
  * neighbour, or for its retransmission timer. */
 static bool hop_find(struct tcp_conn *c)
 {
 	struct net *net = c->net;
-	struct net_endpoint peer = tcp_peer(c), own = tcp_local(c);
 	struct net_address hop;
-	bool routed = ip_is_own(net, &own.address) && ip_route(net, &peer.address, &hop);
+	bool routed = hop_route(c, &hop);
 	struct neighbor *n = routed ? neighbor_lookup(net, &hop) : NULL;
 	if (!n) {
 		net->counters.ip_out_no_routes++;
-		tcp_conn_unreachable(c);
+		if (routed) /* all neighbours' places are taken by questions: somebody asks for strangers */
+			tcp_conn_blocked(c);
+		else
+			tcp_conn_unreachable(c);
 		return false;
 	}
 	if (!neighbor_usable(net, n)) {

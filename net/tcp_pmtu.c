@@ -12,6 +12,7 @@
 #define TIMEOUTS_FIRST 3
 #define TIMEOUTS_NEXT 2
 #define RAISE_MS (60u * 1000)
+#define RAISE_TOLD_MS (600u * 1000) /* RFC 1191, 6.3: no sooner than five minutes after a router said so */
 
 static const uint16_t sizes[] = {1024, 512}, sizes6[] = {IP6_MTU_MIN - IP6_HEADER - TCP_HEADER};
 
@@ -26,6 +27,7 @@ void tcp_pmtu_limit(struct tcp_conn *c, uint32_t mss)
 	if (mss >= c->mss)
 		return;
 	mss_set(c, mss);
+	c->mss_told = true;
 	c->mss_trial = false;
 }
 
@@ -47,6 +49,7 @@ void tcp_pmtu_timeout(struct tcp_conn *c)
 		if (mss >= c->mss)
 			continue;
 		mss_set(c, mss);
+		c->mss_told = false;
 		c->net->counters.tcp_pmtu_black_holes++;
 		return;
 	}
@@ -54,11 +57,13 @@ void tcp_pmtu_timeout(struct tcp_conn *c)
 
 void tcp_pmtu_raise(struct tcp_conn *c)
 {
-	if (tcp_now_ms(c->net) - c->mss_changed_ms < RAISE_MS)
+	if (tcp_now_ms(c->net) - c->mss_changed_ms < (c->mss_told ? RAISE_TOLD_MS : RAISE_MS))
 		return;
 	c->mss_good = (uint16_t)c->mss;
 	c->mss_trial = true;
 	c->mss_trial_end = (uint32_t)c->snd_max + c->mss_max;
 	mss_set(c, c->mss_max);
+	if (c->cwnd < c->mss)
+		c->cwnd = c->mss;
 	c->net->counters.tcp_pmtu_raises++;
 }

@@ -185,6 +185,23 @@ void tcp_discard_input(struct tcp_conn *c)
 	window_opened(c);
 }
 
+uint32_t tcp_window_bound(const struct tcp_conn *c, uint64_t window)
+{
+	const struct net *net = c->net;
+	uint64_t most = (uint64_t)(net->rx_frames_max / 2) * c->mss;
+	most = most < net->receive_window_max ? most : net->receive_window_max;
+	return (uint32_t)(window < most ? window : most);
+}
+
+uint32_t tcp_window_short(const struct tcp_conn *c, uint32_t room)
+{
+	const struct net *net = c->net;
+	uint32_t left = net->rx_frames_max > net->rx_frames_held ? net->rx_frames_max - net->rx_frames_held : 0;
+	if ((uint64_t)left * c->mss < room)
+		room = left * c->mss;
+	return left < net->rx_frames_max / 4 && room > 4 * c->mss ? 4 * c->mss : room;
+}
+
 /* Three times what the application took in a round trip: a sender in slow start doubles in the next one, and
  * hears of the larger window half-way. The round-trip time is the handshake's, or what our own data showed. */
 void tcp_window_measure(struct tcp_conn *c)
@@ -199,10 +216,10 @@ void tcp_window_measure(struct tcp_conn *c)
 	c->rcv_round_us = now;
 	c->rcv_round_seq = consumed;
 	if (UNLIKELY(net->rx_frames_held > net->rx_frames_max / 4 * 3)) {
-		c->rcv_space = net->receive_window;
+		c->rcv_space = tcp_window_bound(c, net->receive_window);
 		return;
 	}
-	space = space < net->receive_window_max ? space : net->receive_window_max;
+	space = tcp_window_bound(c, space);
 	if (!whole || space < c->rcv_space + c->mss || net->rx_frames_held > net->rx_frames_max / 2)
 		return;
 	c->rcv_space = (uint32_t)space;

@@ -9,7 +9,7 @@
  * The least timeout is 200 ms, not 1 s (RFC 6298, 2.4 says SHOULD): as the large systems have it. */
 #include "tcp_conn.h"
 
-#define MIN_RTT_LIFE_MS 60000u
+#define MIN_RTT_LIFE_US 60000000u
 
 void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt)
 {
@@ -30,11 +30,11 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt)
 
 void tcp_rtt_min(struct tcp_conn *c, uint32_t rtt)
 {
-	uint32_t now = tcp_now_ms(c->net);
-	if (c->min_rtt_us && rtt > c->min_rtt_us && now - c->min_rtt_at_ms < MIN_RTT_LIFE_MS)
+	uint32_t now = tcp_now_us(c->net);
+	if (c->min_rtt_us && rtt > c->min_rtt_us && now - c->min_rtt_at_us < MIN_RTT_LIFE_US)
 		return;
 	c->min_rtt_us = rtt ? rtt : 1;
-	c->min_rtt_at_ms = now;
+	c->min_rtt_at_us = now;
 }
 
 void tcp_rtt_measure(struct tcp_conn *c, const struct tcp_ack *ack)

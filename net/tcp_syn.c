@@ -203,7 +203,7 @@ static bool cookie_open(struct net *net, const struct tcp_segment *s, struct tcp
 		.irs = s->seq - 1,
 		.iss = cookie,
 		.mss = cookie_mss[index],
-		.peer_window = 0xffff,
+		.peer_window = s->window << (scale == COOKIE_TS_NO_SCALE ? 0 : scale),
 		.scale_ok = scale != COOKIE_TS_NO_SCALE,
 		.snd_scale = (uint8_t)(scale == COOKIE_TS_NO_SCALE ? 0 : scale),
 		.ts_ok = s->has_ts,

@@ -484,10 +484,13 @@ static void a_full_table_of_half_open_ones_is_answered_by_cookies(void **state)
 	memcpy(echo + 8, h->options + 8, 4);
 	say_raw(&s, ACK, 101, h->seq + 2, echo, 12, "GET", 3); /* near miss */
 	assert_null(net_event_next(s.net, &events));
+	s.window = 32;
 	say_raw(&s, ACK, 101, h->seq + 1, echo, 12, "GET", 3);
 	struct tcp_conn *c = net_event_next(s.net, &events);
 	assert_non_null(c);
 	assert_int_equal(events, TCP_ACCEPTED | TCP_READABLE);
+	/* No other window was ever heard: half of what was is worth a segment (RFC 9293, 3.8.6.2.1). */
+	assert_int_equal(c->snd_wnd_max, 32 << 7);
 	struct tcp_info info;
 	tcp_info(c, &info);
 	assert_int_equal(info.mss, full() - 12); /* size and timestamps came through */
@@ -759,7 +762,9 @@ static void too_big_makes_segments_smaller_but_only_as_far_as_every_path_goes(vo
 	assert_int_equal(s.heard[0].len, 1400 - headers);
 	too_big_say(&s, 1450, s.ack); /* larger than now: nothing */
 	assert_int_equal(mss_of(c), 1400 - headers);
-	too_big_say(&s, 70, s.ack);
+	too_big_say(&s, 70, s.ack); /* no path is like that: as small as may be, or a lie as a whole (RFC 8201, 4) */
+	assert_int_equal(mss_of(c), (ip6 ? 1400 : 576) - headers);
+	too_big_say(&s, least, s.ack);
 	assert_int_equal(mss_of(c), least - headers);
 	tcp_release(c);
 	script_stop(&s);

@@ -137,6 +137,20 @@ static void corrupt(struct sim_network *n, uint64_t *random, struct sim_frame *f
 	sim_fate(n, forge ? SIM_FORGED : SIM_CORRUPTED, f);
 }
 
+static void mark(struct sim_frame *f)
+{
+	uint8_t *ip = f->bytes + SIM_ETHERNET;
+	uint16_t type = load_be16(f->bytes + 12);
+	if (type == 0x0800 && (ip[1] & 3)) {
+		/* RFC 1624: the sum of the header changes by as much. */
+		uint32_t sum = (uint16_t)~load_be16(ip + 10) + (3u - (ip[1] & 3));
+		ip[1] |= 3;
+		store_be16(ip + 10, (uint16_t)~sim_sum_fold(sum));
+	} else if (type == 0x86dd && (ip[1] >> 4 & 3)) {
+		ip[1] |= 0x30;
+	}
+}
+
 static void too_big_ip4(struct sim_frame *answer, const struct sim_frame *f, uint32_t mtu)
 {
 	uint8_t *h = answer->bytes + SIM_ETHERNET, *icmp = h + 20;
@@ -239,6 +253,8 @@ static void travel(struct sim_network *n, struct sim_port *port, bool up, struct
 		at = at > path->last_ns ? at : path->last_ns;
 		path->last_ns = at;
 	}
+	if (chance(&port->random, path->mark))
+		mark(f);
 	if (chance(&port->random, path->corrupt))
 		corrupt(n, &port->random, f, false);
 	if (chance(&port->random, path->forge))
@@ -357,7 +373,7 @@ void sim_network_inject(struct sim_network *n, struct sim_port *to, struct slice
 	f->from = SIM_PORTS_MAX;
 	f->to = to->index;
 	sim_fate(n, SIM_ANSWERED, f);
-	sim_path_take(n, to, false, f);
+	sim_card_arrival(to, f);
 }
 
 const char *sim_fate_text(enum sim_fate fate)

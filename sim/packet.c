@@ -245,17 +245,27 @@ static uint32_t checksum_offset(const struct sim_packet *p)
 	return 0;
 }
 
+/* False: there is no IPv4 header that could be mended. */
+static bool ip4_header_mend(uint8_t *h, uint32_t len)
+{
+	size_t header = len >= 20 ? (h[0] & 15u) * 4 : 0;
+	if (header < 20 || header > len)
+		return false;
+	store_be16(h + 10, 0);
+	store_be16(h + 10, (uint16_t)~sim_sum_fold(sim_sum(0, slice_of(h, header))));
+	return true;
+}
+
 void sim_packet_mend(uint8_t *frame, uint32_t len)
 {
 	struct sim_packet p;
+	if (len < SIM_ETHERNET + 20)
+		return;
+	/* First: what lies behind a broken header is not looked at. */
+	if (load_be16(frame + 12) == TYPE_IP4 && !ip4_header_mend(frame + SIM_ETHERNET, len - SIM_ETHERNET))
+		return;
 	(void)sim_packet_parse(&p, slice_of(frame, len));
 	uint32_t at = checksum_offset(&p);
-	if (!p.v6 && len >= SIM_ETHERNET + 20 && p.kind != SIM_ARP && p.kind != SIM_OTHER) {
-		uint8_t *h = frame + SIM_ETHERNET;
-		size_t header = (h[0] & 15u) * 4;
-		store_be16(h + 10, 0);
-		store_be16(h + 10, (uint16_t)~sim_sum_fold(sim_sum(0, slice_of(h, header))));
-	}
 	if (!at || p.transport.len < at + 2)
 		return;
 	uint8_t *field = frame + (p.transport.ptr - frame) + at;

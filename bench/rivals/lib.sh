@@ -43,7 +43,7 @@ rivals_build() {
 
 # The guest's threads on the first processor, its clients (on_client) on the second one.
 on_client='' on_guest=''
-if [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null 2>&1; then
+if [ "${PIN:-yes}" = yes ] && [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null 2>&1; then
 	on_guest='taskset -c 0' on_client='taskset -c 1'
 fi
 
@@ -55,7 +55,7 @@ boot_side() {
 	side_i=0
 	until grep -q 'http: listening on' "$log"; do
 		side_i=$((side_i + 1))
-		[ $side_i -lt 600 ] && kill -0 "$guest" 2>/dev/null || {
+		[ $side_i -lt 3600 ] && kill -0 "$guest" 2>/dev/null || {
 			tail "$log" | sed 's/^/#   /'
 			bad "$1 boots"
 			exit 1

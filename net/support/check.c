@@ -134,7 +134,6 @@ static void congestion(struct check *k, const struct tcp_conn *c)
 	RULE(k, c, c->mss >= 36);
 	RULE(k, c, c->mss <= c->mss_max);
 	RULE(k, c, c->cwnd >= c->mss || c->recovery != TCP_RECOVERY_OPEN);
-	RULE(k, c, c->ssthresh >= c->mss);
 }
 
 /* Who waits for something is woken: by the wheel, or by standing in a list that is worked off. */

@@ -1,6 +1,7 @@
-/* UDP echo between hosts and pings: small traffic beside the connections. Datagrams may be lost; what
- * comes back must be what was sent, and each is done exactly once. A ping is put on the wire in another
- * host's name, as engines have none; its answer is judged in wire.c. */
+/* UDP echo between hosts, pings, and a router that advertises a prefix: small traffic beside the
+ * connections. Datagrams may be lost; what comes back must be what was sent, and each is done exactly
+ * once. A ping is put into a card in another host's name, as engines have none; its answer is judged in
+ * wire.c. */
 #include "run.h"
 
 #include <stdlib.h>
@@ -91,7 +92,9 @@ static void datagram_send(struct run *r)
 	struct host *to = &r->host[(h->index + 1 + draw_below(r, r->hosts - 1)) % r->hosts];
 	/* Now and then nobody listens, or nobody is there. */
 	struct net_endpoint end = {.port = draw_chance(r, 10) ? 9 : ECHO_PORT};
-	end.address = net_address_v4(draw_chance(r, 5) ? 0x0a000063 : to->ip);
+	bool ip6 = draw_chance(r, 50);
+	if (!host_address(to, ip6, 0, &end.address) || (ip6 && !h->config.ip6))
+		end.address = net_address_v4(draw_chance(r, 10) ? 0x0a000063 : to->ip);
 	uint32_t len = 8 + draw_below(r, DATAGRAM_MAX - 8);
 	uint64_t key = draw(r);
 	store_le64(bytes, key);
@@ -129,8 +132,46 @@ static void ping_send(struct run *r, const struct ping *p)
 	sim_network_inject(&r->network, to->port, slice_of(f, len));
 }
 
+/* --- A router -------------------------------------------------------------------------------- */
+
+/* RFC 4861, 4.2 and 4.6.2: the prefix of the hosts with static addresses, on the link. Its lifetime as
+ * a router is 0: there is nowhere to forward to. */
+static void advertise(struct run *r, struct host *h)
+{
+	static const uint8_t head[] = {0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0xfe, 0x86, 0xdd};
+	static const uint8_t prefix[] = {3, 4, 64, 0xc0, 0, 0, 0x0e, 0x10, 0, 0, 0x07, 0x08, 0, 0, 0, 0,
+		0xfd, 0, 0, 0, 0, 0, 0, 1};
+	uint8_t f[SIM_ETHERNET + 40 + 16 + 32] = {0}, *ip = f + SIM_ETHERNET, *icmp = ip + 40;
+	memcpy(f, head, sizeof head);
+	ip[0] = 0x60;
+	store_be16(ip + 4, 48);
+	ip[6] = 58;
+	ip[7] = 255;
+	ip[8] = 0xfe;
+	ip[9] = 0x80;
+	ip[23] = 0xfe;
+	ip[24] = 0xff;
+	ip[25] = 2;
+	ip[39] = 1;
+	icmp[0] = 134;
+	icmp[4] = 64;
+	memcpy(icmp + 16, prefix, sizeof prefix);
+	sim_packet_mend(f, sizeof f);
+	sim_network_inject(&r->network, h->port, slice_of(f, sizeof f));
+}
+
+static void router_act(struct run *r)
+{
+	if (!r->router || r->network.now_ns < r->next_advertisement_ns)
+		return;
+	r->next_advertisement_ns = r->network.now_ns + draw_between(r, 1, 10) * SECOND;
+	for (uint32_t i = 0; i < r->hosts; i++)
+		advertise(r, &r->host[i]);
+}
+
 void datagrams_act(struct run *r)
 {
+	router_act(r);
 	uint64_t now = r->network.now_ns;
 	for (uint32_t i = 0; i < r->pings; i++) {
 		if (r->ping[i].sent || now < r->ping[i].at_ns)
@@ -147,6 +188,8 @@ void datagrams_act(struct run *r)
 uint64_t datagrams_next(const struct run *r)
 {
 	uint64_t next = r->next_datagram_ns < r->work_end_ns ? r->next_datagram_ns : UINT64_MAX;
+	if (r->router && r->next_advertisement_ns < next)
+		next = r->next_advertisement_ns;
 	for (uint32_t i = 0; i < r->pings; i++)
 		if (!r->ping[i].sent && r->ping[i].at_ns < next)
 			next = r->ping[i].at_ns;

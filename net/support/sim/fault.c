@@ -6,7 +6,7 @@
 
 const char *fault_text(enum fault_kind kind)
 {
-	static const char *const text[] = {"loss", "duplication", "reordering", "corruption", "delay",
+	static const char *const text[] = {"loss", "duplication", "congestion marks", "reordering", "corruption", "delay",
 		"rate", "link down", "MTU, told", "MTU, black hole", "receive buffers withheld",
 		"frames held at the card", "pause", "clock jump", "small steps", "restart"};
 	return text[kind];
@@ -22,6 +22,7 @@ static void path_apply(struct sim_path *p, const struct fault *f)
 	switch (f->kind) {
 	case FAULT_LOSS: p->loss = at_least(p->loss, f->amount); break;
 	case FAULT_DUPLICATE: p->duplicate = at_least(p->duplicate, f->amount); break;
+	case FAULT_MARK: p->mark = at_least(p->mark, f->amount); break;
 	case FAULT_CORRUPT: p->corrupt = at_least(p->corrupt, f->amount); break;
 	case FAULT_REORDER:
 		p->reorder = at_least(p->reorder, f->amount);
@@ -103,7 +104,7 @@ static void begin(struct run *r, struct fault *f)
 			h->random_seed[draw_below(r, sizeof h->random_seed)] ^= 1;
 		host_restart(h);
 		break;
-	case FAULT_LOSS: case FAULT_DUPLICATE: case FAULT_REORDER: case FAULT_CORRUPT: case FAULT_DELAY:
+	case FAULT_LOSS: case FAULT_DUPLICATE: case FAULT_MARK: case FAULT_REORDER: case FAULT_CORRUPT: case FAULT_DELAY:
 	case FAULT_RATE: case FAULT_FLAP: case FAULT_MTU: case FAULT_BLACK_HOLE:
 	case FAULT_RX_WITHHELD: case FAULT_TX_HELD: case FAULT_KINDS:
 		break;
@@ -167,6 +168,7 @@ void faults_end(struct run *r)
 		r->fault[i].active = false;
 	for (uint32_t i = 0; i < r->hosts; i++) {
 		struct host *h = &r->host[i];
+		h->base_up.mark = h->base_down.mark = 0;
 		h->base_up.loss = h->base_up.corrupt = h->base_up.reorder = h->base_up.duplicate = 0;
 		h->base_down.loss = h->base_down.corrupt = h->base_down.reorder = h->base_down.duplicate = 0;
 		links_update(r, h);

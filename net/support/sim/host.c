@@ -20,6 +20,22 @@ uint64_t host_clock(const struct host *h)
 	return h->run->network.now_ns + (uint64_t)h->clock_offset_ns;
 }
 
+bool host_address(const struct host *h, bool ip6, uint32_t n, struct net_address *out)
+{
+	struct net_ipv6 all;
+	*out = net_address_v4(h->ip);
+	if (!ip6 || !h->net)
+		return !ip6 && n == 0;
+	net_ipv6(h->net, &all);
+	/* That of the link is the first, and so comes last. */
+	for (uint32_t i = all.count; i-- > 0;) {
+		*out = all.address[i].address;
+		if (all.address[i].state == NET_IPV6_PREFERRED && n-- == 0)
+			return true;
+	}
+	return false;
+}
+
 void host_start(struct host *h)
 {
 	struct run *r = h->run;
@@ -27,6 +43,7 @@ void host_start(struct host *h)
 	random_mix(&h->random, slice_of(h->random_seed, sizeof h->random_seed));
 	h->config.random = &h->random;
 	h->config.now_ns = host_clock(h);
+	h->started_ns = r->network.now_ns;
 	size_t size = (net_memory_size(&h->config) + 63) & ~(size_t)63;
 	h->memory = aligned_alloc(64, size);
 	ASSERT(h->memory);
@@ -53,7 +70,7 @@ void host_restart(struct host *h)
 {
 	ends_forget(h);
 	datagrams_forget(h);
-	wire_forget(h->run->wire, h->ip);
+	wire_forget(h->run->wire, h->index);
 	sim_port_reset(h->port);
 	host_stop(h);
 	h->incarnation++;

@@ -1,4 +1,4 @@
-/* net_sim [--seed N] [--seeds M] [-v] [--trace] [--pcap FILE] [--sabotage NAME]
+/* net_sim [--seed N] [--seeds M] [-v] [--trace] [--pcap FILE] [--counters] [--sabotage NAME]
  *
  * Each seed runs in a process of its own, so that a crash, a sanitizer's report or an endless loop is one
  * seed's failure, and the command that replays it can be printed. */
@@ -17,7 +17,7 @@
 static _Noreturn void usage(const char *what)
 {
 	fprintf(stderr, "net_sim: %s\n"
-		"net_sim [--seed N] [--seeds M] [-v] [--trace] [--pcap FILE] [--sabotage NAME]\n", what);
+		"net_sim [--seed N] [--seeds M] [-v] [--trace] [--pcap FILE] [--counters] [--sabotage NAME]\n", what);
 	exit(2);
 }
 
@@ -80,6 +80,25 @@ static void report(const struct options *o, const volatile struct verdict *v, bo
 			o->sabotage ? " --sabotage " : "", o->sabotage ? o->sabotage : "");
 }
 
+/* Names come from any engine. */
+static void counters_print(const uint64_t *sum)
+{
+	static uint8_t seed[32];
+	struct random random;
+	random_init(&random);
+	random_mix(&random, slice_of(seed, sizeof seed));
+	struct net_config config = {.mac = {2}, .address = 0x0a000001, .mask = 0xffffff00, .random = &random};
+	void *memory = aligned_alloc(64, (net_memory_size(&config) + 63) & ~(size_t)63);
+	struct net_counter c;
+	struct net *net;
+	ASSERT(memory);
+	err e = net_init(&net, &config, memory);
+	ASSERT(!failed(e));
+	for (uint32_t i = 0; i < COUNTERS_MAX && net_counter_at(net, i, &c); i++)
+		printf("%-32s %lu\n", c.name, (unsigned long)sum[i]);
+	free(memory);
+}
+
 static uint64_t options_read(struct options *o, int argc, char **argv)
 {
 	uint64_t seeds = 1;
@@ -88,6 +107,8 @@ static uint64_t options_read(struct options *o, int argc, char **argv)
 		const char *word = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;
 		if (strcmp(word, "-v") == 0) {
 			o->verbose = true;
+		} else if (strcmp(word, "--counters") == 0) {
+			o->counters = true;
 		} else if (strcmp(word, "--trace") == 0) {
 			o->trace = true;
 		} else if (strcmp(word, "--seed") == 0) {
@@ -119,6 +140,7 @@ int main(int argc, char **argv)
 {
 	struct options o = {0};
 	uint64_t seeds = options_read(&o, argc, argv), failed = 0, whole = 0, excused = 0, bytes = 0;
+	uint64_t counter[COUNTERS_MAX] = {0};
 	volatile struct verdict *v = mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT(v != MAP_FAILED);
@@ -129,6 +151,8 @@ int main(int argc, char **argv)
 		whole += v->completed;
 		excused += v->excused;
 		bytes += v->bytes;
+		for (uint32_t k = 0; k < COUNTERS_MAX; k++)
+			counter[k] += v->counter[k];
 	}
 	if (seeds == 1 && !failed && !o.verbose && !o.trace)
 		printf("trace hash %016lx\n", (unsigned long)v->hash);
@@ -136,5 +160,7 @@ int main(int argc, char **argv)
 		printf("%lu seeds, %lu failed; %lu connections whole, %lu excused; %lu bytes\n",
 			(unsigned long)seeds, (unsigned long)failed, (unsigned long)whole, (unsigned long)excused,
 			(unsigned long)bytes);
+	if (o.counters)
+		counters_print(counter);
 	return failed ? 1 : 0;
 }

@@ -26,6 +26,7 @@ static void plan_limits(struct run *r, struct host *h, struct net_config *c)
 	static const uint32_t mtu[] = {1500, 1500, 1500, 1280, 1400, 576, 9000};
 	static const uint32_t window[] = {2048, 4096, 16384, 65535, 65536, 262144, 1048576};
 	static const uint32_t conns[] = {4, 16, 64}, syns[] = {1, 2, 8, 64}, waits[] = {1, 4, 64};
+	static const uint32_t records[] = {1, 8, 64, 0, 0};
 	static const uint32_t tx[] = {8, 16, 64, 256}, rx[] = {16, 48, 128, 512};
 	c->mtu = (uint16_t)pick(r, mtu, ARRAY_LEN(mtu));
 	c->tx_checksum = draw_chance(r, 70);
@@ -38,11 +39,26 @@ static void plan_limits(struct run *r, struct host *h, struct net_config *c)
 	c->rx_frames_max = pick(r, rx, ARRAY_LEN(rx));
 	c->neighbors_max = draw_chance(r, 50) ? 8 : 64;
 	c->receive_window = pick(r, window, ARRAY_LEN(window));
+	c->receive_window_max = draw_chance(r, 50) ? c->receive_window : 0;
+	c->sent_records_max = pick(r, records, ARRAY_LEN(records));
+	c->ecn = draw_below(r, NET_ECN_OFF + 1);
 	c->time_wait_ns = draw_between(r, 1, 60) * SECOND;
 	c->fin_wait_2_ns = (h->patient ? 600 : draw_between(r, 1, 60)) * SECOND;
 	c->user_timeout_ns = (h->patient ? 1200 : draw_between(r, 10, 120)) * SECOND;
 	c->keepalive_idle_ns = (h->patient ? 300 : draw_between(r, 2, 60)) * SECOND;
 	c->keepalive_interval_ns = (h->patient ? 30 : draw_between(r, 1, 10)) * SECOND;
+}
+
+static void plan_ip6(struct run *r, const struct host *h, struct net_config *c)
+{
+	bool wanted = draw_chance(r, 70), automatic = draw_chance(r, 40);
+	if (!wanted || c->mtu < 1280)
+		return;
+	c->ip6 = automatic ? NET_IP6_AUTO : NET_IP6_STATIC;
+	c->tx_tso6 = c->tx_checksum && draw_chance(r, 70);
+	c->ip6_address = (struct net_address){{0xfd, 0, 0, 0, 0, 0, 0, 1}};
+	c->ip6_address.octet[15] = (uint8_t)(h->index + 1);
+	c->ip6_prefix_len = 64;
 }
 
 static void plan_host(struct run *r, uint32_t i)
@@ -54,6 +70,7 @@ static void plan_host(struct run *r, uint32_t i)
 	*c = (struct net_config){.mac = {2, 0, 0, 0, 0, (uint8_t)(i + 1)}, .address = h->ip,
 		.mask = 0xffffff00, .host_name = SLICE_INIT("sim")};
 	plan_limits(r, h, c);
+	plan_ip6(r, h, c);
 	for (uint32_t k = 0; k < 4; k++)
 		store_le64(h->random_seed + 8 * k, draw(r));
 	h->input_max = draw_chance(r, 70) ? UINT32_MAX : 1 + draw_below(r, 8);
@@ -83,6 +100,7 @@ static void plan_link(struct run *r, struct sim_path *p)
 	p->reorder = draw_chance(r, 20) ? draw_below(r, 1000) : 0;
 	p->duplicate = draw_chance(r, 15) ? draw_below(r, 300) : 0;
 	p->corrupt = draw_chance(r, 15) ? draw_below(r, 200) : 0;
+	p->mark = draw_chance(r, 15) ? draw_below(r, 1000) : 0;
 }
 
 /* --- Connections ----------------------------------------------------------------------------- */
@@ -126,6 +144,9 @@ static void plan_flow(struct run *r, uint32_t i, uint64_t span_ns)
 	f->port = (uint16_t)(PORT_FIRST + draw_below(r, LISTENERS));
 	f->start_ns = START_NS + (draw_chance(r, 30) ? 0 : draw_between(r, 0, span_ns));
 	f->simultaneous = draw_chance(r, 10);
+	f->ip6 = draw_chance(r, 50) && r->host[f->client].config.ip6 && r->host[f->server].config.ip6;
+	if (f->ip6) /* addresses are checked for duplicates first */
+		f->start_ns += 3 * SECOND;
 	for (uint32_t k = 0; k < 2; k++) {
 		struct end *e = &f->end[k];
 		plan_intent(r, &e->intent);
@@ -148,6 +169,7 @@ static uint64_t plan_amount(struct run *r, enum fault_kind kind)
 	switch (kind) {
 	case FAULT_LOSS: return draw_chance(r, 20) ? 10000 : draw_between(r, 50, 4000);
 	case FAULT_DUPLICATE: return draw_between(r, 100, 5000);
+	case FAULT_MARK: return draw_between(r, 100, 10000);
 	case FAULT_REORDER: return draw_between(r, 100, 5000);
 	case FAULT_CORRUPT: return draw_between(r, 50, 3000);
 	case FAULT_DELAY: return draw_between(r, MS, 400 * MS);
@@ -204,6 +226,14 @@ void plan_draw(struct run *r)
 	r->faults = draw_chance(r, 20) ? 0 : draw_below(r, FAULTS_MAX);
 	for (uint32_t i = 0; i < r->faults; i++)
 		plan_fault(r, i, span);
+	r->attacks = draw_chance(r, 60) ? 0 : draw_below(r, ATTACKS_MAX);
+	for (uint32_t i = 0; i < r->attacks; i++) {
+		struct attack *a = &r->attack[i];
+		a->kind = draw_below(r, ATTACK_KINDS);
+		a->at_ns = START_NS + draw_between(r, 0, span);
+		a->amount = draw(r);
+		a->victim = draw_below(r, r->hosts);
+	}
 	r->pings = draw_below(r, ARRAY_LEN(r->ping));
 	for (uint32_t i = 0; i < r->pings; i++) {
 		struct ping *p = &r->ping[i];
@@ -213,7 +243,9 @@ void plan_draw(struct run *r)
 		p->to = (p->from + 1 + draw_below(r, r->hosts - 1)) % r->hosts;
 	}
 	r->next_datagram_ns = START_NS;
-	r->work_end_ns = START_NS + span;
+	r->router = draw_chance(r, 50);
+	r->next_advertisement_ns = START_NS + draw_between(r, 0, SECOND);
+	r->work_end_ns = START_NS + span + 3 * SECOND;
 	r->faults_end_ns = r->work_end_ns;
 	for (uint32_t i = 0; i < r->faults; i++)
 		if (r->fault[i].to_ns > r->faults_end_ns)

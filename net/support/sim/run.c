@@ -90,7 +90,7 @@ static uint64_t next_time(const struct run *r)
 	for (uint32_t i = 0; i < r->hosts; i++)
 		next = earlier(next, host_next(&r->host[i]));
 	if (!r->recovering)
-		next = earlier(next, earlier(faults_next(r), datagrams_next(r)));
+		next = earlier(earlier(next, attacks_next(r)), earlier(faults_next(r), datagrams_next(r)));
 	for (uint32_t i = 0; i < r->flows; i++)
 		if (!r->flow[i].started)
 			next = earlier(next, r->flow[i].start_ns);
@@ -103,6 +103,7 @@ static void act(struct run *r)
 	if (!r->recovering) {
 		faults_act(r);
 		datagrams_act(r);
+		attacks_act(r);
 	}
 	for (uint32_t i = 0; i < r->flows; i++) {
 		struct flow *f = &r->flow[i];
@@ -153,7 +154,8 @@ static void pools_check(struct run *r, struct host *h)
 	if (sim_port_rx_held(h->port) || h->port->tx_used || h->refused)
 		run_fail(r, "host %u: %u buffers not back, %u frames at the card", h->index,
 			sim_port_rx_held(h->port), h->port->tx_used);
-	if (u.timers)
+	/* Routers are asked for as long as none answers (RFC 7559). */
+	if (u.timers > (h->config.ip6 != NET_IP6_OFF))
 		run_fail(r, "host %u: %u timers are armed, and nothing is to be done", h->index, u.timers);
 	if (!list_is_empty(&h->letters))
 		run_fail(r, "host %u: a datagram is not done", h->index);
@@ -184,6 +186,13 @@ static void run_all(struct run *r)
 		pools_check(r, &r->host[i]);
 }
 
+static void counters_add(const struct host *h, volatile struct verdict *verdict)
+{
+	struct net_counter c;
+	for (uint32_t i = 0; i < COUNTERS_MAX && net_counter_at(h->net, i, &c); i++)
+		verdict->counter[i] += c.value;
+}
+
 void run_seed(struct run *r, const struct options *options, volatile struct verdict *verdict)
 {
 	memset(r, 0, sizeof *r);
@@ -208,6 +217,8 @@ void run_seed(struct run *r, const struct options *options, volatile struct verd
 	verdict->flows = r->flows;
 	verdict->completed = r->completed;
 	verdict->excused = r->excused;
+	for (uint32_t i = 0; i < r->hosts; i++)
+		counters_add(&r->host[i], verdict);
 	verdict->finished = true;
 	sim_network_free(&r->network);
 	for (uint32_t i = 0; i < r->hosts; i++)

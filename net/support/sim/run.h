@@ -7,6 +7,7 @@
  *   datagram.c UDP echo between hosts, and pings
  *   wire.c    holds each packet that a host sends to the rules of TCP, and counts storms
  *   fault.c   makes the planned faults come and go
+ *   attack.c  segments from somebody else that nearly fit
  *   sabotage.c  breaks an engine on purpose: the checks must notice
  *   main.c    options, a process for each seed, what is printed
  *
@@ -26,7 +27,9 @@
 #define HOSTS_MAX 5
 #define FLOWS_MAX 24
 #define FAULTS_MAX 24
+#define ATTACKS_MAX 40
 #define ITEMS_MAX 4
+#define COUNTERS_MAX 256
 #define PORT_FIRST 80 /* listeners: 80, 81 */
 #define LISTENERS 2
 #define START_NS (100 * SECOND)
@@ -40,6 +43,7 @@
 enum fault_kind {
 	FAULT_LOSS,
 	FAULT_DUPLICATE,
+	FAULT_MARK,         /* congestion experienced */
 	FAULT_REORDER,
 	FAULT_CORRUPT,
 	FAULT_DELAY,
@@ -62,6 +66,33 @@ struct fault {
 	uint64_t from_ns, to_ns, amount;
 	bool up, down;   /* which direction of the link */
 	bool active;
+};
+
+enum attack_kind {
+	ATTACK_RESET_AHEAD,
+	ATTACK_RESET_OLD,
+	ATTACK_SYN,
+	ATTACK_ACK,
+	ATTACK_DATA,
+	ATTACK_FLOOD,
+	ATTACK_KINDS,
+};
+
+struct attack {
+	enum attack_kind kind;
+	uint64_t at_ns, amount;
+	uint32_t victim;
+	bool over;
+};
+
+/* What a segment to a host would have to say to fit. */
+struct spoof {
+	struct net_address from, to;
+	uint16_t from_port, to_port;
+	uint32_t seq, ack;  /* behind all that both have sent */
+	uint32_t acked;     /* what the host has acknowledged */
+	uint32_t ts;
+	bool has_ts;
 };
 
 struct run;
@@ -107,7 +138,7 @@ struct flow {
 	uint32_t id, client, server; /* hosts */
 	uint16_t port;
 	uint64_t start_ns;
-	bool started, simultaneous;
+	bool started, simultaneous, ip6;
 	uint32_t started_as;         /* counted from 1: the newest of those that have had the same ports */
 	struct end end[2];
 	struct end ghost;            /* a second acceptance of the same handshake, which cookies allow */
@@ -132,6 +163,7 @@ struct host {
 	struct random random;
 	uint8_t random_seed[32];
 	uint32_t incarnation;
+	uint64_t started_ns;
 	bool patient;            /* its limits are such that nothing fails without a reason */
 	bool attention;
 	uint32_t input_max;      /* frames taken at a time */
@@ -150,7 +182,7 @@ struct wire; /* wire.c */
 
 struct options {
 	uint64_t seed;
-	bool trace, verbose;
+	bool trace, verbose, counters;
 	void *pcap; /* stdio file */
 	const char *sabotage; /* NULL: none */
 };
@@ -158,6 +190,7 @@ struct options {
 /* What a process tells the one that started it, even when it dies. */
 struct verdict {
 	uint64_t now_ns, hash, frames, bytes, flows, completed, excused;
+	uint64_t counter[COUNTERS_MAX]; /* of all hosts together, in the order of net_counter_at */
 	bool finished;
 };
 
@@ -171,9 +204,12 @@ struct run {
 	uint32_t flows;
 	struct fault fault[FAULTS_MAX];
 	uint32_t faults;
+	struct attack attack[ATTACKS_MAX];
+	uint32_t attacks;
 	struct ping ping[16];
 	uint32_t pings;
-	uint64_t next_datagram_ns;
+	uint64_t next_datagram_ns, next_advertisement_ns;
+	bool router; /* it advertises a prefix for IPv6 */
 	uint64_t work_end_ns, faults_end_ns;
 	uint32_t flows_started;
 	bool recovering, quiet;
@@ -203,6 +239,8 @@ void host_restart(struct host *h);
 void host_stop(struct host *h);
 bool host_runs(const struct host *h);
 uint64_t host_clock(const struct host *h);
+/* Number `n` of those that others may use; false: there are fewer (yet). */
+bool host_address(const struct host *h, bool ip6, uint32_t n, struct net_address *out);
 /* When it is to act next; UINT64_MAX: not by itself. */
 uint64_t host_next(const struct host *h);
 void host_poll(struct host *h);
@@ -235,7 +273,14 @@ struct wire *wire_new(struct run *r);
 void wire_free(struct wire *w);
 void wire_see(struct wire *w, enum sim_fate fate, const struct sim_frame *f);
 /* A host has lost its memory: what it says now is not what it said. */
-void wire_forget(struct wire *w, uint32_t ip);
+void wire_forget(struct wire *w, uint32_t host);
+
+/* Of the newest connection of the host; false: there is none. */
+bool wire_spoof(const struct wire *w, uint32_t victim, struct spoof *out);
+
+/* attack.c */
+void attacks_act(struct run *r);
+uint64_t attacks_next(const struct run *r);
 
 /* fault.c */
 void faults_act(struct run *r);

@@ -290,6 +290,14 @@ uint64_t ends_next(const struct run *r, const struct host *h)
 	return next;
 }
 
+static bool sends_are_out(const struct end *e)
+{
+	for (uint32_t i = 0; i < ITEMS_MAX; i++)
+		if (e->item[i].busy)
+			return true;
+	return false;
+}
+
 static void end_forget(struct end *e)
 {
 	for (uint32_t i = 0; i < ITEMS_MAX; i++) {
@@ -305,7 +313,9 @@ void ends_forget(struct host *h)
 {
 	for (uint32_t i = 0; i < h->run->flows; i++) {
 		struct flow *f = &h->run->flow[i];
-		if (!f->started || flow_is_over(f) || (f->client != h->index && f->server != h->index))
+		/* Over, but for frames that the card has not given back, is not over. */
+		bool over = flow_is_over(f) && !sends_are_out(&f->end[0]) && !sends_are_out(&f->end[1]);
+		if (!f->started || over || (f->client != h->index && f->server != h->index))
 			continue;
 		f->excuse = "a host was restarted";
 		for (uint32_t k = 0; k < 2; k++)
@@ -334,14 +344,37 @@ static uint64_t drops(const struct host *h)
 	return c->tcp_accept_drops + c->tcp_listen_limit_drops + c->tcp_syn_drops;
 }
 
-static bool open_from(struct flow *f, struct end *e, struct host *h, uint32_t to_ip, uint16_t to_port)
+/* To the first of the other's addresses that can be reached. */
+static err connect_any(struct flow *f, struct host *h, const struct host *to, uint16_t port,
+	struct tcp_conn **c)
 {
-	struct net_endpoint to = {net_address_v4(to_ip), to_port};
+	struct net_endpoint end = {.port = port};
+	err e = ERR(NOT_FOUND);
+	for (uint32_t i = 0; host_address(to, f->ip6, i, &end.address); i++) {
+		e = tcp_connect(c, h->net, &end);
+		if (!failed(e))
+			return e;
+	}
+	return e;
+}
+
+/* They are to be had three seconds after the start, if nothing is in the way. */
+static bool may_lack_address(const struct flow *f, const struct host *a, const struct host *b)
+{
+	uint64_t since = a->started_ns > b->started_ns ? a->started_ns : b->started_ns;
+	return fault_since(f->run, a->index, since) || fault_since(f->run, b->index, since)
+		|| f->run->network.now_ns - since < 3 * SECOND;
+}
+
+static bool open_from(struct flow *f, struct end *e, struct host *h, const struct host *to, uint16_t port)
+{
 	struct tcp_conn *c;
 	net_advance(h->net, host_clock(h));
-	err x = tcp_connect(&c, h->net, &to);
+	err x = connect_any(f, h, to, port, &c);
 	if (failed(x)) {
-		f->excuse = "no connection was free";
+		f->excuse = x.code == ERR_NO_MEMORY ? "no connection was free" : "no address yet";
+		if (x.code != ERR_NO_MEMORY && !may_lack_address(f, h, to))
+			run_fail(f->run, "connection %u: tcp_connect: %s", f->id, err_text(x));
 		e->gone = true;
 		return false;
 	}
@@ -357,20 +390,26 @@ static uint16_t port_foreseen(const struct host *h)
 	return (uint16_t)(EPHEMERAL_FIRST + random_below(&copy, EPHEMERAL_COUNT));
 }
 
+static bool endpoint_equal(const struct net_endpoint *a, const struct net_endpoint *b)
+{
+	return a->port == b->port && memcmp(&a->address, &b->address, sizeof a->address) == 0;
+}
+
 /* Both connect at once, to each other's port (RFC 9293, 3.5, figure 7). */
 static void open_both(struct flow *f, struct host *a, struct host *b)
 {
 	uint16_t port = port_foreseen(a);
-	if (!open_from(f, &f->end[1], b, a->ip, port)) {
+	if (!open_from(f, &f->end[1], b, a, port)) {
 		f->end[0].gone = true;
 		return;
 	}
 	f->peer = tcp_local(f->end[1].conn);
-	if (!open_from(f, &f->end[0], a, b->ip, f->peer.port))
+	if (!open_from(f, &f->end[0], a, b, f->peer.port))
 		return;
 	f->local = tcp_local(f->end[0].conn);
-	if (f->local.port != port)
-		f->excuse = "the ports do not meet";
+	struct net_endpoint meant = tcp_peer(f->end[1].conn);
+	if (!endpoint_equal(&f->local, &meant))
+		f->excuse = "the ends do not meet";
 }
 
 void flow_start(struct flow *f)
@@ -384,15 +423,10 @@ void flow_start(struct flow *f)
 	f->simultaneous &= host_runs(b);
 	if (f->simultaneous) {
 		open_both(f, a, b);
-	} else if (open_from(f, &f->end[0], a, b->ip, f->port)) {
+	} else if (open_from(f, &f->end[0], a, b, f->port)) {
 		f->local = tcp_local(f->end[0].conn);
 		f->peer = tcp_peer(f->end[0].conn);
 	}
-}
-
-static bool endpoint_equal(const struct net_endpoint *a, const struct net_endpoint *b)
-{
-	return a->port == b->port && memcmp(&a->address, &b->address, sizeof a->address) == 0;
 }
 
 struct flow *flow_find(struct run *r, const struct net_endpoint *from, const struct net_endpoint *to,
@@ -448,6 +482,10 @@ static bool excusable(struct run *r, struct flow *f, const struct end *e)
 		return true;
 	/* A segment that overtakes the one that would open a cookie is answered by RST. */
 	if (net_counters(b->net)->tcp_syn_cookies_sent != f->cookies_before)
+		return true;
+	/* The peer is through, and its TIME_WAIT too (or it had to give way): our last ACK was lost. */
+	bool in_order = (other(e)->events & (TCP_CLOSED | TCP_RESET | TCP_TIMED_OUT)) == TCP_CLOSED;
+	if (in_order && (e->events & TCP_PEER_CLOSED) && e->closing)
 		return true;
 	/* Its simultaneous peer has not come through, and it had no listener to fall back to. */
 	if (f->simultaneous && !connected && (faults || other(e)->gone))
@@ -521,9 +559,11 @@ void flow_judge(struct flow *f)
 {
 	struct run *r = f->run;
 	for (uint32_t k = 0; k < 2; k++)
-		for (uint32_t i = 0; i < ITEMS_MAX; i++)
-			if (f->end[k].item[i].busy)
-				run_fail(r, "connection %u: a send of the %s is not done", f->id, name(&f->end[k]));
+		if (sends_are_out(&f->end[k]))
+			run_fail(r, "connection %u: a send of the %s is not done", f->id, name(&f->end[k]));
+	if (r->options.trace)
+		run_note(r, "connection %u%s%s, host %u to %u: %s", f->id, f->ip6 ? ", IPv6" : "",
+			f->simultaneous ? ", simultaneous" : "", f->client, f->server, f->excuse ? f->excuse : "whole");
 	if (f->excuse) {
 		r->excused++;
 		return;

@@ -2,8 +2,8 @@
  * engine: every segment that leaves a card, before the network does anything to it.
  *
  * For each pair of ends there are two halves; numbers are counted from the half's SYN. A half that has not
- * been seen to begin (its SYN was before a restart) is not judged, and neither is one that has answered a
- * SYN with several cookies (`vague`): which of them is meant, only the peer knows. */
+ * been seen to begin (its SYN was before a restart) is not judged, and neither is one that is `vague`: it has
+ * answered a SYN with several cookies, and which of them is meant, only the peer knows; or it has sent RST. */
 #include "run.h"
 
 #include <stdio.h>
@@ -33,6 +33,7 @@ struct half {
 struct talk {
 	uint8_t address[2][16];
 	uint16_t port[2];
+	uint32_t host[2]; /* HOSTS_MAX: has not spoken */
 	struct half half[2];
 	struct flow *flow;
 	uint32_t client; /* which half is flow->end[0] */
@@ -96,21 +97,45 @@ static struct talk *talk_new(struct wire *w, const struct sim_packet *p)
 	ASSERT(w->talks < TALKS_MAX);
 	struct talk *t = &w->talk[w->talks++];
 	*t = (struct talk){.port = {p->source_port, p->destination_port}, .credit = CREDIT_START,
-		.credit_ns = w->run->network.now_ns};
+		.host = {HOSTS_MAX, HOSTS_MAX}, .credit_ns = w->run->network.now_ns};
 	memcpy(t->address[0], p->source, 16);
 	memcpy(t->address[1], p->destination, 16);
 	t->flow = flow_of(w, p, 0, &t->client);
 	return t;
 }
 
-void wire_forget(struct wire *w, uint32_t ip)
+void wire_forget(struct wire *w, uint32_t host)
 {
-	struct net_address a = net_address_v4(ip);
 	for (uint32_t i = 0; i < w->talks; i++) {
 		struct talk *t = &w->talk[i];
-		if (memcmp(t->address[0], a.octet, 16) == 0 || memcmp(t->address[1], a.octet, 16) == 0)
+		if (t->host[0] == host || t->host[1] == host)
 			memset(t->half, 0, sizeof t->half);
 	}
+}
+
+static bool judged(const struct half *h)
+{
+	return h->known && !h->vague;
+}
+
+bool wire_spoof(const struct wire *w, uint32_t victim, struct spoof *out)
+{
+	for (uint32_t i = w->talks; i-- > 0;) {
+		const struct talk *t = &w->talk[i];
+		for (uint32_t k = 0; k < 2; k++) {
+			const struct half *s = &t->half[k], *o = &t->half[!k];
+			/* Whoever is only connecting believes a RST that acknowledges its SYN (RFC 9293, 3.10.7.3). */
+			if (t->host[!k] != victim || !judged(s) || !judged(o) || !o->acked)
+				continue;
+			*out = (struct spoof){.from_port = t->port[k], .to_port = t->port[!k],
+				.seq = s->iss + (uint32_t)s->max, .ack = o->iss + (uint32_t)o->max,
+				.acked = s->iss + (uint32_t)o->acked, .ts = s->ts_last, .has_ts = s->ts && o->ts};
+			memcpy(out->from.octet, t->address[k], 16);
+			memcpy(out->to.octet, t->address[!k], 16);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* --- Judging --------------------------------------------------------------------------------- */
@@ -127,11 +152,6 @@ static _Noreturn void bad(struct wire *w, const struct sim_packet *p, const char
 static uint64_t count_from(const struct half *h, uint32_t wire, uint64_t near)
 {
 	return near + (uint64_t)(int64_t)(int32_t)(wire - (h->iss + (uint32_t)near));
-}
-
-static bool judged(const struct half *h)
-{
-	return h->known && !h->vague;
 }
 
 static void flags_judge(struct wire *w, const struct sim_packet *p)
@@ -289,6 +309,7 @@ static void tcp_judge(struct wire *w, const struct sim_packet *p)
 	if (!t)
 		t = talk_new(w, p);
 	struct half *s = &t->half[from], *o = &t->half[!from];
+	t->host[from] = w->frame->from;
 	if (p->flags & SIM_SYN) {
 		if (!s->known || s->iss != p->seq)
 			t->flow = flow_of(w, p, from, &t->client);
@@ -301,6 +322,8 @@ static void tcp_judge(struct wire *w, const struct sim_packet *p)
 			news = ack_judge(w, t, from, p);
 		}
 		waste_judge(w, s, p);
+	} else {
+		s->vague = true; /* it is over; a cookie that comes late may open it once more */
 	}
 	storm_judge(w, t, p, news);
 }

@@ -24,6 +24,7 @@
 /* One direction of a link. Chances are of 10,000 frames. */
 struct sim_path {
 	uint32_t loss, duplicate, reorder;
+	uint32_t mark;          /* congestion experienced (RFC 3168), on what is capable of it */
 	uint32_t corrupt;       /* one byte of an IP packet changes */
 	uint32_t forge;         /* the same, and checksums are mended: no stack can notice */
 	uint64_t delay_ns;
@@ -136,7 +137,7 @@ struct sim_port *sim_network_add(struct sim_network *n, const struct sim_port_co
 uint64_t sim_network_next(const struct sim_network *n);
 /* All that happens up to now_ns. */
 void sim_network_advance(struct sim_network *n, uint64_t now_ns);
-/* A frame from the switch to a station, as if another had sent it. Copied. */
+/* A frame, as if another had sent it, appears in the card's buffers at once. Copied. */
 void sim_network_inject(struct sim_network *n, struct sim_port *to, struct slice frame);
 const char *sim_fate_text(enum sim_fate fate);
 
