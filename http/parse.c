@@ -95,13 +95,26 @@ static enum http_parse_result parse_version(struct http_parser *p, const uint8_t
 	return HTTP_DONE;
 }
 
+/* What targets are mostly made of, from `at` on; its end, or where it gave up. */
+static inline const uint8_t *scan_usual_target(const uint8_t *at, const uint8_t *end, bool *special)
+{
+	unsigned count = 16;
+	while (count == 16 && end - at >= 16) {
+		count = scan_path(at, special);
+		at += count;
+	}
+	return at;
+}
+
 static enum http_parse_result parse_target(struct http_parser *p, const uint8_t *end,
 	struct http_request *req)
 {
 	const uint8_t *at = p->base + p->pos, *start = p->base + p->mark;
 	uint8_t class = 0, seen = 0;
 	for (;;) {
+		at = scan_usual_target(at, end, &p->special);
 		while (at < end && !((class = http_byte_class[*at]) & BYTE_END)) {
+			p->special = true; /* not looked for here */
 			seen |= class;
 			at++;
 		}
@@ -122,7 +135,7 @@ static enum http_parse_result parse_target(struct http_parser *p, const uint8_t 
 	unsigned status = 0;
 	/* An unknown method (CONNECT, too) may have a target of its own kind: 501 in the end. */
 	if (req->method != HTTP_METHOD_COUNT)
-		status = http_target_resolve(req, question, p->seen & BYTE_PERCENT, p->arena);
+		status = http_target_resolve(req, question, p->seen & BYTE_PERCENT, p->special, p->arena);
 	if (status)
 		return fail(p, status);
 	p->pos = (uint32_t)(at + 1 - p->base);
