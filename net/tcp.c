@@ -462,6 +462,18 @@ static bool segment_parse(const struct net *net, const struct ip_packet *p, stru
 	return true;
 }
 
+/* The bare acknowledgement that has completed a handshake: it tells the window, and no more. */
+static bool handshake_ack(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	if (s->flags != TCP_ACK || s->len || s->seq != (uint32_t)c->rcv_nxt)
+		return false;
+	c->snd_wl1 = c->rcv_nxt;
+	tcp_peer_window_set(c, s->window << c->snd_scale);
+	if (c->ts_ok)
+		c->ts_recent = s->ts_value;
+	return true;
+}
+
 /* No connection: a half-open one, a finished one, or a new one. */
 static bool strange_segment(struct net *net, struct tcp_segment *s)
 {
@@ -484,7 +496,7 @@ static bool strange_segment(struct net *net, struct tcp_segment *s)
 	else if (!(kind == TCP_ACK && l && (c = tcp_cookie_segment(net, l, s)))
 		&& !tcp_cookie_may_follow(net, l, s))
 		tcp_reset_reply(net, s);
-	return c && tcp_conn_segment(c, s);
+	return c && !handshake_ack(c, s) && tcp_conn_segment(c, s);
 }
 
 bool tcp_input(struct net *net, const struct ip_packet *p)
