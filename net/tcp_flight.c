@@ -127,8 +127,8 @@ void tcp_flight_repeated(struct tcp_conn *c, uint64_t start, uint64_t end)
 
 /* --- Acknowledgements ------------------------------------------------------------------------ */
 
-/* Is the time since it left last its round-trip time? Not if another copy may have been answered, nor if it may
- * have arrived long ago: behind a hole that only now is filled, or in a silence before a timeout. */
+/* Is the time since it left last its round-trip time? Not if another copy may have been answered, nor if it
+ * may have arrived long ago: behind a hole that only now is filled, or in a silence before a timeout. */
 static bool rtt_is_told(const struct tcp_conn *c, const struct tcp_sent *r, uint64_t upto,
 	const struct tcp_ack *ack)
 {

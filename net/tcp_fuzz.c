@@ -1,15 +1,15 @@
-/* A peer that knows the protocol and means no good, or is only confused: after a proper handshake, with options that the input
- * chooses, the input's commands say what it acknowledges, reports by SACK, sends, marks and tells by ICMP, how
- * time passes, and what the application does. Sequence numbers are always near those that matter.
+/* A peer that knows the protocol and means no good, or is only confused: after a proper handshake, with
+ * options that the input chooses, the input's commands say what it acknowledges, reports by SACK, sends,
+ * marks and tells by ICMP, how time passes, and what the application does. Sequence numbers are always near
+ * those that matter.
  *
- * After each command the invariants of the flight hold, windows are sane, and whatever waits has a timer. In the
- * end the peer becomes honest, and a connection that still lives must deliver its stream. */
+ * After each command the invariants of the flight hold, windows are sane, and whatever waits has a timer.
+ * In the end the peer becomes honest, and a connection that still lives must deliver its stream. */
 #include <net/net.h>
 
 #include <base/assert.h>
 #include <base/bytes.h>
 #include <base/cursor.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "checksum.h"
@@ -452,7 +452,6 @@ static void be_honest(struct fuzz *z)
 		output(z);
 		device_finish(z, 0);
 	}
-if (getenv("DBG") && z->conn) { struct tcp_info i; tcp_info(z->conn,&i); fprintf(stderr, "%s %s una %u max %u qe %u whole %u queued %u fincame %d cwnd %u wnd %u wndmax %u lost %u sacked %u backoff %u rto_at %ld mss %u\n", i.state, i.recovery, (uint32_t)z->conn->snd_una-z->iss-1,(uint32_t)z->conn->snd_max-z->iss-1,(uint32_t)z->conn->queue_end-z->iss-1,z->whole,z->queued,z->fin_came,i.cwnd,i.peer_window,z->conn->snd_wnd_max,i.lost,i.sacked,z->conn->backoff,(long)(z->conn->rto_at-z->now_ns)/1000000,i.mss);}
 	/* It had acknowledged what it did not have, perhaps: then nothing can be asked for. */
 	uint32_t una = z->conn ? (uint32_t)z->conn->snd_una - z->iss - 1 : 0;
 	ASSERT(!z->conn || z->over || una > z->whole);

@@ -1,5 +1,5 @@
-/* How fast a download is over simulated links, in virtual time, so that the figures are the same everywhere: what
- * loss, reordering and long paths cost is bounded from below by what CUBIC should reach there. */
+/* How fast a download is over simulated links, in virtual time, so that the figures are the same everywhere:
+ * what loss, reordering and long paths cost is bounded by what CUBIC should reach there. */
 #include <net/net.h>
 
 #include <setjmp.h>
@@ -134,12 +134,6 @@ static double download_run(struct download *d, uint64_t total, uint64_t limit_ns
 	d->total = total;
 	while (!d->done_ns && d->w.now_ns < start + limit_ns && world_step(&d->w, start + limit_ns))
 		serve(&d->w);
-	if (!d->done_ns) {
-		struct tcp_info i;
-		tcp_info(d->server, &i);
-		print_message("# %s cwnd %u ssthresh %u flight %u sacked %u lost %u window %u rto %lu retrans %u backoff timeouts %lu\n", i.recovery, i.cwnd, i.ssthresh,
-			i.in_flight, i.sacked, i.lost, i.peer_window, (unsigned long)(i.rto_ns / MS), i.retransmits, (unsigned long)counters(d)->tcp_timeouts);
-	}
 	if (!d->done_ns)
 		fail_msg("%lu of %lu bytes after %lu s", (unsigned long)d->got, (unsigned long)total,
 			(unsigned long)(limit_ns / SECOND));

@@ -176,8 +176,8 @@ static void flight_news(struct tcp_conn *c, const struct tcp_segment *s, uint64_
 		.clean_rtt_us = UINT32_MAX,
 	};
 	c->net->counters.tcp_ecn_ece_in += news.ece;
-	news.duplicate = ack == c->snd_una && c->snd_max > c->snd_una && c->snd_wnd && !s->len && !(s->flags & TCP_FIN)
-		&& (same_window || c->sacked);
+	news.duplicate = ack == c->snd_una && c->snd_max > c->snd_una && c->snd_wnd && !s->len
+		&& !(s->flags & TCP_FIN) && (same_window || c->sacked);
 	c->net->counters.tcp_dup_acks_in += news.duplicate;
 	if (c->sack_ok && s->options.len > (s->has_ts ? TCP_TIMESTAMP_OPTION : 0))
 		tcp_sack_input(c, s->parsed.sack, &news);

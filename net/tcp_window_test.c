@@ -230,6 +230,32 @@ static void pressure_shrinks_windows_then_refuses_connections_and_kills_none(voi
 	bench_free(b);
 }
 
+static void a_window_is_what_the_buffers_left_can_hold_and_then_four_segments(void **state)
+{
+	(void)state;
+	struct bench *b = bench_new(1, 40, MS, 100u * 1000 * 1000 / 8);
+	struct net *net = b->w.station[1].net;
+	b->total = 0;
+	run(b, 50 * MS);
+	struct tcp_conn *c = b->upload[0].server;
+	c->rcv_adv = c->rcv_nxt; /* as if nothing were promised */
+	uint32_t held = net->rx_frames_held, most = 20 * c->mss;
+	assert_int_equal(c->rcv_space, most); /* half of the buffers */
+	assert_int_equal(tcp_window(c), most);
+	net->rx_frames_held = 28; /* others' */
+	assert_int_equal(tcp_window(c), 12 * c->mss);
+	net->rx_frames_held = 31;
+	assert_int_equal(tcp_window(c), 4 * c->mss);
+	net->rx_frames_held = 38;
+	assert_int_equal(tcp_window(c), 2 * c->mss);
+	net->rx_frames_held = 40;
+	assert_int_equal(tcp_window(c), 0);
+	c->rcv_adv = c->rcv_nxt + 5000; /* what was promised stays */
+	assert_int_equal(tcp_window(c), 5000);
+	net->rx_frames_held = held;
+	bench_free(b);
+}
+
 static void without_buffers_a_syn_is_not_answered(void **state)
 {
 	(void)state;
@@ -254,6 +280,7 @@ int main(void)
 		cmocka_unit_test(a_window_grows_with_what_a_long_path_carries),
 		cmocka_unit_test(a_slow_reader_keeps_the_window_that_it_had),
 		cmocka_unit_test(pressure_shrinks_windows_then_refuses_connections_and_kills_none),
+		cmocka_unit_test(a_window_is_what_the_buffers_left_can_hold_and_then_four_segments),
 		cmocka_unit_test(without_buffers_a_syn_is_not_answered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
