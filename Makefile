@@ -72,11 +72,11 @@ guest.arch := -m64 -march=x86-64 -mno-red-zone -fno-pic -fno-pie -mcmodel=small 
 	-fstack-protector-strong -mstack-protector-guard=global
 # What runs seldom, or once: small rather than fast. All that a request passes through stays at -O2.
 guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache dns_message icmp4 icmp6 ip6_address \
-		ip6_route mld ndp neighbor reassembly tcp_pmtu udp) \
-	$(addprefix machine/,acpi aml command_line entropy main memory panic pci symbols virtio virtio_console \
+		ip6_route mld ndp reassembly tcp_cubic tcp_pmtu tcp_rack udp) \
+	$(addprefix machine/,acpi aml command_line entropy main panic pci symbols virtio virtio_console \
 		virtio_entropy virtio_mmio virtio_pci) \
 	$(addprefix machine/x86_64/,fault paging power rtc serial traps) \
-	$(addprefix boot/,diagnose main options) core/budget core/log core/trace
+	$(addprefix boot/,diagnose main options) core/budget core/log core/trace http/body http/date http/status
 MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \

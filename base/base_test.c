@@ -1,10 +1,12 @@
 #include <base/arena.h>
+#include <base/bytes.h>
 #include <base/cursor.h>
 #include <base/pool.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 static void numbers_parse_and_refuse_overflow(void **state)
@@ -16,6 +18,35 @@ static void numbers_parse_and_refuse_overflow(void **state)
 	assert_false(slice_to_u64(SLICE("18446744073709551616"), &v));
 	assert_false(slice_to_u64(SLICE(""), &v));
 	assert_false(slice_to_u64(SLICE("-1"), &v));
+}
+
+static int sign(int n)
+{
+	return (n > 0) - (n < 0);
+}
+
+/* In memory of exactly that length, so that a byte read beyond it is found. */
+static void bytes_compare_as_with_memcmp_at_every_length_and_place(void **state)
+{
+	static const uint8_t value[] = {0, 1, 127, 128, 255};
+	(void)state;
+	for (size_t len = 0; len <= 40; len++) {
+		uint8_t *a = malloc(len ? len : 1), *b = malloc(len ? len : 1);
+		memset(a, 127, len);
+		memset(b, 127, len);
+		assert_int_equal(bytes_compare(a, b, len), 0);
+		for (size_t at = 0; at < len; at++) {
+			for (size_t i = 0; i < sizeof value; i++) {
+				a[at] = value[i];
+				b[len - 1] = 128; /* a later byte does not matter */
+				assert_int_equal(sign(bytes_compare(a, b, len)), sign(memcmp(a, b, len)));
+				assert_int_equal(sign(bytes_compare(b, a, len)), sign(memcmp(b, a, len)));
+			}
+			a[at] = 127;
+		}
+		free(a);
+		free(b);
+	}
 }
 
 static void a_pool_hands_out_each_item_once(void **state)
@@ -58,6 +89,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_parse_and_refuse_overflow),
+		cmocka_unit_test(bytes_compare_as_with_memcmp_at_every_length_and_place),
 		cmocka_unit_test(a_pool_hands_out_each_item_once),
 		cmocka_unit_test(an_arena_gives_its_blocks_back),
 	};

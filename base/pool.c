@@ -47,7 +47,8 @@ void *pool_get(struct pool *p)
 
 void pool_put(struct pool *p, void *item)
 {
-	ASSERT(pool_index(p, item) < p->touched && p->used > 0);
+	size_t offset = (size_t)((uint8_t *)item - p->memory); /* beyond all when it is below */
+	ASSERT(offset / p->item_size < p->touched && offset % p->item_size == 0 && p->used > 0);
 	memcpy(item, &p->free, sizeof p->free);
 	p->free = item;
 	p->used--;

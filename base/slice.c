@@ -43,15 +43,6 @@ size_t slice_index(struct slice s, uint8_t byte)
 	return p ? (size_t)(p - s.ptr) : s.len;
 }
 
-struct slice slice_sub(struct slice s, size_t from, size_t len)
-{
-	if (from > s.len)
-		from = s.len;
-	if (len > s.len - from)
-		len = s.len - from;
-	return (struct slice){s.ptr ? s.ptr + from : NULL, len};
-}
-
 static bool is_blank(uint8_t c)
 {
 	return c == ' ' || c == '\t';

@@ -8,7 +8,6 @@ enum byte_class {
 	BYTE_TOKEN = 1,      /* RFC 9110 tchar */
 	BYTE_END = 2,        /* ends a run of target bytes: not visible ASCII, or '?', or '#' */
 	BYTE_PERCENT = 4,    /* '%' */
-	BYTE_DOT = 8,        /* "." */
 	BYTE_PATH_BAD = 16,  /* never in a path: " < > \ */
 	BYTE_HOST = 32,      /* letters, digits, - . _ ~ */
 	BYTE_UNRESERVED = 64, /* RFC 3986: letters, digits, - . _ ~ */

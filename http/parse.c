@@ -95,13 +95,26 @@ static enum http_parse_result parse_version(struct http_parser *p, const uint8_t
 	return HTTP_DONE;
 }
 
+/* What targets are mostly made of, from `at` on; its end, or where it gave up. */
+static inline const uint8_t *scan_usual_target(const uint8_t *at, const uint8_t *end, bool *special)
+{
+	unsigned count = 16;
+	while (count == 16 && end - at >= 16) {
+		count = scan_path(at, special);
+		at += count;
+	}
+	return at;
+}
+
 static enum http_parse_result parse_target(struct http_parser *p, const uint8_t *end,
 	struct http_request *req)
 {
 	const uint8_t *at = p->base + p->pos, *start = p->base + p->mark;
 	uint8_t class = 0, seen = 0;
 	for (;;) {
+		at = scan_usual_target(at, end, &p->special);
 		while (at < end && !((class = http_byte_class[*at]) & BYTE_END)) {
+			p->special = true; /* not looked for here */
 			seen |= class;
 			at++;
 		}
@@ -122,7 +135,7 @@ static enum http_parse_result parse_target(struct http_parser *p, const uint8_t 
 	unsigned status = 0;
 	/* An unknown method (CONNECT, too) may have a target of its own kind: 501 in the end. */
 	if (req->method != HTTP_METHOD_COUNT)
-		status = http_target_resolve(req, question, p->seen & BYTE_PERCENT, p->arena);
+		status = http_target_resolve(req, question, p->seen & BYTE_PERCENT, p->special, p->arena);
 	if (status)
 		return fail(p, status);
 	p->pos = (uint32_t)(at + 1 - p->base);
@@ -368,10 +381,14 @@ static bool persistence(const struct http_request *req)
 {
 	if (!req->known[HTTP_CONNECTION])
 		return req->version_minor == 1;
-	/* The one value that browsers send. */
-	if (!(req->known_repeated & 1u << HTTP_CONNECTION)
-		&& slice_eq(http_request_known(req, HTTP_CONNECTION), SLICE("keep-alive")))
-		return true;
+	/* The one value that browsers send, and that of clients that come once. */
+	struct slice value = http_request_known(req, HTTP_CONNECTION);
+	if (!(req->known_repeated & 1u << HTTP_CONNECTION)) {
+		if (slice_eq(value, SLICE("keep-alive")))
+			return true;
+		if (slice_eq(value, SLICE("close")))
+			return false;
+	}
 	if (http_request_lists(req, SLICE("connection"), SLICE("close")))
 		return false;
 	return req->version_minor == 1

@@ -163,6 +163,13 @@ static void paths_are_decoded_and_normalised_once(void **state)
 		V(TARGET("/%2e%2E/%2e"), "400"),
 		V(TARGET("/a/%2e%2e/b"), "GET /b 1.1 host=h keep"),
 		V(TARGET("/.well-known/a..b/...c/..d"), "GET /.well-known/a..b/...c/..d 1.1 host=h keep"),
+		/* Across what is looked at in one step. */
+		V(TARGET("/aaaaaaaaaaaaa/../b"), "GET /b 1.1 host=h keep"),
+		V(TARGET("/aaaaaaaaaaaaaa/../b"), "GET /b 1.1 host=h keep"),
+		V(TARGET("/aaaaaaaaaaaaaaa/../b"), "GET /b 1.1 host=h keep"),
+		V(TARGET("/aaaaaaaaaaaaaa//b"), "GET /aaaaaaaaaaaaaa/b 1.1 host=h keep"),
+		V(TARGET("/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/./b"), "GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/b 1.1 host=h keep"),
+		V(TARGET("/aaaaaaaaaaaa~/../b"), "GET /b 1.1 host=h keep"),
 		V(TARGET("//evil//x//"), "GET /evil/x/ 1.1 host=h keep"),
 		V(TARGET("/a//../b"), "GET /b 1.1 host=h keep"),
 		V(TARGET("/.."), "400"),

@@ -4,6 +4,7 @@
 #define HTTP_SCAN_H
 
 #include <emmintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,16 +35,37 @@ static inline const uint8_t *scan_text(const uint8_t *p, const uint8_t *end)
 	return p;
 }
 
+/* 0xff for each letter. */
+static inline __m128i scan_is_letter(__m128i v)
+{
+	/* 'a' to 'z' become the 26 least signed bytes, from -128 on. */
+	__m128i lower = _mm_or_si128(v, _mm_set1_epi8(0x20));
+	return _mm_cmplt_epi8(_mm_add_epi8(lower, _mm_set1_epi8(0x80 - 'a')), _mm_set1_epi8(-128 + 26));
+}
+
 /* How many of the 16 bytes from p on are letters or '-', before the first that is not; 16: all. */
 static inline unsigned scan_letters(const uint8_t *p)
 {
 	__m128i v = scan_load(p);
-	/* 'a' to 'z' become the 26 least signed bytes, from -128 on. */
-	__m128i lower = _mm_or_si128(v, _mm_set1_epi8(0x20));
-	__m128i letter = _mm_add_epi8(lower, _mm_set1_epi8(0x80 - 'a'));
-	__m128i plain = _mm_or_si128(_mm_cmplt_epi8(letter, _mm_set1_epi8(-128 + 26)),
-		_mm_cmpeq_epi8(v, _mm_set1_epi8('-')));
+	__m128i plain = _mm_or_si128(scan_is_letter(v), _mm_cmpeq_epi8(v, _mm_set1_epi8('-')));
 	return (unsigned)__builtin_ctz(~(unsigned)_mm_movemask_epi8(plain));
+}
+
+/* The same for what paths are mostly made of: letters, digits, "-./_". Looks at p[-1], too: *special is set when
+ * one of those counted is a '.' or '/' behind a '/', so that a segment may be empty, "." or "..". */
+static inline unsigned scan_path(const uint8_t *p, bool *special)
+{
+	__m128i v = scan_load(p), slash = _mm_set1_epi8('/');
+	/* '-' to '9' become the 13 least signed bytes. */
+	__m128i digit = _mm_cmplt_epi8(_mm_add_epi8(v, _mm_set1_epi8(0x80 - '-')), _mm_set1_epi8(-128 + 13));
+	__m128i plain = _mm_or_si128(_mm_or_si128(scan_is_letter(v), digit),
+		_mm_cmpeq_epi8(v, _mm_set1_epi8('_')));
+	/* '.' and '/' differ in the lowest bit. */
+	__m128i begins = _mm_and_si128(_mm_cmpeq_epi8(scan_load(p - 1), slash),
+		_mm_cmpeq_epi8(_mm_or_si128(v, _mm_set1_epi8(1)), slash));
+	unsigned count = (unsigned)__builtin_ctz(~(unsigned)_mm_movemask_epi8(plain));
+	*special |= ((unsigned)_mm_movemask_epi8(begins) & ((1u << count) - 1)) != 0;
+	return count;
 }
 
 #endif

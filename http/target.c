@@ -114,11 +114,11 @@ static bool remove_dot_segments(uint8_t *path, size_t *len)
 	return true;
 }
 
-static uint16_t path_resolve(struct slice raw, bool escaped, struct arena *arena,
+static uint16_t path_resolve(struct slice raw, bool escaped, bool special, struct arena *arena,
 	struct slice *path)
 {
 	*path = raw;
-	if (!escaped && path_is_normal(raw))
+	if (!escaped && (!special || path_is_normal(raw)))
 		return 0;
 	uint8_t *buf = arena_alloc(arena, raw.len);
 	size_t len;
@@ -137,7 +137,7 @@ static size_t scheme_len(struct slice target)
 	return slice_eq_nocase(slice_sub(target, 0, 8), SLICE("https://")) ? 8 : 0;
 }
 
-uint16_t http_target_resolve(struct http_request *req, size_t question, bool escaped,
+uint16_t http_target_resolve(struct http_request *req, size_t question, bool escaped, bool special,
 	struct arena *arena)
 {
 	struct slice target = req->target, path = slice_sub(target, 0, question);
@@ -161,5 +161,5 @@ uint16_t http_target_resolve(struct http_request *req, size_t question, bool esc
 	}
 	if (path.len == 0)
 		return 400;
-	return path_resolve(path, escaped, arena, &req->path);
+	return path_resolve(path, escaped, special, arena, &req->path);
 }

@@ -160,8 +160,8 @@ void *machine_alloc_pages(struct machine *m, size_t count)
 static bool page_is_zero(const uint64_t *words)
 {
 	uint64_t any = 0;
-	for (size_t i = 0; i < PAGE_SIZE / sizeof *words; i++)
-		any |= words[i];
+	for (size_t i = 0; i < PAGE_SIZE / sizeof *words; i += 4)
+		any |= words[i] | words[i + 1] | words[i + 2] | words[i + 3];
 	return any == 0;
 }
 

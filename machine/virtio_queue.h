@@ -202,14 +202,13 @@ static inline void virtio_link_tables_(struct virtio_queue *q)
 	}
 }
 
-/* `memory`, aligned to 64, is the queue's and the device's until the device is reset; the device
- * sees it at `dma`. May be called again on the same memory after a reset. */
+/* `memory`, aligned to 64 and zero, is the queue's and the device's until the device is reset; the device
+ * sees it at `dma`. It is not cleared here: it is much, and fresh pages are clear. */
 static inline void virtio_queue_init(struct virtio_queue *q, void *memory, uint64_t dma,
 	uint32_t size, uint32_t segments, bool indirect, bool event_idx)
 {
 	struct virtio_layout_ l = virtio_layout_of_(size, segments, indirect);
 	uint8_t *base = memory;
-	memset(base, 0, l.end);
 	*q = (struct virtio_queue){
 		.desc = (void *)base,
 		.avail = (void *)(base + l.avail),

@@ -93,7 +93,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct model m = {.count = 0};
 	uint8_t shape = read_u8(&in);
 	uint32_t size = 1u << (shape & 7), segments = 1 + (shape >> 3) % size;
-	void *memory = aligned_alloc(64, virtio_queue_memory_size(size, segments, shape & 64));
+	size_t memory_len = virtio_queue_memory_size(size, segments, shape & 64);
+	void *memory = aligned_alloc(64, memory_len);
+	memset(memory, 0, memory_len);
 	virtio_queue_init(&q, memory, 0x10000, size, segments, shape & 64, shape & 128);
 	while (reader_left(&in) && !in.failed)
 		step(&q, &m, &in);

@@ -18,6 +18,7 @@ static void rig_start(struct rig *r, uint32_t size, uint32_t segments, bool indi
 	size_t len = virtio_queue_memory_size(size, segments, indirect);
 	*r = (struct rig){.memory = aligned_alloc(64, len)};
 	assert_non_null(r->memory);
+	memset(r->memory, 0, len);
 	virtio_queue_init(&r->q, r->memory, (uint64_t)(uintptr_t)r->memory, size, segments,
 		indirect, event);
 }

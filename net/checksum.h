@@ -6,14 +6,14 @@
 #include <base/bytes.h>
 #include <base/slice.h>
 
-/* 16 bits from any sum. */
+/* 16 bits from any sum. When a number is added to itself with its halves exchanged, the upper half becomes the
+ * one's complement sum of the two: the lower half gives it the carry. */
 static inline uint16_t checksum_fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
+	sum += sum << 32 | sum >> 32;
+	uint32_t half = (uint32_t)(sum >> 32);
+	half += half << 16 | half >> 16;
+	return (uint16_t)(half >> 16);
 }
 
 /* The sum of five 32-bit words: an IPv4 header without options. Folds to 0xffff when it is intact. */

@@ -265,7 +265,7 @@ struct net {
 	/* TCP */
 	uint64_t hash_key[4]; /* of tcp_table_hash */
 	uint64_t fold_key[8]; /* of tcp_ip6_fold */
-	struct hash_key isn_key, cookie_key, ts_key, flow_key;
+	struct hash_key isn_key, cookie_key, flow_key;
 	struct pool conns, syns, time_waits, sents;
 	uint32_t hash_mask; /* all three tables have hash_mask + 1 slots */
 	struct tcp_conn **conn_table;

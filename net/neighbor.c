@@ -188,7 +188,7 @@ static uint32_t slot_of(const struct net *net, const struct net_address *a)
 
 static bool is_entry_of(const struct neighbor *n, const struct net_address *a)
 {
-	return n->state != NEIGHBOR_FREE && memcmp(&n->address, a, sizeof *a) == 0;
+	return net_address_equal(&n->address, a) && n->state != NEIGHBOR_FREE;
 }
 
 /* The slot of the address, or the one to use for it: of a worth below `limit`. NULL: there is none. */
@@ -200,9 +200,9 @@ static struct neighbor *slot_find(struct net *net, const struct net_address *a, 
 	bool unanswered = false;
 	for (uint32_t i = 0; i < PROBE_SLOTS && i < net->neighbors_max; i++) {
 		struct neighbor *n = &net->neighbors[(at + i) % net->neighbors_max];
-		unsigned worth = neighbor_worth(net, n);
 		if (is_entry_of(n, a))
 			return n;
+		unsigned worth = neighbor_worth(net, n);
 		unanswered |= n->state == NEIGHBOR_INCOMPLETE;
 		if (worth < best_worth || (best && worth == best_worth && n->confirmed_ns < best->confirmed_ns)) {
 			best = n;

@@ -26,7 +26,7 @@ static inline uint64_t rotate(uint64_t x, int bits)
 }
 
 /* hash_sip13 over the 12 bytes of a key. */
-static uint32_t key_hash(struct hash_key secret, const struct tcp_key *key)
+static uint64_t key_hash(struct hash_key secret, const struct tcp_key *key)
 {
 	uint64_t m[2] = {key->addresses, key->ports | UINT64_C(12) << 56};
 	uint64_t v0 = secret.k0 ^ UINT64_C(0x736f6d6570736575), v1 = secret.k1 ^ UINT64_C(0x646f72616e646f6d);
@@ -47,10 +47,10 @@ static uint32_t key_hash(struct hash_key secret, const struct tcp_key *key)
 		v2 = rotate(v2, 32);
 		v0 ^= word;
 	}
-	return (uint32_t)(v0 ^ v1 ^ v2 ^ v3);
+	return v0 ^ v1 ^ v2 ^ v3;
 }
 
-static uint32_t ends_hash(struct hash_key secret, const struct tcp_ends *ends)
+static uint64_t ends_hash(struct hash_key secret, const struct tcp_ends *ends)
 {
 	uint8_t bytes[36];
 	if (LIKELY(!tcp_key_is_ip6(&ends->key)))
@@ -58,19 +58,19 @@ static uint32_t ends_hash(struct hash_key secret, const struct tcp_ends *ends)
 	memcpy(bytes, ends->peer.octet, 16);
 	memcpy(bytes + 16, ends->own.octet, 16);
 	store_le32(bytes + 32, (uint32_t)ends->key.ports);
-	return (uint32_t)hash_sip13(secret, slice_of(bytes, sizeof bytes));
+	return hash_sip13(secret, slice_of(bytes, sizeof bytes));
 }
 
-/* RFC 6528: a clock of 4 us and a secret of the connection. */
-uint32_t tcp_initial_seq(const struct net *net, const struct tcp_ends *ends)
+/* The sequence number is a clock of 4 us and a secret of the ends (RFC 6528). The timestamps' offset is a secret
+ * alone: the same for one pair of ends always, so that PAWS and RFC 6191 work from one connection to the next.
+ * The two halves of one hash tell nothing about each other. */
+struct tcp_numbers tcp_initial_numbers(const struct net *net, const struct tcp_ends *ends)
 {
-	return (uint32_t)(net->now_ns >> 12) + ends_hash(net->isn_key, ends);
-}
-
-/* The same for one pair of ends always, so that PAWS and RFC 6191 work from one connection to the next. */
-uint32_t tcp_ts_offset(const struct net *net, const struct tcp_ends *ends)
-{
-	return ends_hash(net->ts_key, ends);
+	uint64_t secret = ends_hash(net->isn_key, ends);
+	return (struct tcp_numbers){
+		.seq = (uint32_t)(net->now_ns >> 12) + (uint32_t)secret,
+		.ts_offset = (uint32_t)(secret >> 32),
+	};
 }
 
 static void ends_set(const struct net *net, struct tcp_ends *ends, const struct net_address *peer,
@@ -121,7 +121,6 @@ void tcp_init(struct net *net)
 	key_draw(net, &net->flow_key);
 	key_draw(net, &net->isn_key);
 	key_draw(net, &net->cookie_key);
-	key_draw(net, &net->ts_key);
 	list_init(&net->time_wait_list);
 	list_init(&net->ooo_conns);
 	timer_init(&net->time_wait_timer, tcp_time_wait_timer);
@@ -184,7 +183,6 @@ struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_ends *ends, u
 	c->sent = &c->last;
 	c->last_link = &c->sent;
 	c->last_rx_ns = c->progress_ns = net->now_ns;
-	c->ts_offset = tcp_ts_offset(net, ends);
 	c->quick_acks = 4;
 	struct tcp_conn **slot = &net->conn_table[hash & net->hash_mask];
 	c->hash_next = *slot;
@@ -371,7 +369,7 @@ void tcp_reset_reply(struct net *net, const struct tcp_segment *s)
 
 /* --- Input ----------------------------------------------------------------------------------- */
 
-void tcp_options_parse(struct slice options, bool syn, struct tcp_options *out)
+static void options_parse(struct slice options, bool syn, struct tcp_options *out)
 {
 	const uint8_t *p = options.ptr, *end = p + options.len;
 	*out = (struct tcp_options){0};
@@ -402,19 +400,19 @@ void tcp_options_parse(struct slice options, bool syn, struct tcp_options *out)
 }
 
 /* The timestamp is needed for every segment; it nearly always stands in one place. */
-static void timestamp_find(struct tcp_segment *s)
+static void options_read(struct tcp_segment *s)
 {
 	const uint8_t *p = s->options.ptr;
-	if (LIKELY(s->options.len == TCP_TIMESTAMP_OPTION && load_le32(p) == TCP_OPTIONS_TS_HEAD)) {
+	bool syn = s->flags & TCP_SYN;
+	if (LIKELY(!syn && s->options.len == TCP_TIMESTAMP_OPTION && load_le32(p) == TCP_OPTIONS_TS_HEAD)) {
 		s->has_ts = true;
 		s->ts_value = load_be32(p + 4);
 		s->ts_echo = load_be32(p + 8);
-	} else if (s->options.len) {
-		struct tcp_options o;
-		tcp_options_parse(s->options, s->flags & TCP_SYN, &o);
-		s->has_ts = o.has_ts;
-		s->ts_value = o.ts_value;
-		s->ts_echo = o.ts_echo;
+	} else if (s->options.len || syn) {
+		options_parse(s->options, syn, &s->parsed);
+		s->has_ts = s->parsed.has_ts;
+		s->ts_value = s->parsed.ts_value;
+		s->ts_echo = s->parsed.ts_echo;
 	}
 }
 
@@ -460,7 +458,19 @@ static bool segment_parse(const struct net *net, const struct ip_packet *p, stru
 	s->has_ts = false;
 	s->ts_value = s->ts_echo = 0;
 	s->options = slice_of(h + TCP_HEADER, header_len - TCP_HEADER);
-	timestamp_find(s);
+	options_read(s);
+	return true;
+}
+
+/* The bare acknowledgement that has completed a handshake: it tells the window, and no more. */
+static bool handshake_ack(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	if (s->flags != TCP_ACK || s->len || s->seq != (uint32_t)c->rcv_nxt)
+		return false;
+	c->snd_wl1 = c->rcv_nxt;
+	tcp_peer_window_set(c, s->window << c->snd_scale);
+	if (c->ts_ok)
+		c->ts_recent = s->ts_value;
 	return true;
 }
 
@@ -486,7 +496,7 @@ static bool strange_segment(struct net *net, struct tcp_segment *s)
 	else if (!(kind == TCP_ACK && l && tcp_cookie_segment(net, l, s, &c))
 		&& !tcp_cookie_may_follow(net, l, s))
 		tcp_reset_reply(net, s);
-	return c && tcp_conn_segment(c, s);
+	return c && !handshake_ack(c, s) && tcp_conn_segment(c, s);
 }
 
 bool tcp_input(struct net *net, const struct ip_packet *p)
@@ -627,7 +637,9 @@ err tcp_connect(struct tcp_conn **out, struct net *net, const struct net_endpoin
 		return ERR(NO_MEMORY);
 	/* Until the answer comes: everything offered, nothing agreed. */
 	c->ts_ok = c->sack_ok = true;
-	tcp_conn_ready(c, tcp_initial_seq(net, &ends) - 1, 0, 0);
+	struct tcp_numbers first = tcp_initial_numbers(net, &ends);
+	c->ts_offset = first.ts_offset;
+	tcp_conn_ready(c, first.seq - 1, 0, 0);
 	c->state = TCP_STATE_SYN_SENT;
 	c->queue_end = c->snd_una + 1;
 	c->cursor.seq = c->queue_end;

@@ -245,6 +245,14 @@ struct tcp_time_wait {
 	uint64_t expires_ns;
 };
 
+struct tcp_options {
+	uint16_t mss;
+	uint8_t scale;
+	bool has_scale, sack_ok, has_ts;
+	uint32_t ts_value, ts_echo;
+	struct slice sack; /* the blocks, 8 bytes each */
+};
+
 /* A received segment, taken apart. */
 struct tcp_segment {
 	struct frame_rx *frame;
@@ -259,14 +267,11 @@ struct tcp_segment {
 	bool has_ts;
 	bool ce; /* the packet was marked: congestion experienced */
 	struct slice options;
+	struct tcp_options parsed; /* of a SYN, or when there is more than a timestamp; else undefined */
 };
 
-struct tcp_options {
-	uint16_t mss;
-	uint8_t scale;
-	bool has_scale, sack_ok, has_ts;
-	uint32_t ts_value, ts_echo;
-	struct slice sack; /* the blocks, 8 bytes each */
+struct tcp_numbers {
+	uint32_t seq, ts_offset;
 };
 
 /* A segment that belongs to no connection, or not to one with a queue. */
@@ -412,8 +417,8 @@ static inline uint32_t tcp_hash(const struct net *net, const struct tcp_key *key
 }
 
 /* tcp.c */
-uint32_t tcp_initial_seq(const struct net *net, const struct tcp_ends *ends);
-uint32_t tcp_ts_offset(const struct net *net, const struct tcp_ends *ends);
+/* Of a connection between these ends that begins now. */
+struct tcp_numbers tcp_initial_numbers(const struct net *net, const struct tcp_ends *ends);
 void tcp_conn_ends(const struct tcp_conn *c, struct tcp_ends *out);
 /* In the table, with timer and lists, in no state yet; NULL: none is free. */
 struct tcp_conn *tcp_conn_create(struct net *net, const struct tcp_ends *ends, uint32_t hash);
@@ -446,7 +451,6 @@ static inline uint16_t tcp_default_mss(bool ip6)
 {
 	return ip6 ? 1220 : 536;
 }
-void tcp_options_parse(struct slice options, bool syn, struct tcp_options *out);
 void tcp_control_send(struct net *net, const struct tcp_control *control);
 /* The answer to a segment that belongs to nothing (RFC 9293, 3.5.2). */
 void tcp_reset_reply(struct net *net, const struct tcp_segment *s);

@@ -93,8 +93,7 @@ static void established(struct tcp_conn *c, uint32_t events)
 /* What the peer's SYN agrees to. */
 static void peer_syn(struct tcp_conn *c, const struct tcp_segment *s)
 {
-	struct tcp_options o;
-	tcp_options_parse(s->options, true, &o);
+	const struct tcp_options o = s->parsed;
 	bool ip6 = tcp_key_is_ip6(&c->key);
 	uint32_t mss = o.mss ? o.mss : tcp_default_mss(ip6), own = tcp_own_mss(c->net, ip6);
 	mss = mss < own ? mss : own;
@@ -180,11 +179,8 @@ static void flight_news(struct tcp_conn *c, const struct tcp_segment *s, uint64_
 	news.duplicate = ack == c->snd_una && c->snd_max > c->snd_una && c->snd_wnd && !s->len
 		&& !(s->flags & TCP_FIN) && (same_window || c->sacked);
 	c->net->counters.tcp_dup_acks_in += news.duplicate;
-	if (c->sack_ok && s->options.len > (s->has_ts ? TCP_TIMESTAMP_OPTION : 0)) {
-		struct tcp_options o;
-		tcp_options_parse(s->options, false, &o);
-		tcp_sack_input(c, o.sack, &news);
-	}
+	if (c->sack_ok && s->options.len > (s->has_ts ? TCP_TIMESTAMP_OPTION : 0))
+		tcp_sack_input(c, s->parsed.sack, &news);
 	tcp_acked(c, &news);
 }
 

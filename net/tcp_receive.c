@@ -43,7 +43,7 @@ static uint32_t frame_count(const struct frame_rx *f)
 
 /* Small pieces are copied behind the last one while there is room in its buffer, so that a peer that
  * sends single bytes cannot hold a buffer for each. */
-static bool try_copy(struct tcp_conn *c, const uint8_t *data, uint32_t len)
+static COLD bool try_copy(struct tcp_conn *c, const uint8_t *data, uint32_t len)
 {
 	if (list_is_empty(&c->rx))
 		return false;
@@ -259,7 +259,7 @@ static bool trim_front(struct frame_rx *f, uint32_t n)
 	return true;
 }
 
-bool tcp_ooo_insert(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uint32_t len,
+COLD bool tcp_ooo_insert(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uint32_t len,
 	uint64_t seq)
 {
 	struct net *net = c->net;
@@ -311,7 +311,7 @@ bool tcp_ooo_insert(struct tcp_conn *c, struct frame_rx *f, uint32_t offset, uin
 	return true;
 }
 
-bool tcp_ooo_has(const struct tcp_conn *c, uint64_t seq, uint32_t len)
+COLD bool tcp_ooo_has(const struct tcp_conn *c, uint64_t seq, uint32_t len)
 {
 	/* From the back, as in tcp_ooo_insert. */
 	for (const struct list *e = c->ooo.prev; e != &c->ooo; e = e->prev) {
@@ -322,7 +322,7 @@ bool tcp_ooo_has(const struct tcp_conn *c, uint64_t seq, uint32_t len)
 	return false;
 }
 
-void tcp_ooo_drain(struct tcp_conn *c)
+COLD void tcp_ooo_drain(struct tcp_conn *c)
 {
 	while (!list_is_empty(&c->ooo)) {
 		struct frame_rx *f = LIST_ENTRY(c->ooo.next, struct frame_rx, link);
@@ -340,7 +340,7 @@ void tcp_ooo_drain(struct tcp_conn *c)
 	}
 }
 
-uint32_t tcp_ooo_blocks(const struct tcp_conn *c, struct tcp_range *out, uint32_t max)
+COLD uint32_t tcp_ooo_blocks(const struct tcp_conn *c, struct tcp_range *out, uint32_t max)
 {
 	struct tcp_range block = {0, 0};
 	uint32_t count = 1; /* out[0] is the newest one's */

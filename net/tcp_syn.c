@@ -125,13 +125,13 @@ static void syn_again(struct tcp_syn *syn, const struct tcp_segment *s)
 
 static void syn_from_segment(struct tcp_syn *syn, struct net *net, const struct tcp_segment *s)
 {
-	struct tcp_options o;
-	tcp_options_parse(s->options, true, &o);
+	const struct tcp_options o = s->parsed;
+	struct tcp_numbers first = tcp_initial_numbers(net, &s->ends);
 	*syn = (struct tcp_syn){
 		.ends = s->ends,
 		.hash = s->hash,
 		.irs = s->seq,
-		.iss = tcp_initial_seq(net, &s->ends),
+		.iss = first.seq,
 		.peer_window = s->window,
 		.mss = o.mss ? o.mss : tcp_default_mss(tcp_key_is_ip6(&s->ends.key)),
 		.snd_scale = o.scale,
@@ -140,7 +140,7 @@ static void syn_from_segment(struct tcp_syn *syn, struct net *net, const struct 
 		.sack_ok = o.sack_ok,
 		.ecn_ok = net->ecn != NET_ECN_OFF && (s->flags & TCP_ECE) && (s->flags & TCP_CWR),
 		.ts_recent = o.ts_value,
-		.ts_offset = tcp_ts_offset(net, &s->ends),
+		.ts_offset = first.ts_offset,
 		.sent_ns = net->now_ns,
 		.net = net,
 	};
@@ -210,7 +210,7 @@ static bool cookie_open(struct net *net, const struct tcp_segment *s, struct tcp
 		.sack_ok = s->has_ts && (bits & COOKIE_TS_SACK),
 		.ecn_ok = s->has_ts && (bits & COOKIE_TS_ECN),
 		.ts_recent = s->ts_value,
-		.ts_offset = tcp_ts_offset(net, &s->ends),
+		.ts_offset = tcp_initial_numbers(net, &s->ends).ts_offset,
 		.net = net,
 	};
 	return true;

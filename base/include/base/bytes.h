@@ -35,4 +35,31 @@ BYTES_LOAD_STORE(16, __builtin_bswap16)
 BYTES_LOAD_STORE(32, __builtin_bswap32)
 BYTES_LOAD_STORE(64, __builtin_bswap64)
 
+/* As memcmp. Numbers in big-endian order compare as their bytes do, so it goes by words; the last one may
+ * overlap what was found equal before it. */
+static inline int bytes_compare(const void *a, const void *b, size_t len)
+{
+	const uint8_t *p = a, *q = b;
+	uint64_t v = 0, w = 0;
+	if (len >= 8) {
+		for (size_t at = 0; at < len - 8; at += 8) {
+			v = load_be64(p + at);
+			w = load_be64(q + at);
+			if (v != w)
+				return v < w ? -1 : 1;
+		}
+		v = load_be64(p + len - 8);
+		w = load_be64(q + len - 8);
+	} else if (len >= 4) {
+		v = (uint64_t)load_be32(p) << 32 | load_be32(p + len - 4);
+		w = (uint64_t)load_be32(q) << 32 | load_be32(q + len - 4);
+	} else {
+		for (size_t at = 0; at < len; at++) {
+			v = v << 8 | p[at];
+			w = w << 8 | q[at];
+		}
+	}
+	return (v > w) - (v < w);
+}
+
 #endif

@@ -25,6 +25,16 @@ static inline struct slice slice_of(const void *ptr, size_t len)
 	return (struct slice){(const uint8_t *)ptr, len};
 }
 
+/* The part from `from` (clamped to s.len) of at most `len` bytes. */
+static inline struct slice slice_sub(struct slice s, size_t from, size_t len)
+{
+	if (from > s.len)
+		from = s.len;
+	if (len > s.len - from)
+		len = s.len - from;
+	return (struct slice){s.ptr ? s.ptr + from : NULL, len};
+}
+
 API_BEGIN
 
 struct slice slice_from_cstr(const char *s);
@@ -35,8 +45,6 @@ bool slice_starts_with(struct slice s, struct slice prefix);
 bool slice_ends_with(struct slice s, struct slice suffix);
 /* The index of the first `byte`, or s.len when there is none. */
 size_t slice_index(struct slice s, uint8_t byte);
-/* The part from `from` (clamped to s.len) of at most `len` bytes. */
-struct slice slice_sub(struct slice s, size_t from, size_t len);
 /* Without leading and trailing SP and HTAB. */
 struct slice slice_trim(struct slice s);
 /* Decimal digits only, at least one, no sign; false on anything else and on overflow. */

@@ -97,6 +97,7 @@ struct http_parser {
 	uint8_t phase;
 	bool skipped_line;
 	uint8_t seen; /* classes of bytes seen in the target's path */
+	bool special; /* a segment of it may be empty, "." or ".." */
 	uint32_t pos, mark, colon, value, question;
 	uint32_t limit;
 	struct arena *arena;
