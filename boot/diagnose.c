@@ -14,11 +14,14 @@ enum {
 	IN_ONE_SEND = 64 << 10,
 };
 
+#define REQUEST_TIME_NS UINT64_C(10000000000)
+
 struct reader_conn {
 	struct diagnose *owner;
 	struct tcp_conn *tcp; /* NULL: free, unless `sending` */
 	struct tcp_send send;
 	struct slice segment;
+	struct timer deadline; /* for the request */
 	bool sending, answered, capturing;
 	uint32_t request_len;
 	uint8_t request[REQUEST_MAX];
@@ -56,6 +59,7 @@ static void reader_end(struct reader_conn *r)
 	}
 	r->capturing = false;
 	r->tcp = NULL;
+	timer_cancel(&r->owner->loop->timers, &r->deadline);
 	if (tcp)
 		tcp_release(tcp);
 }
@@ -124,6 +128,17 @@ static void head_write(struct writer *w, const char *status, const char *type)
 	write_bytes(w, SLICE("\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"));
 }
 
+/* Bytes of the last capture are still on their way to somebody who has gone. */
+static bool ring_is_busy(const struct diagnose *d)
+{
+	for (uint32_t i = 0; i < READERS_MAX; i++) {
+		const struct reader_conn *r = &d->reader[i];
+		if (r->sending && r->segment.ptr >= d->ring && r->segment.ptr < d->ring + sizeof d->ring)
+			return true;
+	}
+	return false;
+}
+
 static void capture_begin(struct reader_conn *r, uint32_t snap_len, uint16_t port)
 {
 	struct diagnose *d = r->owner;
@@ -160,7 +175,8 @@ static void answer(struct reader_conn *r)
 		if (*r->owner->server)
 			server_write(*r->owner->server, &w);
 		counters_write(r->owner->net, &w);
-	} else if (get && slice_eq(path, SLICE("/capture")) && !r->owner->capturing) {
+	} else if (get && slice_eq(path, SLICE("/capture")) && !r->owner->capturing
+		&& !ring_is_busy(r->owner)) {
 		head_write(&w, "200 OK", "application/vnd.tcpdump.pcap");
 		capture_begin(r, snap_of(query), tcp_local(r->tcp).port);
 	} else if (get && slice_eq(path, SLICE("/capture"))) {
@@ -171,6 +187,7 @@ static void answer(struct reader_conn *r)
 		write_bytes(&w, SLICE("there are GET /counters and GET /capture?snap=BYTES\n"));
 	}
 	r->answered = true;
+	timer_cancel(&r->owner->loop->timers, &r->deadline);
 	reader_send(r, writer_slice(&w));
 	if (!r->capturing)
 		tcp_close(r->tcp);
@@ -207,6 +224,12 @@ static bool peer_may(const struct diagnose *d, const struct tcp_conn *tcp)
 	return d->any || net_is_on_link(d->net, &peer.address);
 }
 
+/* Who asks nothing keeps no place. */
+static void request_late(struct timer *t)
+{
+	reader_end(CONTAINER_OF(t, struct reader_conn, deadline));
+}
+
 static void reader_new(struct diagnose *d, struct tcp_conn *tcp)
 {
 	for (uint32_t i = 0; i < READERS_MAX && peer_may(d, tcp); i++) {
@@ -217,6 +240,8 @@ static void reader_new(struct diagnose *d, struct tcp_conn *tcp)
 		r->tcp = tcp;
 		r->request_len = 0;
 		r->answered = r->capturing = false;
+		timer_init(&r->deadline, request_late);
+		timer_arm(&d->loop->timers, &r->deadline, d->loop->now_ns + REQUEST_TIME_NS);
 		return;
 	}
 	tcp_release(tcp);

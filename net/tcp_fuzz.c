@@ -52,6 +52,7 @@ struct fuzz {
 	uint32_t last_ts, echo;
 	/* What we send */
 	uint32_t seq, engine_ack, window;
+	uint32_t top;                 /* the highest number used so far: an honest peer's next */
 	struct slice part[SENDS];
 	struct tcp_send send[SENDS];
 	bool busy[SENDS];
@@ -212,6 +213,11 @@ static void say_with(struct fuzz *z, const struct say *s, const uint8_t *options
 static void say(struct fuzz *z, const struct say *s)
 {
 	uint8_t options[40];
+	uint32_t end = s->seq + s->len + !!(s->flags & TCP_FIN);
+	/* What lies outside of the window is not believed, and so not used. */
+	if (z->conn && seq_before(z->top, end)
+		&& end - (uint32_t)z->conn->rcv_nxt <= z->conn->rcv_adv - z->conn->rcv_nxt)
+		z->top = end;
 	say_with(z, s, options, options_write(z, options, s));
 }
 
@@ -386,7 +392,7 @@ static void handshake(struct fuzz *z, uint8_t options)
 	arp_reply(z);
 	output(z);
 	z->now_ns += 10 * MS;
-	z->seq = PEER_ISS + 1;
+	z->seq = z->top = PEER_ISS + 1;
 	s = (struct say){.flags = TCP_ACK, .seq = z->seq, .ack = z->iss + 1};
 	say(z, &s);
 	output(z);
@@ -437,13 +443,18 @@ static void command(struct fuzz *z, struct reader *r)
 static void be_honest(struct fuzz *z)
 {
 	z->window = 65535;
+	arp_reply(z);
 	z->queued = z->queued < STREAM_MAX ? z->queued : STREAM_MAX;
 	for (uint32_t i = 0; i < 3000 && z->conn && !z->over; i++) {
 		tcp_consume(z->conn, tcp_readable(z->conn));
 		bool fin = z->fin_came && z->whole == z->fin_at;
 		if ((uint32_t)z->conn->snd_una == z->iss + 1 + z->queued + fin && z->whole == z->queued)
 			return;
-		struct say s = {.flags = TCP_ACK, .seq = z->engine_ack, .ack = z->iss + 1 + z->whole + fin};
+		/* Its numbers go on from where they were: with older ones its window is not believed. */
+		uint32_t seq = seq_before(z->engine_ack, z->top) ? z->top : z->engine_ack;
+		struct say s = {.flags = TCP_ACK, .seq = seq, .ack = z->iss + 1 + z->whole + fin};
+		if (i % 64 == 63)
+			arp_reply(z);
 		say(z, &s);
 		z->now_ns += (i < 1000 ? 20 : 500) * MS;
 		net_advance(z->net, z->now_ns);
