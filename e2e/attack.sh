@@ -113,6 +113,9 @@ bursts() {
 	return 0
 }
 if [ -n "$guest6" ]; then
+	# In a burst the interface's own queue is full: others' packets are lost before they reach the guest, three SYNs
+	# in a row at times. What counts is that they are served as soon as they come through.
+	usual_limit=$LIMIT_MS LIMIT_MS=15000
 	for kind in solicitate6 advertise6 router26 rs6 mld26 redir6 unreach6; do
 		attack "flood_$kind" bursts atk6-flood_$kind tap0 "$guest6"
 	done
@@ -121,7 +124,7 @@ if [ -n "$guest6" ]; then
 	attack "fragment games" atk6-fragmentation6 tap0 "$guest6"
 	attack "implementation games" atk6-implementation6 tap0 "$guest6"
 	attack "forged Packet Too Big" atk6-toobig6 tap0 "$guest6" "$guest6" 68
-	FRAMES=1000
+	FRAMES=1000 LIMIT_MS=$usual_limit
 else
 	skip "attacks by IPv6" "the namespace has no IPv6, or the guest does not answer"
 fi
