@@ -359,6 +359,12 @@ static bool parse(struct dhcp *d, struct slice m, struct dhcp_offer *o)
 	return true;
 }
 
+/* A server that names no mask means that of the address's class (RFC 950, 2.1): not that all is on the link. */
+static uint32_t class_mask(uint32_t address)
+{
+	return address >> 31 == 0 ? 0xff000000 : address >> 30 == 2 ? 0xffff0000 : 0xffffff00;
+}
+
 static bool offer_is_usable(const struct dhcp_offer *o)
 {
 	uint32_t top = o->address >> 24, wild = ~o->mask;
@@ -387,7 +393,8 @@ static void bind(struct dhcp *d, const struct dhcp_offer *o)
 		d->bound_ns = net->now_ns;
 	d->link_conflicts = 0;
 	net->ip4_mtu = o->mtu >= 576 && o->mtu < net->mtu ? o->mtu : net->mtu;
-	struct net_ipv4 ipv4 = {NET_IPV4_BOUND, o->address, o->mask, o->router,
+	uint32_t mask = o->mask ? o->mask : class_mask(o->address);
+	struct net_ipv4 ipv4 = {NET_IPV4_BOUND, o->address, mask, o->router,
 		{o->dns[0], o->dns[1]}, o->lease_s, 0};
 	ip4_configure(net, &ipv4);
 	dhcp_wait(d, d->t1_ns > net->now_ns ? d->t1_ns - net->now_ns : 0);

@@ -24,6 +24,7 @@ struct lab {
 	uint64_t slow_ns; /* acknowledgements are held back until then */
 	uint8_t extra[64];
 	uint32_t extra_len;
+	bool no_mask;
 	bool overload;    /* the extra options stand in `file` and `sname` */
 	uint32_t lease_s, count[8];
 	uint32_t declined, requested_at_count;
@@ -62,6 +63,8 @@ static void answer(struct lab *l, const uint8_t *asked, uint8_t type)
 	memcpy(m + 28, asked + 28, 6);
 	store_be32(m + 16, LEASED);
 	store_be32(options + sizeof options - 4, l->lease_s);
+	if (l->no_mask)
+		memset(options + 13, 0, 6);
 	memcpy(m + 236, options, sizeof options);
 	uint32_t at = 236 + sizeof options;
 	if (l->overload) {
@@ -332,6 +335,18 @@ static void renewals_are_spread(void **state)
 	assert_true(last - first > 5 * SECOND);
 }
 
+static void a_lease_without_a_mask_has_that_of_its_class(void **state)
+{
+	(void)state;
+	struct lab l;
+	lab_start(&l, 41);
+	l.no_mask = true;
+	run(&l, 5 * SECOND);
+	assert_int_equal(net_ipv4(l.net).state, NET_IPV4_BOUND);
+	assert_int_equal(net_ipv4(l.net).mask, 0xff000000);
+	lab_stop(&l);
+}
+
 static void without_a_server_a_link_local_address_is_used_until_one_answers(void **state)
 {
 	(void)state;
@@ -428,6 +443,7 @@ int main(void)
 		cmocka_unit_test(options_go_on_where_the_server_says),
 		cmocka_unit_test(a_classless_default_route_comes_before_the_router_option),
 		cmocka_unit_test(renewals_are_spread),
+		cmocka_unit_test(a_lease_without_a_mask_has_that_of_its_class),
 		cmocka_unit_test(without_a_server_a_link_local_address_is_used_until_one_answers),
 		cmocka_unit_test(link_local_addresses_that_others_have_are_left_to_them),
 		cmocka_unit_test(sources_that_no_host_can_have_are_refused),
