@@ -76,7 +76,7 @@ guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache 
 	$(addprefix machine/,acpi aml command_line entropy main panic pci symbols virtio virtio_console \
 		virtio_entropy virtio_mmio virtio_pci) \
 	$(addprefix machine/x86_64/,fault paging power rtc serial traps) \
-	$(addprefix boot/,diagnose main options) core/budget core/log core/trace http/body http/date http/status
+	$(addprefix boot/,diagnose main options) core/budget core/log core/trace http/body http/date http/status http/cookie http/range boot/network
 MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \

@@ -170,7 +170,7 @@ static void answer(struct reader_conn *r)
 	struct writer w = writer_of(r->reply, sizeof r->reply);
 	bool get = slice_starts_with(head, SLICE("GET "));
 	if (get && slice_eq(path, SLICE("/counters"))) {
-		head_write(&w, "200 OK", "text/plain; charset=utf-8");
+		head_write(&w, "200 OK", "text/plain");
 		line(&w, "idle_connection_bytes", net_connection_size() + server_connection_size());
 		if (*r->owner->server)
 			server_write(*r->owner->server, &w);
@@ -181,10 +181,10 @@ static void answer(struct reader_conn *r)
 		capture_begin(r, snap_of(query), tcp_local(r->tcp).port);
 	} else if (get && slice_eq(path, SLICE("/capture"))) {
 		head_write(&w, "503 Service Unavailable", "text/plain");
-		write_bytes(&w, SLICE("somebody else reads a capture\n"));
+		write_bytes(&w, SLICE("somebody else captures\n"));
 	} else {
 		head_write(&w, get ? "404 Not Found" : "405 Method Not Allowed", "text/plain");
-		write_bytes(&w, SLICE("there are GET /counters and GET /capture?snap=BYTES\n"));
+		write_bytes(&w, SLICE("try GET /counters or /capture?snap=BYTES\n"));
 	}
 	r->answered = true;
 	timer_cancel(&r->owner->loop->timers, &r->deadline);
