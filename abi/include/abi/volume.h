@@ -76,7 +76,7 @@ struct volume_superblock {
 	struct volume_entry space; /* reserved for a stored space map; zero */
 	uint8_t zero[512 - 120];
 	struct volume_object object[VOLUME_OBJECTS_MAX];
-	struct volume_version version[VOLUME_OBJECTS_MAX];
+	struct volume_version versions[VOLUME_OBJECTS_MAX];
 	uint8_t zero_end[4096 - 512 - (64 + 32) * VOLUME_OBJECTS_MAX];
 };
 
