@@ -233,13 +233,11 @@ static err leave(struct store *s, err e)
 
 static err name_check(const char *name)
 {
-	size_t len = strnlen(name, STORE_OBJECT_NAME_MAX + 1);
-	if (len == 0 || len > STORE_OBJECT_NAME_MAX)
-		return ERR(INVALID);
-	for (size_t i = 0; i < len; i++)
-		if ((uint8_t)name[i] < ' ' || name[i] == 0x7f)
+	size_t len = 0;
+	for (; len <= STORE_OBJECT_NAME_MAX && name[len]; len++)
+		if ((uint8_t)name[len] < ' ' || name[len] == 0x7f)
 			return ERR(INVALID);
-	return OK;
+	return len && len <= STORE_OBJECT_NAME_MAX ? OK : ERR(INVALID);
 }
 
 static uint32_t slot_find(const struct store *s, const char *name, bool named)
