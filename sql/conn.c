@@ -74,14 +74,20 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 	struct writer w = writer_of(conn->message, sizeof conn->message - 1);
 	const char *what = sqlite3_errmsg(conn->db);
 	conn->error_code = code;
-	if (err_of(code).code == ERR_NO_MEMORY && conn->file && conn->file->too_large)
+	err e = (code & 0xff) == SQLITE_INTERRUPT && failed(conn->stopped) ? conn->stopped : err_of(code);
+	if (e.code == ERR_NO_MEMORY && conn->file && conn->file->too_large)
 		what = "the transaction changes too many pages for this machine's memory: split it";
+	else if (e.code == ERR_TIMEOUT)
+		what = "the deadline has passed";
+	else if (e.code == ERR_CLOSED)
+		what = "nobody waits for the result any more";
+	else if (e.code == ERR_STALE)
+		what = "another has written since this began to read: begin a transaction for writing first";
 	write_bytes(&w, slice_sub(slice_from_cstr(what), 0, SQL_MESSAGE_MAX - 64));
 	int offset = sqlite3_error_offset(conn->db);
 	if (text && offset >= 0)
 		put_position(&w, text, offset);
 	*w.pos = 0;
-	err e = err_of(code);
 	conn->sql->stats.memory_failures += e.code == ERR_NO_MEMORY;
 	return e;
 }
@@ -114,17 +120,33 @@ bool sql_error_is_unique(const struct sql_conn *conn)
 
 /* --- Opening ---------------------------------------------------------------------------------- */
 
+/* Whether what runs is to end, and why. */
+static bool must_stop(struct sql_conn *conn, uint64_t now_ns)
+{
+	if (conn->unstoppable)
+		return false;
+	if (now_ns >= conn->until_ns) {
+		conn->sql->stats.deadlines++;
+		conn->stopped = ERR(TIMEOUT);
+		return true;
+	}
+	if (conn->watch.gone && conn->watch.gone(conn->watch.cookie)) {
+		conn->sql->stats.abandoned++;
+		conn->stopped = ERR(CLOSED);
+		return true;
+	}
+	return false;
+}
+
 /* SQLite calls this between virtual machine steps: a long statement lets others run, and ends at its
- * deadline. */
+ * deadline or when nobody waits for it any more. */
 static int on_progress(void *cookie)
 {
 	struct sql_conn *conn = cookie;
 	struct loop *loop = conn->sql->config.loop;
 	uint64_t now_ns = loop->platform->now_ns(loop->platform);
-	if (now_ns >= conn->until_ns) {
-		conn->sql->stats.deadlines++;
+	if (must_stop(conn, now_ns))
 		return 1;
-	}
 	if (now_ns - conn->slice_start_ns > SQL_SLICE_NS && fiber_self(loop)) {
 		fiber_yield(loop);
 		conn->slice_start_ns = loop->platform->now_ns(loop->platform);
@@ -204,6 +226,52 @@ void sql_conn_close(struct sql_conn *conn)
 
 /* --- The pool --------------------------------------------------------------------------------- */
 
+/* Somebody in a line. In it until served, or until the wait is given up. */
+struct waiter {
+	struct list link;
+	struct fiber_queue turn;
+	bool served;
+	struct sql_conn *conn; /* who waits for the writer's slot; what has been given */
+};
+
+static bool is_gone(const struct sql_watch *watch)
+{
+	return watch->gone && watch->gone(watch->cookie);
+}
+
+/* Waits behind all who are in the line already, for what serve() hands to its first. */
+static err line_wait(struct sql *sql, struct list *line, struct waiter *w, uint64_t until_ns,
+	const struct sql_watch *watch)
+{
+	struct loop *loop = sql->config.loop;
+	err e = OK;
+	fiber_queue_init(&w->turn);
+	list_push_back(line, &w->link);
+	while (!w->served && !failed(e)) {
+		uint64_t look_ns = watch->gone ? loop->now_ns + SQL_LOOK_NS : TIMER_NEVER;
+		if (is_gone(watch))
+			e = ERR(CLOSED);
+		else if (failed(fiber_queue_wait(loop, &w->turn, look_ns < until_ns ? look_ns : until_ns)) &&
+			 until_ns <= loop->now_ns)
+			e = ERR(TIMEOUT);
+	}
+	if (w->served)
+		return OK;
+	list_remove(&w->link);
+	return e;
+}
+
+static struct waiter *serve(struct list *line)
+{
+	struct list *first = list_pop_front(line);
+	if (!first)
+		return NULL;
+	struct waiter *w = LIST_ENTRY(first, struct waiter, link);
+	w->served = true;
+	(void)fiber_queue_wake_one(&w->turn);
+	return w;
+}
+
 static struct sql_conn *free_conn(struct sql *sql)
 {
 	for (uint32_t i = 0; i < sql->conn_count; i++)
@@ -212,13 +280,17 @@ static struct sql_conn *free_conn(struct sql *sql)
 	return NULL;
 }
 
-err sql_acquire(struct sql *sql, uint64_t until_ns, struct sql_conn **out)
+err sql_acquire_watched(struct sql *sql, uint64_t until_ns, const struct sql_watch *watch,
+	struct sql_conn **out)
 {
-	struct sql_conn *conn;
-	while (!(conn = free_conn(sql)))
-		TRY(fiber_queue_wait(sql->config.loop, &sql->conn_queue, until_ns));
+	/* While others wait for one, none is free: it was handed to the first. */
+	struct waiter w = {.conn = free_conn(sql)};
+	if (!w.conn)
+		TRY(line_wait(sql, &sql->conn_line, &w, until_ns, watch));
+	struct sql_conn *conn = w.conn;
 	conn->acquired = true;
 	conn->until_ns = until_ns;
+	conn->watch = *watch;
 	conn->generation = 0;
 	conn->error_code = SQLITE_OK;
 	conn->message[0] = 0;
@@ -226,13 +298,21 @@ err sql_acquire(struct sql *sql, uint64_t until_ns, struct sql_conn **out)
 	return OK;
 }
 
+err sql_acquire(struct sql *sql, uint64_t until_ns, struct sql_conn **out)
+{
+	return sql_acquire_watched(sql, until_ns, &(struct sql_watch){NULL, NULL}, out);
+}
+
 void sql_release(struct sql_conn *conn)
 {
 	ASSERT(conn->acquired && conn->queries == 0);
-	conn->until_ns = TIMER_NEVER;
 	sql_rollback(conn);
-	conn->acquired = false;
-	fiber_queue_wake_one(&conn->sql->conn_queue);
+	conn->until_ns = TIMER_NEVER;
+	conn->watch.gone = NULL;
+	struct waiter *next = serve(&conn->sql->conn_line);
+	conn->acquired = next != NULL;
+	if (next)
+		next->conn = conn;
 }
 
 void sql_set_deadline(struct sql_conn *conn, uint64_t until_ns)
@@ -260,21 +340,31 @@ int64_t sql_changes(const struct sql_conn *conn)
 err sql_writer_take(struct sql_conn *conn)
 {
 	struct sql *sql = conn->sql;
-	ASSERT(sql->writer != conn);
-	while (sql->writer) {
-		err e = fiber_queue_wait(sql->config.loop, &sql->writer_queue, conn->until_ns);
+	if (sql->writer == conn) {
+		conn->writer_holds++;
+		return OK;
+	}
+	if (sql->writer) {
+		struct waiter w = {.conn = conn};
+		err e = line_wait(sql, &sql->writer_line, &w, conn->until_ns, &conn->watch);
 		if (failed(e))
-			return sql_fail_text(conn, e, "timed out waiting for another writer");
+			return sql_fail_text(conn, e, e.code == ERR_CLOSED ?
+				"nobody waits for the result any more" :
+				"the deadline passed while others were writing");
 	}
 	sql->writer = conn;
+	conn->writer_holds = 1;
 	return OK;
 }
 
 void sql_writer_put(struct sql_conn *conn)
 {
-	ASSERT(conn->sql->writer == conn);
-	conn->sql->writer = NULL;
-	fiber_queue_wake_one(&conn->sql->writer_queue);
+	struct sql *sql = conn->sql;
+	ASSERT(sql->writer == conn && conn->writer_holds);
+	if (--conn->writer_holds)
+		return;
+	struct waiter *next = serve(&sql->writer_line);
+	sql->writer = next ? next->conn : NULL;
 }
 
 bool sql_in_transaction(const struct sql_conn *conn)
@@ -285,8 +375,9 @@ bool sql_in_transaction(const struct sql_conn *conn)
 static void end_transaction(struct sql_conn *conn)
 {
 	conn->in_transaction = false;
-	if (conn->sql->writer == conn)
+	if (conn->transaction_writes)
 		sql_writer_put(conn);
+	conn->transaction_writes = false;
 }
 
 err sql_begin(struct sql_conn *conn, enum sql_mode mode)
@@ -297,6 +388,7 @@ err sql_begin(struct sql_conn *conn, enum sql_mode mode)
 		if (conn->queries)
 			return sql_fail_text(conn, ERR(INVALID), "a query is still open");
 		TRY(sql_writer_take(conn));
+		conn->transaction_writes = true;
 	}
 	conn->in_transaction = true;
 	int rc = run_own(conn, mode == SQL_WRITE ? "BEGIN IMMEDIATE" : "BEGIN");
@@ -333,11 +425,10 @@ void sql_rollback(struct sql_conn *conn)
 	if (!conn->in_transaction)
 		return;
 	/* It cannot fail but by having happened already; a deadline must not stop it. */
-	uint64_t until_ns = conn->until_ns;
-	conn->until_ns = TIMER_NEVER;
+	conn->unstoppable = true;
 	if (!sqlite3_get_autocommit(conn->db))
 		run_own(conn, "ROLLBACK");
-	conn->until_ns = until_ns;
+	conn->unstoppable = false;
 	ASSERT(sqlite3_get_autocommit(conn->db));
 	end_transaction(conn);
 }

@@ -83,8 +83,8 @@ err sql_open(const struct sql_config *config, struct sql **out)
 	size_t sql_len = sizeof *sql + config->connections * sizeof sql->conn[0];
 	memset(sql, 0, sql_len);
 	sql->config = *config;
-	fiber_queue_init(&sql->writer_queue);
-	fiber_queue_init(&sql->conn_queue);
+	list_init(&sql->writer_line);
+	list_init(&sql->conn_line);
 	sql_vfs_init(sql);
 	TRY(store_object_open(config->store, "main", true, &sql->object));
 	int cache_pages;

@@ -11,6 +11,8 @@
 /* Virtual machine steps between two looks at the clock, and how long a statement may keep the loop. */
 #define SQL_PROGRESS_STEPS 2000
 #define SQL_SLICE_NS 2000000
+/* How long a wait goes on at most before it is asked whether anybody still wants what it is for. */
+#define SQL_LOOK_NS 50000000
 
 /* SQLite's handle of the database file; see file.c. */
 struct sql_file {
@@ -42,9 +44,14 @@ struct sql_conn {
 	sqlite3 *db;
 	struct sql_file *file;
 	bool acquired, in_transaction;
+	bool transaction_writes; /* one of writer_holds is the transaction's */
+	bool unstoppable;        /* what runs now is not to be interrupted */
+	uint32_t writer_holds;   /* its statements and its transaction that need the slot, while it has it */
 	bool preparing; /* a statement of the application's: not everything is allowed */
 	uint32_t queries; /* open */
 	uint64_t until_ns, slice_start_ns;
+	struct sql_watch watch;
+	err stopped; /* why the last statement was interrupted */
 	uint64_t generation;
 	uint64_t ticks;
 	int error_code; /* SQLite's extended code of the last failure */
@@ -57,7 +64,7 @@ struct sql {
 	struct store_object *object;
 	sqlite3_vfs vfs;
 	struct sql_conn *writer; /* who holds the writer's slot */
-	struct fiber_queue writer_queue, conn_queue;
+	struct list writer_line, conn_line; /* of who waits, first come first served */
 	struct sql_stats stats;
 	uint32_t conn_count; /* opened */
 	bool ready;           /* sql_open has succeeded */
@@ -71,6 +78,7 @@ int sql_file_open(struct sql_file *file, struct sql *sql);
 /* conn.c */
 err sql_conn_open(struct sql_conn *conn, struct sql *sql, int cache_pages);
 void sql_conn_close(struct sql_conn *conn);
+/* The writer's slot, for each statement and transaction that needs it; waits its turn. */
 err sql_writer_take(struct sql_conn *conn);
 void sql_writer_put(struct sql_conn *conn);
 /* Remembers what went wrong, and where in `text` (may be NULL); the err for SQLite's code. */

@@ -163,21 +163,36 @@ static err check_usable(struct sql_conn *conn)
 			"the transaction has been rolled back after an error");
 	struct loop *loop = conn->sql->config.loop;
 	conn->slice_start_ns = loop->platform->now_ns(loop->platform);
+	conn->stopped = OK;
 	if (conn->slice_start_ns >= conn->until_ns)
 		return sql_fail_text(conn, ERR(TIMEOUT), "the deadline has passed");
 	return OK;
 }
 
-/* A write that is a transaction of its own waits for the slot. In a SQL_READ transaction it does not wait:
- * SQLite will ask the store, which knows whether the snapshot is still good. */
+/* A write that is a transaction of its own waits for the slot. One in a SQL_READ transaction does not: waiting
+ * could only make its snapshot older. If the slot is free it takes it, since others must wait for it now. */
 static err take_slot(struct sql_conn *conn, sqlite3_stmt *statement, bool *holds)
 {
 	*holds = false;
-	if (conn->in_transaction || conn->sql->writer == conn || sqlite3_stmt_readonly(statement))
+	if (conn->transaction_writes || sqlite3_stmt_readonly(statement))
 		return OK;
+	if (conn->in_transaction && conn->sql->writer && conn->sql->writer != conn) {
+		conn->sql->stats.busy++;
+		return sql_fail_text(conn, ERR(BUSY),
+			"another is writing: begin a transaction for writing, which waits its turn");
+	}
 	TRY(sql_writer_take(conn));
 	*holds = true;
 	return OK;
+}
+
+/* The slot stays with a transaction that has become a writing one. */
+static void leave_slot(struct sql_conn *conn)
+{
+	if (conn->in_transaction && conn->file->txn && !conn->transaction_writes)
+		conn->transaction_writes = true;
+	else
+		sql_writer_put(conn);
 }
 
 err sql_query_begin(struct sql_conn *conn, struct sql_query *q, const char *sql,
@@ -221,7 +236,7 @@ err sql_query_end(struct sql_query *q)
 		q->result = sql_fail(conn, rc, NULL);
 	conn->queries--;
 	if (q->holds_writer)
-		sql_writer_put(conn);
+		leave_slot(conn);
 	return q->result;
 }
 
@@ -246,7 +261,7 @@ static err run_one(struct sql_conn *conn, sqlite3_stmt *statement, const char *t
 	err e = rc == SQLITE_DONE ? OK : sql_fail(conn, rc, text);
 	sqlite3_reset(statement);
 	if (holds)
-		sql_writer_put(conn);
+		leave_slot(conn);
 	return e;
 }
 

@@ -6,7 +6,7 @@
  * 1. Everything runs on the loop's fibers; any call may park its fiber (a page may have to be read), except
  *    where it says "never parks". A fiber that runs SQL needs a stack of at least 64 KiB.
  * 2. A connection belongs to one fiber from sql_acquire to sql_release. Readers see the generation that
- *    they began with and block nobody; writers queue for the one writer's slot.
+ *    they began with and block nobody; writers queue for the one writer's slot, first come, first served.
  * 3. A commit is visible at once and durable later. An effect that must not be taken back waits until
  *    store_wait_durable(store, sql_generation(conn)): that covers what was written and what was read.
  * 4. Errors: an err for the program, sql_error() for people.
@@ -65,6 +65,7 @@ struct sql_stats {
 	uint64_t memory_used, memory_max; /* bytes */
 	uint64_t memory_failures; /* calls that failed for want of memory */
 	uint64_t deadlines;     /* statements that ran into their deadline */
+	uint64_t abandoned;     /* statements that were stopped because nobody waited for them any more */
 };
 
 enum sql_type {
@@ -127,6 +128,13 @@ struct sql_query {
 	err result;
 };
 
+/* Asked now and then, while something runs on a connection or waits, whether whoever wants the result has gone;
+ * then it ends with ERR_CLOSED. `gone` must not park; NULL: nobody goes. */
+struct sql_watch {
+	bool (*gone)(void *cookie);
+	void *cookie;
+};
+
 API_BEGIN
 
 /* Opens the object "main" of the store as the database (creating it), applies the migrations, and
@@ -140,9 +148,12 @@ void sql_close(struct sql *sql);
 void sql_stats(struct sql *sql, struct sql_stats *out);
 struct store *sql_store(struct sql *sql);
 
-/* A connection from the pool; parks while all are in use. ERR_TIMEOUT after `until_ns` (monotonic;
+/* A connection from the pool; parks while all are in use, first come, first served. ERR_TIMEOUT after `until_ns` (monotonic;
  * TIMER_NEVER), which also becomes the deadline of everything that is run on it. */
 MUST_USE err sql_acquire(struct sql *sql, uint64_t until_ns, struct sql_conn **conn);
+/* The same with a watch, which is kept (by value) until sql_release: ERR_CLOSED when it says so. */
+MUST_USE err sql_acquire_watched(struct sql *sql, uint64_t until_ns, const struct sql_watch *watch,
+	struct sql_conn **conn);
 /* An open transaction is rolled back; open queries are a bug (asserted). */
 void sql_release(struct sql_conn *conn);
 /* Statements end with ERR_TIMEOUT when monotonic time passes it; TIMER_NEVER for none. Never parks. */
@@ -161,7 +172,7 @@ bool sql_in_transaction(const struct sql_conn *conn);
  *   ERR_INVALID    the SQL is wrong, or a constraint does not hold (sql_error_is_constraint)
  *   ERR_STALE      a write in a SQL_READ transaction that no longer sees the newest generation
  *   ERR_BUSY       the same while another writes
- *   ERR_TIMEOUT    the deadline
+ *   ERR_TIMEOUT    the deadline;  ERR_CLOSED: the watch
  *   ERR_NO_MEMORY, ERR_NO_SPACE, ERR_TOO_LARGE, ERR_CORRUPT, ERR_IO */
 MUST_USE err sql_exec(struct sql_conn *conn, const char *sql, const struct sql_value *args,
 	size_t arg_count);
