@@ -1,11 +1,7 @@
-/* Connections: the pool, the one writer's slot, transactions, deadlines, what went wrong.
+/* Connections: the pool, the one writer's slot, deadlines, what went wrong.
  *
- * Writers queue here, before SQLite asks the store for its transaction, so a write never fails because of
- * another one. The exception is a SQL_READ transaction that writes after all: its snapshot must still be
- * the newest (ERR_STALE) and the slot free at once (ERR_BUSY), since waiting could only make it older.
- *
- * SQLite rolls a transaction back by itself after some failures. in_transaction then stays set and every
- * further statement is refused until sql_rollback: none of them may run as a transaction of its own. */
+ * There are two lines, for the slot and for a connection, each served first come, first served: what is put back
+ * is handed to the first who waits, so nobody who comes at that moment gets in between. */
 #include <base/assert.h>
 #include <base/cursor.h>
 #include "private.h"
@@ -81,6 +77,9 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 		what = "the deadline has passed";
 	else if (e.code == ERR_CLOSED)
 		what = "nobody waits for the result any more";
+	else if (e.code == ERR_DENIED)
+		what = "not allowed: transactions are begun by calls, a connection's settings are fixed, and there is "
+		       "one database";
 	else if (e.code == ERR_STALE)
 		what = "another has written since this began to read: begin a transaction for writing first";
 	write_bytes(&w, slice_sub(slice_from_cstr(what), 0, SQL_MESSAGE_MAX - 64));
@@ -89,6 +88,8 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 		put_position(&w, text, offset);
 	*w.pos = 0;
 	conn->sql->stats.memory_failures += e.code == ERR_NO_MEMORY;
+	if (e.code == ERR_STALE || e.code == ERR_BUSY)
+		conn->outdated = e;
 	return e;
 }
 
@@ -96,6 +97,8 @@ err sql_fail_text(struct sql_conn *conn, err result, const char *what)
 {
 	struct writer w = writer_of(conn->message, sizeof conn->message - 1);
 	conn->error_code = SQLITE_ERROR;
+	if (result.code == ERR_STALE || result.code == ERR_BUSY)
+		conn->outdated = result;
 	write_bytes(&w, slice_sub(slice_from_cstr(what), 0, SQL_MESSAGE_MAX - 1));
 	*w.pos = 0;
 	return result;
@@ -154,50 +157,83 @@ static int on_progress(void *cookie)
 	return 0;
 }
 
-/* Settings that the VFS relies on; and transactions are begun by sql_begin alone. Only the application's own
- * statements are judged, not those that SQLite makes of them (VACUUM). */
+static bool is_one_of(const char *name, const char *const list[], size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (sqlite3_stricmp(name, list[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A PRAGMA either belongs to the database, or only tells something. What it would set for a connection would be
+ * there for whoever gets the connection next, and some of it the VFS relies on. */
+static bool may_pragma(const char *name, const char *argument)
+{
+	static const char *const any[] = {"application_id", "auto_vacuum", "defer_foreign_keys", "foreign_key_check",
+		"foreign_key_list", "incremental_vacuum", "index_info", "index_list", "index_xinfo",
+		"integrity_check", "optimize", "quick_check", "table_info", "table_list", "table_xinfo",
+		"user_version"};
+	static const char *const bare[] = {"cache_size", "cell_size_check", "collation_list", "compile_options",
+		"data_version", "database_list", "encoding", "foreign_keys", "freelist_count", "function_list",
+		"journal_mode", "locking_mode", "mmap_size", "module_list", "page_count", "page_size",
+		"pragma_list", "recursive_triggers", "schema_version", "secure_delete", "synchronous",
+		"temp_store", "trusted_schema"};
+	return is_one_of(name, any, ARRAY_LEN(any)) || (!argument && is_one_of(name, bare, ARRAY_LEN(bare)));
+}
+
+/* Transactions are begun by sql_begin alone, and there is one database. Only the application's own statements are
+ * judged, not those that SQLite makes of them (VACUUM attaches a database). */
 static int on_authorize(void *cookie, int action, const char *a, const char *b, const char *db,
 	const char *by)
 {
-	static const char *const fixed[] = {"journal_mode", "locking_mode", "synchronous", "mmap_size",
-		"page_size", "temp_store", "writable_schema", "cache_spill"};
 	struct sql_conn *conn = cookie;
 	(void)db, (void)by;
 	if (!conn->preparing)
 		return SQLITE_OK;
-	if (action == SQLITE_TRANSACTION)
+	if (action == SQLITE_TRANSACTION || action == SQLITE_ATTACH || action == SQLITE_DETACH)
 		return SQLITE_DENY;
 	if (action == SQLITE_SAVEPOINT)
 		return conn->in_transaction ? SQLITE_OK : SQLITE_DENY;
-	if (action != SQLITE_PRAGMA || !b)
-		return SQLITE_OK;
-	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
-		if (sqlite3_stricmp(a, fixed[i]) == 0)
-			return SQLITE_DENY;
-	return SQLITE_OK;
+	return action != SQLITE_PRAGMA || may_pragma(a, b) ? SQLITE_OK : SQLITE_DENY;
 }
 
-/* One of our own statements, without rows. */
-static int run_own(struct sql_conn *conn, const char *text)
+static void set_limits(struct sql_conn *conn)
 {
-	return sqlite3_exec(conn->db, text, NULL, NULL, NULL);
+	static const struct {
+		int which, value;
+	} limits[] = {
+		{SQLITE_LIMIT_SQL_LENGTH, SQL_LIMIT_TEXT},
+		{SQLITE_LIMIT_EXPR_DEPTH, SQL_LIMIT_EXPRESSION_DEPTH},
+		{SQLITE_LIMIT_COMPOUND_SELECT, SQL_LIMIT_COMPOUND},
+		{SQLITE_LIMIT_LIKE_PATTERN_LENGTH, SQL_LIMIT_PATTERN},
+		{SQLITE_LIMIT_VDBE_OP, SQL_LIMIT_STEPS},
+		{SQLITE_LIMIT_ATTACHED, 1}, /* VACUUM's */
+		{SQLITE_LIMIT_WORKER_THREADS, 0},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		sqlite3_limit(conn->db, limits[i].which, limits[i].value);
+	sqlite3_limit(conn->db, SQLITE_LIMIT_LENGTH, conn->sql->value_max);
 }
 
 static err configure(struct sql_conn *conn, int cache_pages)
 {
-	char text[128];
+	char text[160];
 	sqlite3_snprintf(sizeof text, text,
-		"PRAGMA journal_mode = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = %d",
+		"PRAGMA journal_mode = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+		"PRAGMA cache_size = %d",
 		cache_pages);
-	int rc = run_own(conn, text);
+	int rc = sqlite3_exec(conn->db, text, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	if (rc == SQLITE_OK)
+		rc = sql_transaction_prepare(conn);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_set_authorizer(conn->db, on_authorize, conn);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &conn->file);
 	if (rc != SQLITE_OK)
 		return sql_fail(conn, rc, text);
+	set_limits(conn);
 	conn->file->generation = &conn->generation;
 	sqlite3_progress_handler(conn->db, SQL_PROGRESS_STEPS, on_progress, conn);
 	return OK;
@@ -219,6 +255,7 @@ err sql_conn_open(struct sql_conn *conn, struct sql *sql, int cache_pages)
 void sql_conn_close(struct sql_conn *conn)
 {
 	sql_cache_clear(conn);
+	sql_transaction_clear(conn);
 	int rc = sqlite3_close(conn->db);
 	ASSERT(rc == SQLITE_OK);
 	conn->db = NULL;
@@ -335,7 +372,7 @@ int64_t sql_changes(const struct sql_conn *conn)
 	return sqlite3_changes64(conn->db);
 }
 
-/* --- Transactions ----------------------------------------------------------------------------- */
+/* --- The writer's slot ------------------------------------------------------------------------ */
 
 err sql_writer_take(struct sql_conn *conn)
 {
@@ -365,70 +402,4 @@ void sql_writer_put(struct sql_conn *conn)
 		return;
 	struct waiter *next = serve(&sql->writer_line);
 	sql->writer = next ? next->conn : NULL;
-}
-
-bool sql_in_transaction(const struct sql_conn *conn)
-{
-	return conn->in_transaction;
-}
-
-static void end_transaction(struct sql_conn *conn)
-{
-	conn->in_transaction = false;
-	if (conn->transaction_writes)
-		sql_writer_put(conn);
-	conn->transaction_writes = false;
-}
-
-err sql_begin(struct sql_conn *conn, enum sql_mode mode)
-{
-	if (conn->in_transaction)
-		return sql_fail_text(conn, ERR(INVALID), "a transaction is already open");
-	if (mode == SQL_WRITE) {
-		if (conn->queries)
-			return sql_fail_text(conn, ERR(INVALID), "a query is still open");
-		TRY(sql_writer_take(conn));
-		conn->transaction_writes = true;
-	}
-	conn->in_transaction = true;
-	int rc = run_own(conn, mode == SQL_WRITE ? "BEGIN IMMEDIATE" : "BEGIN");
-	if (rc == SQLITE_OK)
-		return OK;
-	err e = sql_fail(conn, rc, NULL);
-	end_transaction(conn);
-	return e;
-}
-
-err sql_commit(struct sql_conn *conn)
-{
-	if (!conn->in_transaction)
-		return sql_fail_text(conn, ERR(INVALID), "no transaction is open");
-	if (conn->queries)
-		return sql_fail_text(conn, ERR(INVALID), "a query is still open");
-	err e = OK;
-	if (sqlite3_get_autocommit(conn->db)) {
-		e = sql_fail_text(conn, ERR(INVALID), "the transaction has been rolled back");
-	} else {
-		int rc = run_own(conn, "COMMIT");
-		if (rc != SQLITE_OK)
-			e = sql_fail(conn, rc, NULL);
-	}
-	if (failed(e))
-		sql_rollback(conn);
-	else
-		end_transaction(conn);
-	return e;
-}
-
-void sql_rollback(struct sql_conn *conn)
-{
-	if (!conn->in_transaction)
-		return;
-	/* It cannot fail but by having happened already; a deadline must not stop it. */
-	conn->unstoppable = true;
-	if (!sqlite3_get_autocommit(conn->db))
-		run_own(conn, "ROLLBACK");
-	conn->unstoppable = false;
-	ASSERT(sqlite3_get_autocommit(conn->db));
-	end_transaction(conn);
 }

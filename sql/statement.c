@@ -109,6 +109,9 @@ static int statement_put(struct sql_query *q)
 		sqlite3_clear_bindings(q->statement);
 		q->conn->cache[q->cache_slot].busy = false;
 	}
+	if (q->raised)
+		sqlite3_limit(q->conn->db, SQLITE_LIMIT_LENGTH, q->conn->sql->value_max);
+	q->raised = false;
 	q->statement = NULL;
 	return rc;
 }
@@ -135,6 +138,8 @@ static int bind_one(sqlite3_stmt *s, int at, const struct sql_value *v)
 			SQLITE_UTF8);
 	case SQL_BLOB:
 		return sqlite3_bind_blob64(s, at, pointer_of(v->bytes), v->bytes.len, SQLITE_STATIC);
+	case SQL_ZEROS:
+		return sqlite3_bind_zeroblob64(s, at, (sqlite3_uint64)v->integer);
 	}
 	UNREACHABLE();
 }
@@ -144,6 +149,10 @@ static err bind_all(struct sql_query *q, const char *text, const struct sql_valu
 	if ((size_t)sqlite3_bind_parameter_count(q->statement) != count)
 		return sql_fail_text(q->conn, ERR(INVALID), "wrong number of arguments");
 	for (size_t i = 0; i < count; i++) {
+		if (args[i].type == SQL_ZEROS && !q->raised) {
+			q->raised = true;
+			sqlite3_limit(q->conn->db, SQLITE_LIMIT_LENGTH, SQL_LIMIT_ZEROS);
+		}
 		int rc = bind_one(q->statement, (int)i + 1, &args[i]);
 		if (rc != SQLITE_OK)
 			return sql_fail(q->conn, rc, text);
@@ -153,7 +162,7 @@ static err bind_all(struct sql_query *q, const char *text, const struct sql_valu
 
 /* --- Running ---------------------------------------------------------------------------------- */
 
-static err check_usable(struct sql_conn *conn)
+err sql_check_usable(struct sql_conn *conn)
 {
 	ASSERT(conn->acquired || !conn->sql->ready);
 	conn->error_code = SQLITE_OK;
@@ -171,10 +180,10 @@ static err check_usable(struct sql_conn *conn)
 
 /* A write that is a transaction of its own waits for the slot. One in a SQL_READ transaction does not: waiting
  * could only make its snapshot older. If the slot is free it takes it, since others must wait for it now. */
-static err take_slot(struct sql_conn *conn, sqlite3_stmt *statement, bool *holds)
+err sql_slot_take(struct sql_conn *conn, bool writes, bool *holds)
 {
 	*holds = false;
-	if (conn->transaction_writes || sqlite3_stmt_readonly(statement))
+	if (conn->transaction_writes || !writes)
 		return OK;
 	if (conn->in_transaction && conn->sql->writer && conn->sql->writer != conn) {
 		conn->sql->stats.busy++;
@@ -187,7 +196,7 @@ static err take_slot(struct sql_conn *conn, sqlite3_stmt *statement, bool *holds
 }
 
 /* The slot stays with a transaction that has become a writing one. */
-static void leave_slot(struct sql_conn *conn)
+void sql_slot_leave(struct sql_conn *conn)
 {
 	if (conn->in_transaction && conn->file->txn && !conn->transaction_writes)
 		conn->transaction_writes = true;
@@ -199,11 +208,11 @@ err sql_query_begin(struct sql_conn *conn, struct sql_query *q, const char *sql,
 	const struct sql_value *args, size_t arg_count)
 {
 	*q = (struct sql_query){.conn = conn, .cache_slot = SLOT_NONE};
-	TRY(check_usable(conn));
+	TRY(sql_check_usable(conn));
 	TRY(statement_get(conn, sql, q));
 	err e = bind_all(q, sql, args, arg_count);
 	if (!failed(e))
-		e = take_slot(conn, q->statement, &q->holds_writer);
+		e = sql_slot_take(conn, !sqlite3_stmt_readonly(q->statement), &q->holds_writer);
 	if (failed(e)) {
 		statement_put(q);
 		return e;
@@ -236,7 +245,7 @@ err sql_query_end(struct sql_query *q)
 		q->result = sql_fail(conn, rc, NULL);
 	conn->queries--;
 	if (q->holds_writer)
-		leave_slot(conn);
+		sql_slot_leave(conn);
 	return q->result;
 }
 
@@ -252,7 +261,7 @@ err sql_exec(struct sql_conn *conn, const char *sql, const struct sql_value *arg
 static err run_one(struct sql_conn *conn, sqlite3_stmt *statement, const char *text)
 {
 	bool holds;
-	TRY(take_slot(conn, statement, &holds));
+	TRY(sql_slot_take(conn, !sqlite3_stmt_readonly(statement), &holds));
 	conn->sql->stats.statements++;
 	int rc;
 	do {
@@ -261,7 +270,7 @@ static err run_one(struct sql_conn *conn, sqlite3_stmt *statement, const char *t
 	err e = rc == SQLITE_DONE ? OK : sql_fail(conn, rc, text);
 	sqlite3_reset(statement);
 	if (holds)
-		leave_slot(conn);
+		sql_slot_leave(conn);
 	return e;
 }
 
@@ -270,7 +279,7 @@ err sql_run(struct sql_conn *conn, const char *sql)
 	while (!is_blank(sql)) {
 		sqlite3_stmt *statement;
 		const char *tail;
-		TRY(check_usable(conn));
+		TRY(sql_check_usable(conn));
 		TRY(prepare(conn, sql, 0, &statement, &tail));
 		err e = statement ? run_one(conn, statement, sql) : OK;
 		sqlite3_finalize(statement);
