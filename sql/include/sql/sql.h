@@ -163,8 +163,8 @@ void sql_close(struct sql *sql);
 void sql_stats(struct sql *sql, struct sql_stats *out);
 struct store *sql_store(struct sql *sql);
 
-/* A connection from the pool; parks while all are in use, first come, first served. ERR_TIMEOUT after `until_ns` (monotonic;
- * TIMER_NEVER), which also becomes the deadline of everything that is run on it. */
+/* A connection from the pool; parks while all are in use, first come, first served. ERR_TIMEOUT after
+ * `until_ns` (monotonic; TIMER_NEVER), which also becomes the deadline of everything that is run on it. */
 MUST_USE err sql_acquire(struct sql *sql, uint64_t until_ns, struct sql_conn **conn);
 /* The same with a watch, which is kept (by value) until sql_release: ERR_CLOSED when it says so. */
 MUST_USE err sql_acquire_watched(struct sql *sql, uint64_t until_ns, const struct sql_watch *watch,
