@@ -327,6 +327,27 @@ struct slice db_text(struct db_rows *rows, unsigned column)
 					: (struct slice){NULL, 0};
 }
 
+struct slice db_blob(struct db_rows *rows, unsigned column)
+{
+	return has_column(rows, column) ? sql_column_blob(&rows->query, column)
+					: (struct slice){NULL, 0};
+}
+
+bool db_is_null(struct db_rows *rows, unsigned column)
+{
+	return !has_column(rows, column) || sql_column_type(&rows->query, column) == SQL_NULL;
+}
+
+int64_t db_last_id(struct request *req)
+{
+	return req->database ? sql_last_id(req->database->conn) : 0;
+}
+
+int64_t db_changes(struct request *req)
+{
+	return req->database ? sql_changes(req->database->conn) : 0;
+}
+
 /* False when it was not carried out. `may_conflict`: a constraint that does not hold is no failure. */
 static bool run(struct request *req, const char *sql, size_t count, const struct db_value *values,
 	bool may_conflict)

@@ -134,6 +134,8 @@ bool db_next(struct db_rows *rows);
 int64_t db_int(struct db_rows *rows, unsigned column);
 double db_real(struct db_rows *rows, unsigned column);
 struct slice db_text(struct db_rows *rows, unsigned column);
+struct slice db_blob(struct db_rows *rows, unsigned column);
+bool db_is_null(struct db_rows *rows, unsigned column);
 void db_end(struct db_rows *rows);
 
 /* Runs a statement that gives no rows; true when it was carried out. */
@@ -154,6 +156,10 @@ bool db_try_values(
 size_t db_rows_into_values(struct request *req, struct page_value *data, const char *name,
 	const char *sql, size_t count, const struct db_value *values);
 
+/* Of this request's last statement: the number of the row that it has inserted, how many rows it changed. */
+int64_t db_last_id(struct request *req);
+int64_t db_changes(struct request *req);
+
 /* Several statements as one change: all of it happens or nothing. Not ended by db_commit(), it is
  * undone when the handler returns. db_begin waits until no other request is writing. */
 bool db_begin(struct request *req);
@@ -172,6 +178,11 @@ static inline struct db_value db_value_real(double v)
 static inline struct db_value db_value_slice(struct slice v)
 {
 	return (struct db_value){.type = DB_TEXT, .bytes = v};
+}
+
+static inline struct db_value db_value_blob(struct slice v)
+{
+	return (struct db_value){.type = DB_BLOB, .bytes = v};
 }
 
 static inline struct db_value db_value_cstr(const char *v)
