@@ -340,12 +340,14 @@ bool db_is_null(struct db_rows *rows, unsigned column)
 
 int64_t db_last_id(struct request *req)
 {
-	return req->database ? sql_last_id(req->database->conn) : 0;
+	struct db_request *d = req->database;
+	return d ? sql_last_id(d->conn) : 0;
 }
 
 int64_t db_changes(struct request *req)
 {
-	return req->database ? sql_changes(req->database->conn) : 0;
+	struct db_request *d = req->database;
+	return d ? sql_changes(d->conn) : 0;
 }
 
 /* False when it was not carried out. `may_conflict`: a constraint that does not hold is no failure. */
