@@ -7,8 +7,16 @@
 
 #include "../../checksum.h"
 
+/* How a block was reached first. */
+struct claim {
+	struct volume_entry entry;
+	uint64_t index;
+	uint32_t line, level;
+};
+
 struct walker {
 	struct walk *w;
+	struct claim *claim;
 	const uint8_t *media;
 	uint64_t nonce;
 };
@@ -26,25 +34,29 @@ static bool is_sealed(const struct volume_superblock *b)
 	       volume_checksum(VOLUME_MAGIC, (const void *)&copy, sizeof copy) == b->checksum;
 }
 
-static bool reach(struct walker *k, uint64_t block)
+/* False when there is nothing new below. Versions of one line may share a block in the same place. */
+static bool reach(struct walker *k, uint64_t block, const struct claim *c)
 {
 	if (block < VOLUME_RESERVED_BLOCKS || block >= k->w->blocks) {
 		k->w->wrong = "a block outside of the volume is in use";
 		return false;
 	}
 	if (k->w->seen[block]) {
-		k->w->wrong = "a block is in use twice";
+		if (memcmp(&k->claim[block], c, sizeof *c) != 0)
+			k->w->wrong = "a block is in use twice";
 		return false;
 	}
 	k->w->seen[block] = 1;
+	k->claim[block] = *c;
 	k->w->reachable++;
 	return true;
 }
 
-static void walk_tree(struct walker *k, uint32_t object, uint32_t level, uint64_t index,
+static void walk_tree(struct walker *k, uint32_t object, uint32_t line, uint32_t level, uint64_t index,
 	const struct volume_entry *e)
 {
-	if (!e->block || !reach(k, e->block))
+	struct claim c = {*e, index, line, level};
+	if (!e->block || !reach(k, e->block, &c))
 		return;
 	if (e->block == k->w->find) {
 		k->w->object = object;
@@ -52,19 +64,19 @@ static void walk_tree(struct walker *k, uint32_t object, uint32_t level, uint64_
 		k->w->to = (index + 1) << 8 * level;
 	}
 	const uint8_t *block = block_at(k, e->block);
-	uint64_t seed = volume_seed_page(k->nonce, object, level, (uint32_t)index, e->generation);
+	uint64_t seed = volume_seed_page(k->nonce, line, level, (uint32_t)index, e->generation);
 	if (volume_checksum(seed, block, VOLUME_BLOCK_SIZE) != e->checksum) {
 		k->w->damaged++;
 		return;
 	}
 	const struct volume_entry *child = (const void *)block;
 	for (uint32_t i = 0; level && i < VOLUME_MAP_FANOUT; i++)
-		walk_tree(k, object, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]);
+		walk_tree(k, object, line, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]);
 }
 
 void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks)
 {
-	struct walker k = {w, media, 0};
+	struct walker k = {.w = w, .media = media};
 	const struct volume_superblock *newest = NULL;
 	w->blocks = blocks;
 	w->seen = calloc(1, blocks);
@@ -79,7 +91,11 @@ void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks)
 	}
 	k.nonce = newest->nonce;
 	w->generation = newest->generation;
-	(void)reach(&k, newest->record_block);
-	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++)
-		walk_tree(&k, i, newest->object[i].levels, 0, &newest->object[i].root);
+	k.claim = calloc(blocks, sizeof *k.claim);
+	(void)reach(&k, newest->record_block, &(struct claim){.level = UINT32_MAX});
+	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
+		const struct volume_object *o = &newest->object[i];
+		walk_tree(&k, i, o->line ? o->line - 1u : i, o->levels, 0, &o->root);
+	}
+	free(k.claim);
 }
