@@ -46,7 +46,10 @@ static void fill_superblock(struct store *s, struct volume_superblock *b, uint64
 	b->generation = generation;
 	b->record = s->journal.durable_record;
 	b->record_link = s->journal.durable_link;
-	b->record_block = s->journal.durable_block;
+	const uint32_t *next = s->journal.header + s->journal.durable_headers;
+	b->record_block = next[0];
+	if (s->journal.durable_headers + 1 < s->journal.header_count)
+		b->record_block_after = next[1];
 }
 
 static err merge_all(struct store *s, struct volume_superblock *b, uint32_t pages[])

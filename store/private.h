@@ -34,6 +34,9 @@
 #define TRUNCATIONS_MAX 32u
 #define IO_REQUESTS 8u
 #define HEADER_BUFFERS 4u
+#define HEADERS_AHEAD 2u /* reserved for the records to come */
+#define GENERATIONS_SKIPPED (1u << 20) /* after a loss */
+#define SEAL_AFTER_NS 1000000000u
 #define NODE_BUFFERS (VOLUME_MAP_LEVELS_MAX + 1)
 
 /* --- io.c --- */
@@ -98,6 +101,8 @@ struct space {
 bool space_mark(struct space *sp, uint32_t block);
 /* The first free block from the cursor on; 0 when there is none. */
 uint32_t space_take(struct space *sp);
+/* Puts the cursor to `block` (any number). */
+void space_go(struct space *sp, uint64_t block);
 /* Moves the cursor to the next run of free blocks that holds `blocks`, if there is one near. */
 void space_seek(struct space *sp, uint32_t blocks);
 /* A block that nothing durable has ever referred to is free at once. */
@@ -224,6 +229,8 @@ err map_resolve(struct store *s, const struct store_snapshot *snap, uint32_t pag
 	uint64_t generation, struct map_result *out);
 /* The first page after page_no that may lie somewhere, when page_no is a hole. Parks. */
 uint64_t map_skip_hole(struct store *s, const struct store_snapshot *snap, uint32_t page_no);
+/* It is one that pages, nodes and records may lie in. */
+bool map_block_is_sane(const struct store *s, uint32_t block);
 bool map_entry_is_sane(const struct store *s, const struct volume_entry *e);
 uint32_t map_levels(uint32_t pages);
 /* How many nodes a map of so many pages has at most. */
@@ -280,15 +287,16 @@ uint32_t object_low(const struct store_object *o, uint64_t generation);
 
 struct journal {
 	uint64_t record, link; /* of the next record */
-	uint32_t block;        /* its header: reserved */
 	uint64_t life;
 	uint64_t durable;      /* generation */
-	/* Headers since the last checkpoint; the first is that checkpoint's record_block. */
-	uint32_t header[RECORDS_MAX], header_count;
+	/* Headers since the last checkpoint; the first is that checkpoint's record_block. The last `ahead` are
+	 * reserved for the next records: HEADERS_AHEAD, or one less where an older writer had left one. */
+	uint32_t header[RECORDS_MAX], header_count, ahead;
 	/* The chain as of `durable`. */
 	uint64_t durable_record, durable_link;
-	uint32_t durable_block, durable_headers;
-	bool busy;
+	uint32_t durable_headers;
+	bool busy, sealed; /* sealed: the last record says that all before it is durable */
+	uint64_t seal_at_ns; /* seal: see write_seal */
 	uint64_t header_promise; /* part of space.promised */
 	struct list waiters;
 	struct fiber_queue idle, progress; /* progress: a batch has become durable, or the store failed */
@@ -317,6 +325,12 @@ struct store_txn {
 	err failure; /* it can only be aborted */
 };
 
+/* Generations that were durable and cannot be read; record 0: none. */
+struct store_loss {
+	uint64_t record, from, to, seen; /* seen: the largest generation that a record names */
+	uint32_t block;
+};
+
 struct store {
 	struct store_config config;
 	struct loop_client client;
@@ -331,6 +345,7 @@ struct store {
 	uint32_t features_compatible;
 	uint64_t generation; /* newest */
 	uint64_t base;       /* that the maps on the device show */
+	struct store_loss loss; /* what recovery has missed */
 	struct list snapshots;
 	struct store_object object[STORE_OBJECTS_MAX];
 	struct cache cache;

@@ -38,6 +38,9 @@ struct store_config {
 	uint32_t txn_pages_max;
 	/* Refuse to format a blank volume: ERR_NOT_FOUND instead. */
 	bool must_exist;
+	/* Open a volume of which durable generations cannot be read any more at the last one that can be, for
+	 * good, instead of refusing it with ERR_CORRUPT (`ingot db repair`). */
+	bool accept_loss;
 };
 
 struct store_info {
@@ -47,6 +50,9 @@ struct store_info {
 	uint64_t blocks;       /* usable, of 4096 bytes */
 	uint64_t blocks_free;
 	uint32_t records_replayed; /* after an unclean stop */
+	/* Generations that had been durable and cannot be read any more, both included; 0: none. Set also when
+	 * store_open has refused the volume for it; then at least these. */
+	uint64_t lost_from, lost_to;
 };
 
 enum store_state {
@@ -58,7 +64,8 @@ enum store_state {
 /* Counters, from store_open on. */
 struct store_stats {
 	uint64_t commits;        /* generations formed */
-	uint64_t records;        /* batches written; each has cost one flush */
+	uint64_t records;        /* of batches; each batch has cost one flush */
+	uint64_t seals;          /* empty records, written when idle, without a flush */
 	uint64_t checkpoints;    /* each has cost two flushes */
 	uint64_t flushes, reads, writes; /* requests to the device */
 	uint64_t bytes_read, bytes_written;
@@ -108,7 +115,7 @@ size_t store_memory_size(const struct store_config *config);
  *   ERR_UNSUPPORTED  made by a newer version, or has an unknown incompatible feature; untouched
  *   ERR_NO_SPACE     the device is too small
  *   ERR_TOO_LARGE    the device is larger than 16 TiB
- *   ERR_CORRUPT      ours, but damaged; untouched
+ *   ERR_CORRUPT      ours, but damaged; untouched. See store_info.lost_from and config->accept_loss
  *   ERR_NO_MEMORY    memory_len too small; or the device is read-only (or its map damaged) and the
  *                    journal, which then must stay in memory, needs a larger txn_pages_max
  *   ERR_NOT_FOUND    blank, and config->must_exist
