@@ -65,7 +65,10 @@ static uint32_t make_room(struct store *s)
 	while ((parts = parts_of(count_items(s))) + s->journal.header_count > RECORDS_MAX - 2 &&
 		s->state == STORE_OPEN && s->journal.durable_headers) {
 		checkpoint_want(s);
+		s->checkpoint.awaited++;
+		fiber_queue_wake_all(&s->journal.progress);
 		store_wait(s, &s->checkpoint.done);
+		s->checkpoint.awaited--;
 	}
 	return parts;
 }
@@ -267,7 +270,8 @@ static void become_durable(struct store *s, const struct batch *b)
 	j->durable = b->target;
 	chain_is_durable(j);
 	j->sealed = false;
-	j->seal_at_ns = s->loop->now_ns + SEAL_AFTER_NS;
+	j->durable_at_ns = s->loop->now_ns;
+	j->seal_at_ns = j->durable_at_ns + SEAL_AFTER_NS;
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
 		s->object[i].durable_pages = s->object[i].batch_pages;
 	settle(s, true);
@@ -290,12 +294,15 @@ static void write_batch(struct store *s)
 	b.parts = parts;
 	b.target = s->generation;
 	io_wait_init(s, &b.wait);
+	s->journal.writing = true;
 	take_sizes(s, &b);
 	bool placed = place_all(s, &b);
-	if (!placed || failed(write_all(s, &b))) {
+	bool written = placed && !failed(write_all(s, &b));
+	s->journal.writing = false;
+	if (!written) {
 		(void)io_wait_all(s, &b.wait);
 		settle(s, false);
-		store_fail(s, placed ? "a write or flush to the device has failed" :
+		store_fail(s, placed ? "a commit could not be written" :
 				       "the volume is full though space was promised");
 		return;
 	}
@@ -324,7 +331,7 @@ static void write_seal(struct store *s)
 	chain_is_durable(j);
 	s->stats.seals++;
 	if (failed(io_write_block(s, *header_of(j, &b, 0), r)))
-		store_fail(s, "a write to the device has failed");
+		store_fail(s, "a record could not be written");
 }
 
 /* Until there is something to write; a while after the last batch, a seal. */

@@ -224,14 +224,21 @@ static void a_full_volume_says_so_and_can_be_emptied(void **state)
 
 /* --- Flushes --- */
 
+/* Checkpoints included: they share the flushes of commits. */
 static void alone(void *argument)
 {
 	struct rig *r = argument;
 	struct store_object *o = world_object(r);
+	struct store_stats stats;
 	uint64_t before = r->disk.flushes;
-	for (uint32_t i = 0; i < 100; i++)
-		must(store_wait_durable(r->store, world_commit(o, i, i)));
-	assert_int_equal(r->disk.flushes - before, 100);
+	for (uint32_t i = 0; i < 1500; i++) {
+		must(store_wait_durable(r->store, world_commit(o, i % 100, i)));
+		if (i % 3 == 0)
+			fiber_sleep_until(&r->loop, r->loop.now_ns + 5000000);
+	}
+	assert_int_equal(r->disk.flushes - before, 1500);
+	store_stats(r->store, &stats);
+	assert_true(stats.checkpoints > 3);
 }
 
 struct writer {
@@ -287,7 +294,7 @@ static void flushes_are_one_for_each_commit_alone_and_shared_by_many(void **stat
 	assert_in_range(r.disk.flushes - before, 1, 64); /* 1280 commits */
 	store_stats(r.store, &stats);
 	assert_true(stats.pages_merged > 1000);
-	assert_true(stats.checkpoints < 10);
+	assert_true(stats.checkpoints < 20);
 	must(rig_close(&r));
 	for (uint32_t i = 0; i < 64; i++)
 		assert_true(writers[i].done == 1 && !failed(writers[i].result));
@@ -647,7 +654,7 @@ static void fail_flush(void *argument)
 	assert_int_equal(store_wait_durable(r->store, w->waiter.generation).code, ERR_IO);
 	assert_int_equal(store_state(r->store), STORE_READ_ONLY);
 	assert_int_equal(store_txn_begin(o, &t).code, ERR_IO);
-	assert_int_equal(world_newest(o, 0), 2);
+	assert_int_equal(world_newest(o, 0), 1); /* what is durable */
 	assert_int_equal(store_durable_generation(r->store), w->waiter.generation - 1);
 }
 
