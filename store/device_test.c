@@ -167,7 +167,7 @@ static void fail_a_flush(void *argument)
 	struct store *s = c->rig.store;
 	struct store_object *o = world_object(&c->rig);
 	struct store_txn *t;
-	struct store_snapshot old, lost;
+	struct store_snapshot old, lost, now;
 	uint64_t durable, first, second;
 	for (uint32_t i = 0; i < 10; i++)
 		must(put(c, o, i, i + 1));
@@ -187,6 +187,12 @@ static void fail_a_flush(void *argument)
 	second = world_commit(o, 1, 78);
 	wait_for(c, second);
 	store_snapshot_begin(o, &lost);
+	store_snapshot_begin_durable(o, &now);
+	assert_int_equal(now.generation, durable);
+	assert_false(store_snapshot_is_newest(&now));
+	assert_int_equal(store_snapshot_pages(&now), 10);
+	assert_int_equal(world_read(&now, 0), 1);
+	store_snapshot_end(&now);
 	assert_int_equal(store_wait_durable(s, second).code, ERR_IO);
 	assert_int_equal(store_wait_durable(s, first).code, ERR_IO);
 	must(store_wait_durable(s, durable));
@@ -195,7 +201,6 @@ static void fail_a_flush(void *argument)
 	assert_int_equal(store_snapshot_pages(&lost), 3);
 	assert_int_equal(world_read(&lost, 0), 77);
 	assert_int_equal(world_read(&lost, 1), 78);
-	struct store_snapshot now;
 	store_snapshot_begin(o, &now);
 	assert_int_equal(now.generation, durable);
 	for (struct store_snapshot *each = &now; each; each = each == &now ? &old : NULL) {
