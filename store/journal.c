@@ -117,7 +117,8 @@ static bool place(struct store *s, struct batch *b, struct delta *d)
 		return false;
 	s->space.promised--;
 	d->generation = (uint32_t)d->from;
-	d->checksum = volume_checksum(volume_seed_page(s->nonce, d->object, 0, d->page_no, d->generation),
+	d->checksum = volume_checksum(volume_seed_page(s->nonce, s->object[d->object].line, 0, d->page_no,
+		d->generation),
 		d->frame->page.data, STORE_PAGE_SIZE);
 	cache_set_writing(s, d->frame);
 	s->stats.pages_written++;
@@ -344,7 +345,7 @@ static void rest(struct store *s)
 		!j->sealed && j->durable_headers ? j->seal_at_ns : TIMER_NEVER);
 	if (!failed(e) || has_work(s))
 		return;
-	if (s->checkpoint.running)
+	if (s->checkpoint.running || s->admin.exclusive)
 		j->seal_at_ns = s->loop->now_ns + SEAL_AFTER_NS;
 	else if (j->durable_headers)
 		write_seal(s);
