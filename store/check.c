@@ -61,3 +61,14 @@ err store_check(struct store *s, uint64_t *damaged)
 		*damaged = count;
 	return count ? ERR(CORRUPT) : OK;
 }
+
+err store_page_locate(struct store_snapshot *snap, uint32_t page_no, struct store_page_place *place)
+{
+	struct map_result r;
+	if (page_no >= snap->pages)
+		return ERR(INVALID);
+	TRY(map_resolve(snap->object->store, snap, page_no, snap->generation, &r));
+	*place = (struct store_page_place){r.frame ? UINT32_MAX : r.entry.block, r.entry.generation,
+		r.entry.checksum};
+	return OK;
+}

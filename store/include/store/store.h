@@ -71,6 +71,13 @@ struct store_stats {
 	uint64_t blocks, blocks_free, blocks_waiting; /* waiting: free after a checkpoint or a snapshot's end */
 };
 
+/* Where a page lies on the device. Two that are equal have the same content. */
+struct store_page_place {
+	uint32_t block;      /* 0: nowhere, it reads as zero; UINT32_MAX: not written yet */
+	uint32_t generation; /* low bits of the one that wrote it */
+	uint64_t checksum;
+};
+
 /* A page in the cache, pinned for whoever got it; read only. */
 struct store_page {
 	const uint8_t *data; /* STORE_PAGE_SIZE bytes, aligned to 4096 */
@@ -152,6 +159,9 @@ bool store_snapshot_is_newest(const struct store_snapshot *snapshot);
 MUST_USE err store_page_get(struct store_snapshot *snapshot, uint32_t page_no,
 	struct store_page **page);
 void store_page_put(struct store_page *page);
+/* Where the page lies, without reading it. Parks. ERR_CORRUPT: the map there is damaged; ERR_INVALID beyond the end. */
+MUST_USE err store_page_locate(struct store_snapshot *snapshot, uint32_t page_no,
+	struct store_page_place *place);
 /* Lends it only if it is in the cache; NULL otherwise. Never parks. */
 struct store_page *store_page_peek(struct store_snapshot *snapshot, uint32_t page_no);
 
