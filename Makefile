@@ -52,6 +52,9 @@ testuses.core  := sim
 testuses.app   := sim host
 # Libraries that only a module's tests link.
 testlibs.page := -ljansson
+testlibs.db = $(sqlite.shell-libs)
+# SQLite knows the host there (see sql/os.c).
+without.db = $(BUILD)/host/sql/os.o
 
 # --- Configurations ---------------------------------------------------------------------------
 # guest: the bare machine, musl.  host: a Linux process under the sanitizers, glibc; unit tests too.
@@ -163,7 +166,7 @@ $(BUILD)/host/test/$1/%_test: $1/%_test.c $(wildcard $1/support/*.c) \
 		$(BUILD)/host/host/assert.o $(needs.$1.host)
 	@mkdir -p $$(@D)
 	$$(host.cc) $$(host.flags) $$(call includes,$1) -I$1 $$(foreach m,$(testuses.$1),-I$$m/include) \
-		$$(extra.$1) -MMD -MP -MF $$@.d $$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^)) -o $$@ \
+		$$(extra.$1) -MMD -MP -MF $$@.d $$(filter-out $$(without.$1),$$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^))) -o $$@ \
 		-lcmocka $(testlibs.$1) -lm -lpthread
 .PHONY: test-$1 fuzz-$1
 unit-programs.$1 := $$(patsubst %.c,$(BUILD)/host/test/%,$(call tests,$1))

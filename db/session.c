@@ -124,11 +124,21 @@ static void memory_take(struct session *s)
 	s->config.memory = s->memory = m;
 }
 
+static uint32_t pages_of(struct store_object *object)
+{
+	struct store_snapshot snapshot;
+	store_snapshot_begin(object, &snapshot);
+	uint32_t pages = store_snapshot_pages(&snapshot);
+	store_snapshot_end(&snapshot);
+	return pages;
+}
+
 static void open_once(struct session *s)
 {
 	s->said_len = 0;
 	s->said[0] = '\0';
 	s->object = NULL;
+	s->object_pages = 0;
 	read_slots(s, s->slots);
 	s->opened = store_open(&s->config, &s->store, &s->info);
 	s->open_now = !failed(s->opened);
@@ -136,6 +146,8 @@ static void open_once(struct session *s)
 		s->store = NULL;
 	else if (failed(store_object_open(s->store, "main", false, &s->object)))
 		s->object = NULL;
+	else
+		s->object_pages = pages_of(s->object);
 }
 
 static void close_now(struct session *s)
@@ -174,7 +186,7 @@ void session_reopen(struct session *s)
 	close_now(s);
 	open_steadily(s);
 	if (!s->open_now)
-		die("%s", s->said_len ? s->said : err_text(s->opened));
+		die("%s: %s", s->place.path, s->said_len ? s->said : err_text(s->opened));
 }
 
 static void run(void *argument)
@@ -188,7 +200,7 @@ static void run(void *argument)
 		s->keep_said = false;
 	}
 	if (!s->open_now && !s->may_break)
-		die("%s", s->said_len ? s->said : err_text(s->opened));
+		die("%s: %s", s->place.path, s->said_len ? s->said : err_text(s->opened));
 	s->status = s->work(s, s->context);
 	close_now(s);
 	loop_stop(&s->loop);

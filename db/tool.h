@@ -76,6 +76,7 @@ struct session {
 	struct store *store;
 	struct store_info info;
 	struct store_object *object; /* the database; NULL: the volume has none yet */
+	uint32_t object_pages;       /* its size when it was opened */
 	struct store_config config;
 	err opened;
 	uint8_t slots[2][4096]; /* as they were before the volume was opened */
