@@ -9,8 +9,8 @@
 #include <string.h>
 #include "tool.h"
 
-static const char schema_query[] = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' "
-	"AND name <> 'ingot_migration' ORDER BY name, type";
+static const char schema_query[] = "SELECT type, lower(name), lower(tbl_name), sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' "
+	"AND name <> 'ingot_migration' ORDER BY 2, 1";
 
 /* --- A statement, made comparable --- */
 
@@ -60,18 +60,15 @@ char *migrated_normal(const char *sql)
 		const char *behind = skip_comment(sql);
 		if (behind != sql || isspace((unsigned char)*sql)) {
 			sql = behind != sql ? behind : sql + 1;
-			if (to > out && to[-1] != ' ')
+			/* A blank matters between words only. */
+			if (to > out && (is_word(to[-1]) || to[-1] == '\''))
 				*to++ = ' ';
 		} else if (strchr("'\"`[", *sql)) {
 			sql = copy_quoted(sql, &to);
 		} else {
-			/* A blank matters between words only. */
 			if (!is_word(*sql) && to > out && to[-1] == ' ')
 				to--;
 			*to++ = (char)tolower((unsigned char)*sql++);
-			if (!is_word(to[-1]))
-				while (isspace((unsigned char)*sql))
-					sql++;
 		}
 	}
 	while (to > out && (to[-1] == ' ' || to[-1] == ';'))

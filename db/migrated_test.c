@@ -9,9 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <base/api.h>
 
 /* The program never frees what it allocates (tool.h). */
+API_BEGIN
 const char *__asan_default_options(void);
+API_END
 const char *__asan_default_options(void)
 {
 	return "detect_leaks=0";
