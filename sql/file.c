@@ -22,6 +22,7 @@
  *
  * Nothing here flushes: durability is the business of whoever answers (store_wait_durable). */
 #include <base/assert.h>
+#include <sql/file.h>
 #include "private.h"
 
 #include <string.h>
@@ -416,4 +417,14 @@ int sql_file_open(struct sql_file *file, struct store_object *object, struct sql
 {
 	*file = (struct sql_file){.base.pMethods = &file_methods, .object = object, .stats = stats};
 	return SQLITE_OK;
+}
+
+size_t sql_file_bytes(void)
+{
+	return sizeof(struct sql_file);
+}
+
+int sql_file_init(struct sqlite3_file *file, struct store_object *object, struct sql_stats *stats)
+{
+	return sql_file_open((struct sql_file *)file, object, stats);
 }
