@@ -28,7 +28,7 @@ fixture.flags := $(suite.cflags) -DSQLITE_TEST=1 -DSQLITE_CRASH_TEST=1 -DSQLITE_
 fixture.sources := src/tclsqlite.c ext/session/test_session.c
 fixture.o := $(SUITE_THIRD)/fixture.a
 fixture.parts := $(SUITE_THIRD)/fixture-sqlite3.o $(fixture.o)
-fixture.libs := -ltcl8.6 -lm -lz -lpthread -ldl
+fixture.libs := -ltcl8.6 -lm -lpthread -ldl
 
 # What SQLite's build generates and some tests include.
 $(SUITE_THIRD)/generated/parse.h: $(SQLITE_READY)
