@@ -157,13 +157,14 @@ struct chain {
 	uint32_t block, headers;
 };
 
-static bool item_is_sane(const struct store *s, const struct volume_item *i)
+static bool item_is_sane(const struct store *s, const struct volume_item *i, uint64_t generation)
 {
 	if (i->object >= STORE_OBJECTS_MAX || !s->object[i->object].used)
 		return false;
 	if (i->kind == VOLUME_ITEM_SIZE)
 		return true;
 	return i->kind == VOLUME_ITEM_PAGE && i->page != UINT32_MAX &&
+	       (i->generation <= generation || generation > UINT32_MAX) &&
 	       i->block >= VOLUME_RESERVED_BLOCKS && i->block < s->space.blocks;
 }
 
@@ -179,7 +180,7 @@ static bool record_is_valid(const struct store *s, const struct chain *c, struct
 		!checksum_holds(volume_seed_record(s->nonce, r->record), r, &r->checksum))
 		return false;
 	for (uint32_t i = 0; i < r->item_count; i++)
-		if (!item_is_sane(s, &r->item[i]))
+		if (!item_is_sane(s, &r->item[i], r->generation))
 			return false;
 	return true;
 }
