@@ -473,6 +473,11 @@ err recovery_open(struct store *s, bool must_exist, struct store_info *info)
 	}
 	if (!failed(e))
 		e = load_superblock(s, slot[chosen], chosen);
+	if (!failed(e)) {
+		info->version = slot[chosen]->version;
+		info->features_compatible = slot[chosen]->features_compatible;
+		info->features_incompatible = slot[chosen]->features_incompatible;
+	}
 	if (!failed(e))
 		e = recover(s, &info->records_replayed);
 	if (failed(e))
