@@ -64,7 +64,7 @@ host.modules  := base abi core net store sql http page app boot host sim db
 fuzz.modules  := base abi core net store sql http page sim
 desk.modules  := base platform host core store sql db
 fast.modules  := base net sim
-tool.modules  := base page cli
+tool.modules  := base abi core store sql page cli
 
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
 	-Wswitch-enum -Wundef -Wpointer-arith -Wwrite-strings -Werror
@@ -150,7 +150,7 @@ $(BUILD)/guest/toolchain: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o) machine/x
 
 tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
 tool: $(if $(call sources,cli),$(BUILD)/ingot)
-$(BUILD)/ingot: $(tool.parts)
+$(BUILD)/ingot: $(tool.parts) $(sqlite.tool.o)
 	$(tool.cc) -o $@ $^ -lm $(tool.libs)
 
 # `ingot db`, built when it is first asked for. SQLite is another than the guest's: it has an operating system below it.

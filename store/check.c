@@ -35,11 +35,11 @@ static void report_lost(struct check *c)
 	c->lost.pages = 0;
 }
 
-static void lose(struct check *c, uint32_t page_no, err e)
+static void lose(struct check *c, uint64_t from, uint64_t until, err e)
 {
 	if (!c->lost.pages)
-		c->lost = (struct store_damage){STORE_DAMAGE_MAP, c->name, page_no, 0, 0, e};
-	c->lost.pages++;
+		c->lost = (struct store_damage){STORE_DAMAGE_MAP, c->name, (uint32_t)from, 0, 0, e};
+	c->lost.pages += (uint32_t)(until - from);
 }
 
 /* The page as it lies on the device, into a frame that is nobody's. */
@@ -66,9 +66,31 @@ static err check_page(struct check *c, uint32_t page_no, bool *hole)
 {
 	struct map_result r;
 	err e = map_resolve(c->s, &c->snapshot, page_no, c->snapshot.generation, &r);
+<<<<<<< HEAD
 	*hole = false;
 	if (is_finding(e)) {
 		lose(c, page_no, e);
+=======
+	*hole = !failed(e) && !r.frame && !r.entry.block;
+	if (!failed(e) && (r.frame || !r.entry.block))
+		return OK;
+	if (!failed(e)) {
+		struct frame *f;
+		TRY(cache_take(c->s, &f));
+		e = io_read_block(c->s, r.entry.block, (void *)(uintptr_t)f->page.data);
+		uint64_t seed = volume_seed_page(c->s->nonce, c->snapshot.line, 0, page_no,
+			r.entry.generation);
+		if (!failed(e) && volume_checksum(seed, f->page.data, STORE_PAGE_SIZE) != r.entry.checksum) {
+			e = ERR(CORRUPT);
+			store_log(c->s, LOG_ERROR, "object \"%s\" page %u (block %u) is damaged",
+				c->snapshot.object->name, page_no, r.entry.block);
+		}
+		f->state = FRAME_CLEAN;
+		frame_put(f);
+	}
+	if (e.code == ERR_CORRUPT) {
+		c->damaged++;
+>>>>>>> 2e90e2470a7efa4d4329b810804676b0eacef735
 		return OK;
 	}
 	TRY(e);
@@ -88,12 +110,14 @@ static err check_page(struct check *c, uint32_t page_no, bool *hole)
 
 static err check_snapshot(struct check *c)
 {
+	uint32_t steps = 0;
 	for (uint64_t p = 0; p < c->snapshot.pages;) {
-		bool hole;
-		TRY(check_page(c, (uint32_t)p, &hole));
-		p = hole ? map_skip_hole(c->s, &c->snapshot, (uint32_t)p) : p + 1;
-		if (c->job->progress && (p & 255) == 0)
+		TRY(check_page(c, (uint32_t)p, &p));
+		if (++steps % 256)
+			continue;
+		if (c->job->progress)
 			c->job->progress(c->job->context, c->done + p, c->all);
+		fiber_yield(c->s->loop);
 	}
 	report_lost(c);
 	c->done += c->snapshot.pages;
