@@ -63,7 +63,7 @@ guest.modules := base abi core net store sql http page libc app boot machine
 host.modules  := base abi core net store sql http page app boot host sim db
 fuzz.modules  := base abi core net store sql http page sim
 desk.modules  := base platform host core store sql db
-fast.modules  := base net sim
+fast.modules  := base core net store sql sim
 tool.modules  := base abi core store sql page cli
 
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
@@ -210,6 +210,18 @@ endef
 $(foreach c,fast host,$(eval $(call sim_rules,$c)))
 .PHONY: sim-programs
 sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim
+
+# SQLite's own tests, with our page store as their default VFS: their main functions on a fiber of ours.
+suite.modules := base core store
+suite.ours := $(wildcard sql/support/suite/*.c) host/assert.c \
+	$(foreach m,$(suite.modules),$(call objects,fast,$m)) $(BUILD)/fast/sql/file.o
+suite.headers := $(wildcard sql/support/suite/*.h) sql/private.h
+$(SUITE)/testfixture: $(suite.ours) $(suite.headers) $(fixture.parts)
+	@mkdir -p $(@D)
+	$(fast.cc) $(fast.flags) $(call includes,sql) -Iabi/include -Ihost/include $(extra.sql) \
+		-DSUITE_MAIN=suite_tclsh $(filter %.c %.o,$^) $(filter %.a,$^) -o $@ $(fixture.libs)
+.PHONY: sqlite-suite
+sqlite-suite: $(SUITE)/testfixture
 
 # Programs for the scripts of e2e/, as host processes under the sanitizers.
 check.modules := base platform core store sql host
