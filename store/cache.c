@@ -209,6 +209,8 @@ static err load_and_verify(struct store *s, struct frame *f, const struct volume
 	s->stats.corrupt_pages++;
 	if (f->object == OBJECT_MAP)
 		store_log(s, LOG_ERROR, "map node in block %u does not match its checksum", e->block);
+	else if (f->object == OBJECT_SCRATCH)
+		store_log(s, LOG_ERROR, "scratch block %u does not match its checksum", e->block);
 	else
 		store_log(s, LOG_ERROR, "object \"%s\" page %u (block %u) does not match its checksum",
 			s->object[f->object].name, f->page_no, e->block);

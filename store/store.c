@@ -282,6 +282,11 @@ err store_object_open(struct store *s, const char *name, bool create, struct sto
 	return create ? object_create(s, name, object) : ERR(NOT_FOUND);
 }
 
+struct store *store_object_store(const struct store_object *o)
+{
+	return o->store;
+}
+
 uint64_t store_generation(const struct store *s)
 {
 	return s->generation;
