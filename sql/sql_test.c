@@ -647,7 +647,7 @@ static void only_the_first_was_applied(struct world *w)
 {
 	struct sql_conn *conn = acquire(w);
 	assert_int_equal(number(conn, "PRAGMA user_version"), 1);
-	assert_int_equal(number(conn, "SELECT count(*) FROM sqlite_schema"), 1);
+	assert_int_equal(number(conn, "SELECT count(*) FROM sqlite_schema WHERE name <> 'ingot_migration'"), 1);
 	ok(sql_exec(conn, "PRAGMA user_version = 9", SQL_NO_ARGS), conn);
 	sql_release(conn);
 }

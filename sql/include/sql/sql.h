@@ -29,7 +29,7 @@ struct sql;
 struct sql_conn;
 struct sqlite3_mem_methods;
 
-/* Applied once each, in order, in a transaction of its own, at sql_open. */
+/* Applied once each, in order, at sql_open: all that are pending in one transaction (migrate.c). */
 struct sql_migration {
 	uint32_t number;  /* from 1, rising */
 	const char *name; /* for the log */
@@ -45,7 +45,7 @@ struct sql_config {
 	size_t memory_len;     /* at least SQL_MEMORY_MIN */
 	uint32_t connections;  /* 1 to SQL_CONNECTIONS_MAX */
 	const struct sql_migration *migrations;
-	uint32_t migration_count;
+	uint32_t migration_count; /* 0: the schema is taken as it is */
 	/* NULL; tests make SQLite's allocations fail with it. Used instead of the bounded heap. */
 	const struct sqlite3_mem_methods *memory_methods;
 };
@@ -155,8 +155,8 @@ API_BEGIN
 
 /* Opens the object "main" of the store as the database (creating it), applies the migrations, and
  * returns when they are durable. Parks. One at a time in a program (SQLite has global state). The structure
- * lies in config->memory. Errors: ERR_NO_MEMORY, ERR_INVALID (config; a migration fails, see the
- * log), ERR_UNSUPPORTED (the volume's schema is newer than the last migration), the store's. */
+ * lies in config->memory. Errors: ERR_NO_MEMORY, ERR_INVALID (config; a migration fails, or has changed
+ * since it was applied, see the log), ERR_UNSUPPORTED (the volume's schema is newer than the last migration), the store's. */
 MUST_USE err sql_open(const struct sql_config *config, struct sql **sql);
 /* No connection may be acquired (asserted). */
 void sql_close(struct sql *sql);
