@@ -1,11 +1,13 @@
 /* The store's insides. Who does what:
  *
- *   store.c       open, close, state, objects, snapshots, counters
+ *   store.c       open, close, state, snapshots, counters
+ *   object.c      objects and named snapshots: their table, and what changes it
  *   recovery.c    superblocks, format, following the chain of records
  *   txn.c         the writer: changes, spilling, commit
  *   journal.c     the fiber that writes batches of commits and flushes; durability
  *   checkpoint.c  the fiber that merges the delta into the maps and moves the superblock
  *   merge.c       one object's merge
+ *   share.c       which blocks several versions have in common
  *   delta.c       the map entries that are newer than the maps on the device
  *   cache.c       frames: pages of objects, and map nodes
  *   map.c         page number -> block, through delta and map
@@ -163,6 +165,8 @@ struct frame *cache_find_txn(struct store *s, uint32_t object, uint32_t page_no)
 void cache_drop(struct store *s, struct frame *f);
 void cache_set_dirty(struct store *s, struct frame *f);
 void cache_set_writing(struct store *s, struct frame *f);
+/* All of the object's, in every version. */
+void cache_forget(struct store *s, uint32_t object);
 /* After a write (false: it failed, dirty again). */
 void cache_written(struct store *s, struct frame *f, bool clean);
 /* Every version in the cache that `generation` supersedes: this page, or (all_beyond) those from it on. */
@@ -229,6 +233,86 @@ uint32_t map_levels(uint32_t pages);
 /* How many nodes a map of so many pages has at most. */
 uint64_t map_nodes(uint32_t pages);
 
+/* --- share.c --- */
+
+/* A map on the device with its place in the table: of an object or of a named snapshot. */
+struct version {
+	struct volume_entry root; /* an object's: as the running merge has left it */
+	uint64_t generation;      /* of a snapshot; GENERATION_NEVER for an object */
+	uint64_t time, fork;
+	uint32_t levels, pages;   /* pages: of a snapshot */
+	uint32_t readers;         /* of a snapshot */
+	uint16_t line;
+	uint8_t parent;           /* of a snapshot; VERSION_NONE when that has been deleted */
+	bool used, named;
+	bool hidden;              /* is being made or deleted */
+};
+
+#define VERSION_NONE 0xffu
+
+struct share_buffers {
+	uint8_t *node[VOLUME_MAP_LEVELS_MAX + 1];
+	uint32_t block[VOLUME_MAP_LEVELS_MAX + 1]; /* that is in it */
+};
+
+/* What a version's blocks are compared with. For the checkpoint fiber, and for opening. */
+struct share_query {
+	struct store *s;
+	uint32_t self, count;
+	uint8_t other[STORE_OBJECTS_MAX];
+	bool hold; /* what a damaged map may refer to counts as shared */
+};
+
+struct share_set {
+	uint64_t bits[VOLUME_MAP_FANOUT / 64];
+};
+
+/* `among`: a bit for each version that counts. */
+void share_query_init(struct share_query *q, struct store *s, uint32_t self, uint32_t among);
+/* Does another version have this entry at the same place? */
+err share_has(const struct share_query *q, uint32_t level, uint32_t index, const struct volume_entry *e,
+	bool *shared);
+/* Which of the node's `wanted` children do. */
+err share_children(const struct share_query *q, uint32_t level, uint32_t index,
+	const struct volume_entry *child, const struct share_set *wanted, struct share_set *found);
+
+/* Visits each block that the version `self` has alone, parents first. */
+struct share_walk {
+	struct share_query query;
+	err (*visit)(struct share_walk *w, uint32_t level, const struct volume_entry *e);
+	void *cookie;
+	bool damaged; /* what is below some node could not be visited */
+};
+err share_walk(struct share_walk *w);
+
+/* --- object.c --- */
+
+/* What the next checkpoint does to the table; slots, or VERSION_NONE. */
+struct table_change {
+	uint8_t add;      /* a snapshot of what its parent then is */
+	uint8_t from, to; /* `to` gets the content of `from`, as a new generation */
+	uint8_t remove;
+};
+
+struct admin {
+	bool busy;      /* somebody changes the table; others wait in the queue */
+	bool exclusive; /* no transaction can be begun */
+	bool pending;   /* `change` is for the next checkpoint */
+	struct fiber_queue queue;
+	struct table_change change;
+};
+
+/* The checkpoint fiber's part, before the merges: frees what only a map that goes has. */
+err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation);
+/* After the merges: completes the superblock's table. */
+void table_change_fill(struct store *s, const struct table_change *change, struct volume_superblock *b);
+/* When that is durable. */
+void table_change_done(struct store *s, const struct table_change *change,
+	const struct volume_superblock *b);
+/* From a superblock. False when it makes no sense. */
+bool table_is_sane(const struct store *s, const struct volume_superblock *b);
+void table_load(struct store *s, const struct volume_superblock *b);
+
 /* --- merge.c, checkpoint.c --- */
 
 struct store_truncation {
@@ -239,8 +323,9 @@ struct store_truncation {
 struct store_object {
 	struct store *store;
 	uint32_t id;
+	uint16_t line;      /* what the checksums of its pages and nodes bind */
 	bool used, changed; /* size changed since the last record */
-	char name[VOLUME_NAME_SIZE];
+	char name[VOLUME_NAME_SIZE]; /* also of a named snapshot in this place; `used` is false then */
 	struct volume_entry root; /* of the base */
 	uint32_t levels, base_pages;
 	uint32_t pages;           /* newest */
@@ -333,6 +418,9 @@ struct store {
 	uint64_t base;       /* that the maps on the device show */
 	struct list snapshots;
 	struct store_object object[STORE_OBJECTS_MAX];
+	struct version version[STORE_OBJECTS_MAX];
+	struct share_buffers share;
+	struct admin admin;
 	struct cache cache;
 	struct deltas deltas;
 	struct space space;

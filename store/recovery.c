@@ -28,17 +28,6 @@ static bool checksum_holds(uint64_t seed, void *block, uint64_t *field)
 	return actual == stored;
 }
 
-static bool object_is_sane(const struct store *s, const struct volume_object *o)
-{
-	if (!o->name[0])
-		return is_zero((const void *)o, sizeof *o);
-	if (o->name[VOLUME_NAME_SIZE - 1] || o->levels > VOLUME_MAP_LEVELS_MAX)
-		return false;
-	if (!o->root.block)
-		return o->levels == 0;
-	return o->levels && map_entry_is_sane(s, &o->root) && map_levels(o->pages) <= o->levels;
-}
-
 static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 {
 	if (b->magic != VOLUME_MAGIC)
@@ -52,10 +41,7 @@ static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 		b->blocks > s->space.blocks || b->object_count > VOLUME_OBJECTS_MAX ||
 		b->sequence >= UINT64_MAX / 2)
 		return SLOT_DAMAGED;
-	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++)
-		if (!object_is_sane(s, &b->object[i]))
-			return SLOT_DAMAGED;
-	return SLOT_VALID;
+	return table_is_sane(s, b) ? SLOT_VALID : SLOT_DAMAGED;
 }
 
 /* --- Format --- */
@@ -159,16 +145,7 @@ static err load_superblock(struct store *s, const struct volume_superblock *b, u
 	s->journal.block = b->record_block;
 	s->checkpoint.sequence = b->sequence;
 	s->checkpoint.slot = slot;
-	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
-		struct store_object *o = &s->object[i];
-		o->used = b->object[i].name[0] != 0;
-		memcpy(o->name, b->object[i].name, VOLUME_NAME_SIZE);
-		o->root = b->object[i].root;
-		o->levels = b->object[i].levels;
-		o->base_pages = o->pages = o->record_low = b->object[i].pages;
-		o->batch_pages = o->durable_pages = o->pages;
-		o->changed_at = b->generation;
-	}
+	table_load(s, b);
 	return OK;
 }
 
@@ -235,8 +212,8 @@ static err pages_are_complete(struct store *s, const struct volume_record *r, bo
 		if (item->kind != VOLUME_ITEM_PAGE)
 			continue;
 		TRY(io_read_block(s, item->block, page));
-		*complete = volume_checksum(volume_seed_page(s->nonce, item->object, 0, item->page,
-			item->generation), page, VOLUME_BLOCK_SIZE) == item->checksum;
+		*complete = volume_checksum(volume_seed_page(s->nonce, s->object[item->object].line, 0,
+			item->page, item->generation), page, VOLUME_BLOCK_SIZE) == item->checksum;
 	}
 	return OK;
 }
@@ -304,37 +281,34 @@ static err mark_chain(struct store *s, struct chain c, const struct chain *end)
 	}
 }
 
-static err mark_tree(struct store *s, uint32_t object, uint32_t level, uint32_t index,
-	const struct volume_entry *e, bool *damaged)
+static err mark_block(struct share_walk *w, uint32_t level, const struct volume_entry *e)
 {
-	if (!e->block)
-		return OK;
-	struct volume_entry at = *e;
-	if (!space_mark(&s->space, at.block))
-		return ERR(CORRUPT);
-	if (!level)
-		return OK;
-	struct volume_entry *child = (void *)s->checkpoint.node[level];
-	TRY(io_read_block(s, at.block, child));
-	if (volume_checksum(volume_seed_page(s->nonce, object, level, index, at.generation), child,
-		VOLUME_BLOCK_SIZE) != at.checksum) {
-		store_log(s, LOG_ERROR, "map of object \"%s\": node in block %u does not match its checksum",
-			s->object[object].name, at.block);
-		s->stats.corrupt_pages++;
-		*damaged = true;
-		return OK;
-	}
-	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
-		TRY(mark_tree(s, object, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i], damaged));
-	return OK;
+	(void)level;
+	return space_mark(&w->query.s->space, e->block) ? OK : ERR(CORRUPT);
+}
+
+/* The version to mark next, newest first: what it shares with those before it is marked already. */
+static uint32_t next_version(const struct store *s, uint32_t marked)
+{
+	uint32_t newest = VERSION_NONE;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		if (s->version[i].used && !(marked >> i & 1) &&
+			(newest == VERSION_NONE ||
+				s->version[i].generation >= s->version[newest].generation))
+			newest = i;
+	return newest;
 }
 
 static err mark_all(struct store *s, bool *damaged)
 {
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
-		const struct store_object *o = &s->object[i];
-		if (o->used)
-			TRY(mark_tree(s, i, o->levels, 0, &o->root, damaged));
+	uint32_t slot, marked = 0;
+	while ((slot = next_version(s, marked)) != VERSION_NONE) {
+		struct share_walk w = {.visit = mark_block};
+		share_query_init(&w.query, s, slot, marked);
+		w.query.hold = false;
+		TRY(share_walk(&w));
+		*damaged |= w.damaged;
+		marked |= 1u << slot;
 	}
 	return OK;
 }

@@ -1,4 +1,4 @@
-/* Opening and closing, the state, objects, snapshots and reading. private.h says where the rest is. */
+/* Opening and closing, the state, snapshots and reading. private.h says where the rest is. */
 #include "private.h"
 
 static uint32_t shift_for(uint32_t items)
@@ -45,7 +45,7 @@ static struct layout lay_out(const struct store_config *c)
 	l.bits = part(&at, (size_t)l.words * 8 * SPACE_SETS);
 	at = (at + STORE_PAGE_SIZE - 1) & ~(size_t)(STORE_PAGE_SIZE - 1);
 	l.pages = part(&at, (size_t)STORE_PAGE_SIZE *
-		((size_t)l.cache_pages + HEADER_BUFFERS + NODE_BUFFERS + 1));
+		((size_t)l.cache_pages + HEADER_BUFFERS + NODE_BUFFERS + VOLUME_MAP_LEVELS_MAX + 1));
 	l.total = at;
 	return l;
 }
@@ -68,6 +68,7 @@ static void init_lists(struct store *s)
 	fiber_queue_init(&s->checkpoint.idle);
 	fiber_queue_init(&s->checkpoint.done);
 	fiber_queue_init(&s->ended);
+	fiber_queue_init(&s->admin.queue);
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		s->object[i].store = s;
 		s->object[i].id = i;
@@ -90,6 +91,8 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 		s->journal.buffer[i] = (void *)pages;
 	for (uint32_t i = 0; i < NODE_BUFFERS; i++, pages += STORE_PAGE_SIZE)
 		s->checkpoint.node[i] = pages;
+	for (uint32_t i = 1; i <= VOLUME_MAP_LEVELS_MAX; i++, pages += STORE_PAGE_SIZE)
+		s->share.node[i] = pages;
 	s->checkpoint.superblock = (void *)pages;
 	pages += STORE_PAGE_SIZE;
 	cache_init(s, (void *)(m + l->frames), (void *)(m + l->buckets), shift_for(l->cache_pages),
@@ -241,47 +244,6 @@ void store_stats(const struct store *s, struct store_stats *out)
 			      s->space.count[SPACE_WAITING];
 }
 
-static bool name_is(const struct store_object *o, const char *name)
-{
-	return o->used && strlen(o->name) == strlen(name) && !memcmp(o->name, name, strlen(name));
-}
-
-static err object_create(struct store *s, const char *name, struct store_object **object)
-{
-	struct store_object *o = s->object;
-	while (o < s->object + STORE_OBJECTS_MAX && o->used)
-		o++;
-	if (o == s->object + STORE_OBJECTS_MAX)
-		return ERR(NO_SPACE);
-	if (s->txn.open)
-		return ERR(BUSY);
-	if (s->state != STORE_OPEN)
-		return ERR(IO);
-	o->used = true;
-	memcpy(o->name, name, strlen(name) + 1);
-	s->checkpoint.force = true;
-	err e = checkpoint_now(s);
-	if (failed(e)) {
-		o->used = false;
-		return e;
-	}
-	*object = o;
-	return OK;
-}
-
-err store_object_open(struct store *s, const char *name, bool create, struct store_object **object)
-{
-	size_t len = strlen(name);
-	if (len == 0 || len > STORE_OBJECT_NAME_MAX)
-		return ERR(INVALID);
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
-		if (name_is(&s->object[i], name)) {
-			*object = &s->object[i];
-			return OK;
-		}
-	return create ? object_create(s, name, object) : ERR(NOT_FOUND);
-}
-
 uint64_t store_generation(const struct store *s)
 {
 	return s->generation;
@@ -293,8 +255,8 @@ void snapshot_fill(struct store_object *o, struct store_snapshot *snap)
 	*snap = (struct store_snapshot){.object = o, .generation = s->generation,
 		.base_generation = s->base, .root_checksum = o->root.checksum,
 		.root_block = o->root.block, .root_generation = o->root.generation,
-		.pages = o->pages, .base_pages = object_low(o, s->generation), .object_id = o->id,
-		.levels = (uint8_t)o->levels};
+		.pages = o->pages, .base_pages = object_low(o, s->generation),
+		.object_id = (uint16_t)o->id, .line = o->line, .levels = (uint8_t)o->levels};
 	list_push_back(&s->snapshots, &snap->link);
 }
 
@@ -306,6 +268,10 @@ void store_snapshot_begin(struct store_object *o, struct store_snapshot *snap)
 void store_snapshot_end(struct store_snapshot *snap)
 {
 	struct store *s = snap->object->store;
+	if (snap->named) {
+		s->version[snap->named - 1].readers--;
+		return;
+	}
 	list_remove(&snap->link);
 	if (!list_is_empty(&s->deltas.retained))
 		delta_sweep(s);
@@ -344,6 +310,8 @@ uint64_t store_oldest_base(const struct store *s, uint64_t from)
 /* Whether the newest generation, too, sees what was resolved for the snapshot. */
 static bool is_current(struct store *s, const struct store_snapshot *snap, uint32_t page_no)
 {
+	if (snap->named)
+		return false;
 	if (snap->generation == s->generation)
 		return true;
 	return snap->base_generation == s->base &&
@@ -375,7 +343,7 @@ static err page_miss(struct store *s, struct store_snapshot *snap, uint32_t page
 	bool current = is_current(s, snap, page_no);
 	cache_insert(s, f, snap->object_id, page_no, current ? r.from : snap->generation,
 		current ? GENERATION_NEVER : snap->generation + 1);
-	TRY(frame_load(s, f, &r.entry, volume_seed_page(s->nonce, snap->object_id, 0, page_no,
+	TRY(frame_load(s, f, &r.entry, volume_seed_page(s->nonce, snap->line, 0, page_no,
 		r.entry.generation)));
 	*page = &f->page;
 	return OK;
