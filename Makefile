@@ -40,7 +40,7 @@ uses.page     := base
 uses.libc     := base core platform store net
 uses.app      := base abi platform core net store sql http page
 uses.boot     := base abi platform core net store sql http page libc app
-uses.cli      := base abi page http store sql
+uses.cli      := base abi platform core page http store sql
 
 # What a module's tests may include besides: simulators stand below what they simulate.
 testuses.sim   := core net store

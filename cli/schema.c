@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sql/sql.h>
 
 #define HEAP_SIZE (256 << 20) /* address space; only what is used is touched */
 #define NUMBER_MAX 999999
@@ -73,28 +74,16 @@ static int refuse(const char **refusal, const char *why)
 	return SQLITE_DENY;
 }
 
-static bool one_of(const char *word, const char *const *list)
+static int judge_pragma(const char **refusal, const char *name, const char *argument)
 {
-	for (; *list; list++)
-		if (sqlite3_stricmp(word, *list) == 0)
-			return true;
-	return false;
-}
-
-static int judge_pragma(const char **refusal, const char *name, bool sets)
-{
-	static const char *const fixed[] = {"journal_mode", "locking_mode", "synchronous", "mmap_size", "page_size",
-		"auto_vacuum", "encoding", NULL};
-	if (!sets)
-		return SQLITE_OK;
-	if (sqlite3_stricmp(name, "user_version") == 0)
+	if (argument && sqlite3_stricmp(name, "user_version") == 0)
 		return refuse(refusal, "PRAGMA user_version is the number of the last migration; Ingot keeps it");
-	if (sqlite3_stricmp(name, "foreign_keys") == 0)
-		return refuse(refusal, "PRAGMA foreign_keys cannot be changed here: while migrations run it is off, and all keys"
-			" are checked before they are committed");
-	if (one_of(name, fixed))
-		return refuse(refusal, format("PRAGMA %s cannot be changed: the page store relies on it, and it does not work in"
-			" a transaction", name));
+	if (argument && sqlite3_stricmp(name, "foreign_keys") == 0)
+		return refuse(refusal, "PRAGMA foreign_keys cannot be changed: it is on, but while migrations run, and then"
+			" all keys are checked before they are committed");
+	if (!sql_pragma_allowed(name, argument))
+		return refuse(refusal, format("PRAGMA %s%s: what it would change belongs to Ingot", name,
+			argument ? " = ..." : ""));
 	return SQLITE_OK;
 }
 
@@ -110,15 +99,15 @@ static int on_authorize(void *cookie, int action, const char *a, const char *b, 
 		return refuse(refusal, "savepoints are not for SQL text (in a handler: db_savepoint)");
 	if (action == SQLITE_ATTACH || action == SQLITE_DETACH)
 		return refuse(refusal, "there is one database: ATTACH and DETACH are not possible");
-	return action == SQLITE_PRAGMA && a ? judge_pragma(refusal, a, b != NULL) : SQLITE_OK;
+	return action == SQLITE_PRAGMA && a ? judge_pragma(refusal, a, b) : SQLITE_OK;
 }
 
 static sqlite3 *database_open(void)
 {
 	sqlite3 *db;
-	/* Those of the image, where they follow from a handler's stack (sql/private.h). */
-	static const int limits[][2] = {{SQLITE_LIMIT_EXPR_DEPTH, 120}, {SQLITE_LIMIT_COMPOUND_SELECT, 48},
-		{SQLITE_LIMIT_SQL_LENGTH, 1000000}, {SQLITE_LIMIT_ATTACHED, 1}};
+	static const int limits[][2] = {{SQLITE_LIMIT_EXPR_DEPTH, SQL_LIMIT_EXPRESSION_DEPTH},
+		{SQLITE_LIMIT_COMPOUND_SELECT, SQL_LIMIT_COMPOUND}, {SQLITE_LIMIT_SQL_LENGTH, SQL_LIMIT_TEXT},
+		{SQLITE_LIMIT_VDBE_OP, SQL_LIMIT_STEPS}, {SQLITE_LIMIT_ATTACHED, 1}};
 	sqlite3_config(SQLITE_CONFIG_HEAP, must_alloc(HEAP_SIZE), HEAP_SIZE, 64);
 	if (sqlite3_initialize() != SQLITE_OK || sqlite3_vfs_register(build_vfs(), 0) != SQLITE_OK
 		|| sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE,
