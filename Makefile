@@ -41,7 +41,7 @@ uses.libc     := base core platform store net
 uses.app      := base abi platform core net store sql http page
 uses.boot     := base abi platform core net store sql http page libc app
 uses.db       := base abi platform host core store sql
-uses.cli      := base abi page http store sql
+uses.cli      := base abi platform core page http store sql
 
 # What a module's tests may include besides: simulators stand below what they simulate.
 testuses.sim   := core net store
