@@ -91,7 +91,8 @@ static void compare_newest(void *argument)
 	compare_all(c->run, c->life, c->life->rig.info.generation);
 }
 
-/* False: what lied has left nothing that opens. */
+/* False: what lied has left nothing that opens, or only an old state: a history of two branches is too much for
+ * the model. */
 static bool wake_up(struct run *r, struct life *l)
 {
 	err e = life_start(r, l);
@@ -109,9 +110,11 @@ static bool wake_up(struct run *r, struct life *l)
 	CHECK(r, found <= r->model->newest, "generation %lu has never been", (unsigned long)found);
 	trace(r, "opens with generation %lu", (unsigned long)found);
 	mix(r, found);
-	model_return_to(r->model, found);
+	bool old = (r->faults & FAULT_LIES) && found < r->model->newest;
+	if (!old)
+		model_return_to(r->model, found);
 	rig_run(&l->rig, compare_newest, &(struct comparing){r, l});
-	return true;
+	return !old;
 }
 
 static void go_to_sleep(struct run *r, struct life *l)
