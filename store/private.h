@@ -254,7 +254,8 @@ struct map_result {
 };
 err map_resolve(struct store *s, const struct store_snapshot *snap, uint32_t page_no,
 	uint64_t generation, struct map_result *out);
-/* The first page after page_no that may lie somewhere, when page_no is a hole. Parks. */
+/* The first page after page_no that may lie somewhere (or the size), when page_no is a hole or its map cannot be
+ * had. Parks. */
 uint64_t map_skip_hole(struct store *s, const struct store_snapshot *snap, uint32_t page_no);
 /* It is one that pages, nodes and records may lie in. */
 bool map_block_is_sane(const struct store *s, uint32_t block);

@@ -105,7 +105,7 @@ enum store_damage_kind {
 
 struct store_damage {
 	enum store_damage_kind kind;
-	const char *object;
+	const char *object, *snapshot; /* a named snapshot of it; NULL: its newest generation */
 	uint32_t page, pages; /* the first, and how many */
 	uint32_t block;       /* of a page */
 	err reason;           /* ERR_CORRUPT: a checksum; ERR_IO: the device */
@@ -120,7 +120,7 @@ struct store_check_job {
 };
 
 struct store_check_result {
-	uint64_t pages;   /* that lie somewhere */
+	uint64_t pages;   /* that lie somewhere; those that several versions share count once */
 	uint64_t damaged; /* pages that cannot be had */
 };
 
