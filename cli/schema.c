@@ -293,6 +293,7 @@ static void read_migrations(struct schema *schema, const struct app_folder *app,
 		}
 		struct migration *m = &schema->migration[schema->count++];
 		*m = (struct migration){.number = number, .source = source_read(app, path)};
+		source_is_text(&m->source, r);
 	}
 	qsort(schema->migration, schema->count, sizeof *schema->migration, by_number);
 }
