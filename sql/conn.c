@@ -219,7 +219,7 @@ static err configure(struct sql_conn *conn, int cache_pages)
 {
 	char text[160];
 	sqlite3_snprintf(sizeof text, text,
-		"PRAGMA journal_mode = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+		"PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
 		"PRAGMA cache_size = %d",
 		cache_pages);
 	int rc = sqlite3_exec(conn->db, text, NULL, NULL, NULL);

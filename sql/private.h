@@ -105,6 +105,8 @@ void sql_vfs_init(struct sql_vfs *vfs, const char *name, struct store_object *ob
 	struct sql_stats *stats, struct loop *loop, struct random *random);
 /* file.c: several files may be open on one object; each is a connection of its own. */
 int sql_file_open(struct sql_file *file, struct store_object *object, struct sql_stats *stats);
+/* scratch.c: a file that need not survive. */
+int sql_scratch_open(sqlite3_file *base, struct store *store);
 /* conn.c */
 err sql_conn_open(struct sql_conn *conn, struct sql *sql, int cache_pages);
 void sql_conn_close(struct sql_conn *conn);

@@ -56,8 +56,9 @@ struct sql_config {
 struct sql_stats {
 	uint64_t statements, prepares; /* executions, and those that had to be compiled */
 	uint64_t commits;       /* transactions that changed something */
-	uint64_t batches;       /* atomic batches of page writes; equals commits */
-	uint64_t journal_opens; /* stays 0 */
+	uint64_t batches;       /* atomic batches of page writes: a commit each, but for journal_opens */
+	uint64_t journal_opens; /* transactions that did not fit in SQLite's page cache; else 0 */
+	uint64_t scratch_opens; /* files on scratch pages: those journals, large sorts, VACUUM */
 	uint64_t pages_lent, pages_copied; /* read in place, and through a copy */
 	uint64_t pages_written, pages_spilled; /* spilled: before their transaction's commit */
 	uint64_t rollbacks;     /* of transactions that had changed something */
