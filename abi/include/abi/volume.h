@@ -74,7 +74,10 @@ struct volume_superblock {
 	uint32_t record_block; /* where the next record's header will be */
 	uint32_t object_count;
 	struct volume_entry space; /* reserved for a stored space map; zero */
-	uint8_t zero[512 - 120];
+	uint64_t space_used;   /* reserved for it as well */
+	uint32_t space_levels;
+	uint32_t record_block_after; /* the header after record_block; 0: not known */
+	uint8_t zero[512 - 136];
 	struct volume_object object[VOLUME_OBJECTS_MAX];
 	struct volume_version versions[VOLUME_OBJECTS_MAX];
 	uint8_t zero_end[4096 - 512 - (64 + 32) * VOLUME_OBJECTS_MAX];
@@ -110,7 +113,7 @@ struct volume_record {
 	uint32_t next_block; /* the next record's header */
 	uint32_t item_count;
 	uint32_t flags;
-	uint32_t reserved;
+	uint32_t next_block_after; /* the header after that one; 0: not known */
 	struct volume_item item[VOLUME_RECORD_ITEMS];
 };
 
