@@ -183,6 +183,7 @@ static void open_steadily(struct session *s)
 
 void session_reopen(struct session *s)
 {
+	s->reopened++;
 	close_now(s);
 	open_steadily(s);
 	if (!s->open_now)

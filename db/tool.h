@@ -82,6 +82,7 @@ struct session {
 	err opened;
 	uint8_t slots[2][4096]; /* as they were before the volume was opened */
 	bool open_now;
+	uint32_t reopened; /* how often */
 	uint8_t *memory;
 	char said[4096]; /* what the store logged, a line each */
 	size_t said_len;
