@@ -142,6 +142,8 @@ check "the imported database is served" sh -c "curl -fsS $url/ | grep -q 'from t
 expect "an entry is signed" 303 sign "$url" "Grace" "while it runs"
 refused "a running machine's volume is not written to" "in use by ingot run .*stop that first" ./ingot db import "$app" "$old" --force
 refused "... nor resized" "in use by ingot run" ./ingot db resize "$app" 3G
+refused "... nor kept as a snapshot; who asks is told what to do" "curl -X PUT .*/snapshots/now" ./ingot db snapshot "$app" now
+check "... but its snapshots are listed" ./ingot db snapshots "$app"
 expect "the shell has a copy of it" "Grace" sh -c "./ingot db shell $app 'SELECT name FROM entry ORDER BY id DESC LIMIT 1' 2>/dev/null"
 check "... for reading" sh -c "! ./ingot db shell $app 'DELETE FROM entry' 2>&1"
 says "info tells who has it" "^in use by *ingot run" "$(./ingot db info "$app" >"$WORK/info.out" 2>&1; echo "$WORK/info.out")"
