@@ -16,7 +16,7 @@ refused() { # refused NAME PATTERN COMMAND...: ends with status 1 and says it
 command -v sqlite3 >/dev/null || { bad "Debian's sqlite3 is there"; exit 1; }
 
 app=$WORK/book
-rm -rf "$WORK"/[!l]* # all but the lock
+find "$WORK" -mindepth 1 ! -name lock -delete
 mkdir -p "$app"
 cp -r examples/guestbook/. "$app"
 rm -rf "$app/.ingot"
