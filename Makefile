@@ -231,7 +231,7 @@ define sql_sim_rules
 $(BUILD)/$1/sql_sim: $(sql-sim.sources) $$(wildcard sql/*.h store/support/*.h sql/support/sim/*.h sql/include/sql/*.h \
 		store/include/store/*.h sim/include/sim/*.h) $(foreach m,$(sql-sim.modules),$(call objects,$1,$m)) \
 		$(sqlite.host.o)
-	$$($1.cc) $$($1.flags) -Ihost/include $(extra.sql) $(foreach m,base platform core store sql sim,-I$m/include) \
+	$$($1.cc) $$($1.flags) -Istore -Ihost/include $(extra.sql) $(foreach m,base platform core store sql sim,-I$m/include) \
 		$$(filter %.c %.o,$$^) -o $$@ -lm
 endef
 $(foreach c,fast host,$(eval $(call sql_sim_rules,$c)))

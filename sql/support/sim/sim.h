@@ -8,7 +8,7 @@
 #include <sim/disk.h>
 #include <sql/sql.h>
 
-#include "../../../store/support/rig.h"
+#include <support/rig.h>
 
 #define GENERATIONS_MAX 4000u
 #define MIGRATIONS 4u
