@@ -106,6 +106,32 @@ static size_t skip_directive(struct slice s, size_t i)
 	return i;
 }
 
+/* The directive on the line at i, "#  if 0" being "if 0". */
+static bool is_directive(struct slice s, size_t i, struct slice name)
+{
+	for (i++; at(s, i) == ' ' || at(s, i) == '\t'; i++)
+		;
+	return slice_starts_with(slice_sub(s, i, s.len), name);
+}
+
+/* Behind what stands between #if 0 and its #else, #elif or #endif; a line is taken for a directive by its start. */
+static size_t skip_disabled(struct slice s, size_t i)
+{
+	unsigned depth = 0;
+	for (i = skip_directive(s, i); i < s.len; i = skip_directive(s, i)) {
+		while (i < s.len && (s.ptr[i] == '\n' || s.ptr[i] == ' ' || s.ptr[i] == '\t' || s.ptr[i] == '\r'))
+			i++;
+		if (at(s, i) != '#')
+			continue;
+		bool ends = is_directive(s, i, SLICE("endif"));
+		if (depth == 0 && (ends || is_directive(s, i, SLICE("el"))))
+			break;
+		depth += is_directive(s, i, SLICE("if"));
+		depth -= ends;
+	}
+	return skip_directive(s, i);
+}
+
 static size_t skip_c_word(struct slice s, size_t i)
 {
 	for (;;) {
@@ -144,7 +170,7 @@ static struct c_tokens lex_c(struct slice s)
 			continue;
 		}
 		if (c == '#' && line_begins) {
-			i = skip_directive(s, i);
+			i = is_directive(s, i, SLICE("if 0")) ? skip_disabled(s, i) : skip_directive(s, i);
 			continue;
 		}
 		line_begins = false;
