@@ -289,6 +289,20 @@ rm -rf "$APP"
 cp -r e2e/support/library "$APP"
 rm -rf "$APP/.ingot"
 check "a library builds, without a warning" sh -c "./ingot build $APP 2>&1 | tee $WORK/build.log | grep -q 'application: queries' && ! grep -i warning $WORK/build.log"
+rm -rf "$WORK/misspelt"
+cp -r "$APP" "$WORK/misspelt"
+printf '{{#books}}{{titel}}: {{price}}{{#note}}{{>line}}{{/note}}{{other}}{{what}}\n{{/books}}{{titel}}\n' >"$WORK/misspelt/pages/cheap.html"
+printf '{{notes}}\n' >"$WORK/misspelt/pages/line.html"
+./ingot build "$WORK/misspelt" 2>"$WORK/said" >/dev/null
+cat >"$WORK/wanted" <<'END'
+pages/cheap.html:1:13: warning: the rows of "books" have no column "titel"; did you mean "title"?
+  {{#books}}{{titel}}: {{price}}{{#note}}{{>line}}{{/note}}{{other}}{{what}}
+              ^~~~~
+pages/line.html:1:3: warning: the rows of "books" have no column "notes"; did you mean "note"?
+  {{notes}}
+    ^~~~~
+END
+check "a page that misspells a column is warned of, also in a partial" diff "$WORK/wanted" "$WORK/said"
 # Each rule by which types are found; expected.h was checked by hand.
 TYPES=$WORK/types
 rm -rf "$TYPES"
