@@ -114,6 +114,8 @@ int command_shell(int argc, char **argv)
 	const char *where = take_where(&argc, &argv);
 	struct session s = {.place = place_find(where), .mode = SESSION_WRITE, .must_exist = true};
 	struct words words = {argc, argv};
+	if (place_is_sqlite(&s.place))
+		return run_shell(s.place.path, &words);
 	if (s.place.exists && place_is_held(&s.place))
 		return on_copy(&s, &words);
 	return session_run(&s, on_volume, &words);
