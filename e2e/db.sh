@@ -60,6 +60,9 @@ check "pages are exported as they are, but for the schema's version" \
 	sh -c "[ \$(cmp -l $old $WORK/out.sqlite | wc -l) -le 1 ]"
 refused "existing content is not replaced by itself" "with --force it is replaced" ./ingot db import "$app" "$old"
 refused "an existing file neither" "is there already" ./ingot db export "$app" "$WORK/out.sqlite"
+refused "a disk that is full is said" "cannot write .*out2.sqlite" \
+	sh -c "trap '' XFSZ; ulimit -f 1000; exec ./ingot db export $app $WORK/out2.sqlite"
+check "... and nothing is left of it" sh -c "! ls $WORK/out2.sqlite* 2>/dev/null"
 # A database that is being written to, with most of its content in its write-ahead log.
 rm -f "$WORK"/wal.sqlite*
 {
