@@ -19,7 +19,7 @@ uint64_t checkpoint_reserve(const struct store *s)
 	}
 	uint64_t most = (uint64_t)s->deltas.pool.used * VOLUME_MAP_LEVELS_MAX +
 			(uint64_t)STORE_OBJECTS_MAX * VOLUME_MAP_LEVELS_MAX;
-	return (nodes < most ? nodes : most) + 1;
+	return (nodes < most ? nodes : most) + space_map_pages(s->space.blocks) + 1;
 }
 
 uint32_t object_low(const struct store_object *o, uint64_t generation)
@@ -42,7 +42,7 @@ static void fill_superblock(struct store *s, struct volume_superblock *b, uint64
 	memcpy(b->uuid, s->uuid, sizeof b->uuid);
 	b->nonce = s->nonce;
 	b->sequence = s->checkpoint.sequence + 1;
-	b->blocks = s->space.blocks;
+	b->blocks = s->space.blocks_next;
 	b->generation = generation;
 	b->record = s->journal.durable_record;
 	b->record_link = s->journal.durable_link;
@@ -102,52 +102,61 @@ static void switch_base(struct store *s, const struct volume_superblock *b, uint
 		o->base_pages = b->object[i].pages;
 		forget_truncations(o, b->generation);
 	}
-	for (uint32_t i = 0; i < headers; i++)
-		space_defer(&s->space, SPACE_MERGING, j->header[i]);
+	/* The first is the base's record_block, of which the space map has been told. */
+	for (uint32_t i = s->space.record_unmapped ? 0 : 1; i < headers; i++)
+		space_defer(&s->space, j->header[i], true);
 	j->header_count -= headers;
 	j->durable_headers -= headers;
 	memmove(j->header, j->header + headers, j->header_count * sizeof j->header[0]);
+	space_checkpoint_done(s);
 	s->base = b->generation;
 	s->checkpoint.running = false;
 	mark_merged(s, &s->deltas.fresh, s->base);
 	mark_merged(s, &s->deltas.retained, s->base);
 	delta_sweep(s);
-	space_checkpoint_done(s, s->base);
-	space_collect(s);
 }
 
-/* The base is the newest already. What earlier checkpoints had to leave to readers may be free by now, and
- * nobody who needs space would get it otherwise: without space there is no commit, without a commit no
- * checkpoint. */
-static void free_again(struct store *s)
+/* The last of the new checkpoint's blocks: where the next record will be. */
+static err map_space(struct store *s, struct volume_superblock *b, uint32_t headers)
 {
-	space_checkpoint_begin(&s->space);
-	space_checkpoint_done(s, s->base);
-	space_collect(s);
+	struct journal *j = &s->journal;
+	if (s->space.walk) {
+		TRY(space_walk_rebuild(s, b));
+	} else if (headers || s->space.record_unmapped) {
+		if (!s->space.record_unmapped)
+			TRY(space_superseded(s, OBJECT_MAP, &(struct volume_entry){
+				.block = j->header[0], .generation = (uint32_t)s->base}));
+		TRY(space_mapped(s, b->record_block));
+	}
+	return space_map_seal(s, b);
 }
 
 static err run_checkpoint(struct store *s)
 {
 	struct checkpoint *c = &s->checkpoint;
 	uint32_t pages[STORE_OBJECTS_MAX];
-	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers) {
-		free_again(s);
+	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers)
 		return OK;
-	}
+	if (s->space.damaged)
+		return ERR(CORRUPT);
 	c->force = false;
 	c->running = true;
 	c->target = s->journal.durable;
 	uint32_t headers = s->journal.durable_headers;
 	fill_superblock(s, c->superblock, c->target);
 	space_checkpoint_begin(&s->space);
+	TRY(space_map_begin(s, (uint32_t)c->target));
 	TRY(merge_all(s, c->superblock, pages));
+	TRY(map_space(s, c->superblock, headers));
 	c->superblock->checksum = volume_checksum(VOLUME_MAGIC, c->superblock, VOLUME_BLOCK_SIZE);
 	TRY(io_flush(s));
 	TRY(io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock));
 	TRY(io_flush(s));
 	c->sequence++;
 	c->slot = 1 - c->slot;
+	space_lock(s); /* what is being loaded stays the base's */
 	switch_base(s, c->superblock, headers);
+	space_unlock(s);
 	s->stats.checkpoints++;
 	return io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock);
 }
@@ -172,6 +181,13 @@ err checkpoint_now(struct store *s)
 	return s->checkpoint.result;
 }
 
+static const char *why_failed(const struct store *s, err e)
+{
+	if (s->space.damaged)
+		return "the space map is damaged: it is made anew when the volume is opened again";
+	return e.code == ERR_CORRUPT ? "the page map is damaged" : "a checkpoint could not be written";
+}
+
 void checkpoint_fiber(void *argument)
 {
 	struct store *s = argument;
@@ -184,10 +200,8 @@ void checkpoint_fiber(void *argument)
 		c->wanted = false;
 		c->result = s->state == STORE_OPEN ? run_checkpoint(s) : ERR(IO);
 		c->running = false;
-		if (failed(c->result))
-			store_fail(s, c->result.code == ERR_CORRUPT ?
-				"the page map is damaged" :
-				"a checkpoint could not be written");
+		if (failed(c->result) && !s->space.recovering) /* else recovery knows what to do */
+			store_fail(s, why_failed(s, c->result));
 		c->done_count++;
 		fiber_queue_wake_all(&c->done);
 	}

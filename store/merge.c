@@ -90,16 +90,13 @@ static err write_node(struct merge *m, uint32_t level, uint32_t index, struct vo
 	*out = (struct volume_entry){0, 0, 0};
 	if (i == VOLUME_MAP_FANOUT)
 		return OK;
-	out->block = space_take(&s->space);
-	if (!out->block)
-		return ERR(NO_SPACE);
+	TRY(space_node_take(s, &out->block));
 	out->generation = m->generation;
 	out->checksum = volume_checksum(node_seed(m, level, index, out->generation), child,
 		VOLUME_BLOCK_SIZE);
 	struct frame *stale = cache_find(s, OBJECT_MAP, out->block, 0);
 	if (stale)
 		cache_drop(s, stale);
-	space_node_written(&s->space, out->block);
 	return io_write_block(s, out->block, child);
 }
 
@@ -113,22 +110,26 @@ static err free_tree(struct merge *m, uint32_t level, uint32_t index, struct vol
 		struct volume_entry *child = (void *)m->s->checkpoint.node[level];
 		for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
 			TRY(free_tree(m, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]));
-		space_node_superseded(&m->s->space, old.block);
-	} else {
-		space_defer(&m->s->space, SPACE_MERGING, old.block);
 	}
+	if (!level)
+		delta_unmap(m->s, m->o->id, index, old.block);
+	TRY(space_superseded(m->s, m->o->id, &old));
 	*e = (struct volume_entry){0, 0, 0};
 	return OK;
 }
 
-static void put_page(struct merge *m, struct volume_entry *slot)
+static err put_page(struct merge *m, struct volume_entry *slot)
 {
 	const struct delta *d = change_at(m, m->next++);
-	if (slot->block)
-		space_defer(&m->s->space, SPACE_MERGING, slot->block);
-	*slot = (struct volume_entry){d->block, d->generation, d->checksum};
+	struct volume_entry old = *slot, new = {d->block, d->generation, d->checksum};
 	if (!d->block)
-		*slot = (struct volume_entry){0, 0, 0};
+		new = (struct volume_entry){0, 0, 0};
+	*slot = new;
+	if (old.block) {
+		delta_unmap(m->s, m->o->id, d->page_no, old.block);
+		TRY(space_superseded(m->s, m->o->id, &old));
+	}
+	return new.block ? space_mapped(m->s, new.block) : OK;
 }
 
 /* The first page after the part of the object that this node (level 0: page) is for. */
@@ -157,10 +158,10 @@ static err merge_node(struct merge *m, uint32_t level, uint32_t index, struct vo
 		if (below && (cut || has_changes(m, below, number)))
 			TRY(merge_node(m, below, number, &child[i]));
 		else if (!below && has_changes(m, below, number))
-			put_page(m, &child[i]);
+			TRY(put_page(m, &child[i]));
 	}
 	if (old.block) /* its content is in the buffer */
-		space_node_superseded(&m->s->space, old.block);
+		TRY(space_superseded(m->s, m->o->id, &old));
 	return write_node(m, level, index, e);
 }
 

@@ -8,6 +8,7 @@ enum slot_state {
 	SLOT_DAMAGED,
 	SLOT_DAMAGED_NEWER, /* perhaps a newer version has another checksum */
 	SLOT_NEWER,
+	SLOT_SHRUNK, /* larger than the device */
 	SLOT_VALID,
 };
 
@@ -47,9 +48,11 @@ static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 		return b->version > VOLUME_VERSION ? SLOT_DAMAGED_NEWER : SLOT_DAMAGED;
 	if (b->version > VOLUME_VERSION || (b->features_incompatible & ~VOLUME_FEATURES_INCOMPATIBLE))
 		return SLOT_NEWER;
+	if (b->blocks > s->space.blocks_next)
+		return SLOT_SHRUNK;
 	if (b->version != VOLUME_VERSION || b->generation >= UINT64_MAX / 2 ||
-		b->record_block < VOLUME_RESERVED_BLOCKS || b->record_block >= s->space.blocks ||
-		b->blocks > s->space.blocks || b->object_count > VOLUME_OBJECTS_MAX ||
+		b->record_block < VOLUME_RESERVED_BLOCKS || b->record_block >= s->space.blocks_next ||
+		b->blocks < VOLUME_BLOCKS_MIN || b->object_count > VOLUME_OBJECTS_MAX ||
 		b->sequence >= UINT64_MAX / 2)
 		return SLOT_DAMAGED;
 	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++)
@@ -82,12 +85,12 @@ static err format(struct store *s)
 	memcpy(b->uuid, s->uuid, sizeof b->uuid);
 	b->nonce = random_u64(s->config.random);
 	b->sequence = 1;
-	b->blocks = s->space.blocks;
+	b->blocks = s->space.blocks_next;
 	b->record = 1;
 	b->record_block = VOLUME_RESERVED_BLOCKS;
 	TRY(write_first_slots(s, b));
 	store_log(s, LOG_INFO, "%s: blank, formatted as a volume of %u MiB", s->device->name,
-		s->space.blocks / 256);
+		s->space.blocks_next / 256);
 	return OK;
 }
 
@@ -96,7 +99,7 @@ static err device_is_blank(struct store *s, bool *blank)
 	uint8_t *buffer = s->checkpoint.node[0];
 	*blank = true;
 	for (uint32_t i = 0; i <= VOLUME_BLANK_BLOCKS && *blank; i++) {
-		TRY(io_read_block(s, i < VOLUME_BLANK_BLOCKS ? i : s->space.blocks - 1, buffer));
+		TRY(io_read_block(s, i < VOLUME_BLANK_BLOCKS ? i : s->space.blocks_next - 1, buffer));
 		*blank = is_zero(buffer, VOLUME_BLOCK_SIZE);
 	}
 	return OK;
@@ -133,6 +136,14 @@ static err choose_slot(struct store *s, struct volume_superblock *slot[2], bool 
 			"lacks); it was not touched. Use a newer image", s->device->name);
 		return ERR(UNSUPPORTED);
 	}
+	if (state[0] == SLOT_SHRUNK || state[1] == SLOT_SHRUNK) {
+		uint64_t blocks = slot[state[1] == SLOT_SHRUNK]->blocks;
+		store_log(s, LOG_ERROR, "%s has %lu MiB, but the volume on it %lu MiB: it was made smaller, "
+			"or is not all there; it was not touched. Give it its size back",
+			s->device->name, (unsigned long)(s->space.blocks_next / 256),
+			(unsigned long)(blocks / 256));
+		return ERR(NO_SPACE);
+	}
 	if (any) {
 		*chosen = state[0] != SLOT_VALID ||
 			  (state[1] == SLOT_VALID && slot[1]->sequence > slot[0]->sequence);
@@ -148,11 +159,32 @@ static err choose_slot(struct store *s, struct volume_superblock *slot[2], bool 
 	return ERR(NOT_FOUND);
 }
 
-static err load_superblock(struct store *s, const struct volume_superblock *b, uint32_t slot)
+/* Without a map that makes sense the objects' maps are walked; without any of those either, nothing is used. */
+static void load_space(struct store *s, const struct volume_superblock *b)
+{
+	struct space *sp = &s->space;
+	bool any = false, there = b->features_compatible & VOLUME_FEATURE_SPACE && b->space.block;
+	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
+		sp->base[i] = (struct space_base){b->object[i].root, b->object[i].levels};
+		any |= b->object[i].root.block != 0;
+	}
+	sp->blocks = (uint32_t)b->blocks;
+	sp->tree = (struct space_tree){.levels = space_levels(sp->blocks)};
+	sp->walk = sp->walk || (any && !there);
+	sp->record_unmapped = !any && !there;
+	if (there && (b->space_levels != sp->tree.levels || b->space_used > b->blocks ||
+		!map_entry_is_sane(s, &b->space)))
+		sp->walk = true;
+	else if (there && !sp->walk)
+		sp->tree = (struct space_tree){b->space, b->space_levels, b->space_used};
+	space_reset(s);
+}
+
+static void load_superblock(struct store *s, const struct volume_superblock *b, uint32_t slot)
 {
 	memcpy(s->uuid, b->uuid, sizeof s->uuid);
 	s->nonce = b->nonce;
-	s->features_compatible = b->features_compatible;
+	s->features_compatible = b->features_compatible & ~VOLUME_FEATURES_COMPATIBLE;
 	s->generation = s->base = s->journal.durable = b->generation;
 	s->journal.record = b->record;
 	s->journal.link = b->record_link;
@@ -168,17 +200,12 @@ static err load_superblock(struct store *s, const struct volume_superblock *b, u
 		o->base_pages = o->pages = o->record_low = b->object[i].pages;
 		o->batch_pages = o->durable_pages = o->pages;
 		o->changed_at = b->generation;
+		o->truncations = 0;
 	}
-	return OK;
+	load_space(s, b);
 }
 
 /* --- The chain of records --- */
-
-/* Position in the chain: what the next record must be. */
-struct chain {
-	uint64_t record, link, generation;
-	uint32_t block, headers;
-};
 
 static bool item_is_sane(const struct store *s, const struct volume_item *i)
 {
@@ -187,7 +214,7 @@ static bool item_is_sane(const struct store *s, const struct volume_item *i)
 	if (i->kind == VOLUME_ITEM_SIZE)
 		return true;
 	return i->kind == VOLUME_ITEM_PAGE && i->page != UINT32_MAX &&
-	       i->block >= VOLUME_RESERVED_BLOCKS && i->block < s->space.blocks;
+	       i->block >= VOLUME_RESERVED_BLOCKS && i->block < s->space.blocks_next;
 }
 
 /* The link matters: after a power cut that lost a record and kept the next one, a later life may write the lost
@@ -198,7 +225,7 @@ static bool record_is_valid(const struct store *s, const struct chain *c, struct
 		r->record != c->record || r->link != c->link || r->item_count > VOLUME_RECORD_ITEMS ||
 		r->generation < c->generation || r->generation <= s->base ||
 		r->generation >= UINT64_MAX / 2 ||
-		r->next_block < VOLUME_RESERVED_BLOCKS || r->next_block >= s->space.blocks ||
+		r->next_block < VOLUME_RESERVED_BLOCKS || r->next_block >= s->space.blocks_next ||
 		!checksum_holds(volume_seed_record(s->nonce, r->record), r, &r->checksum))
 		return false;
 	for (uint32_t i = 0; i < r->item_count; i++)
@@ -286,57 +313,41 @@ static err read_again(struct store *s, const struct chain *c, struct volume_reco
 	return valid ? OK : ERR(IO);
 }
 
-static err mark_chain(struct store *s, struct chain c, const struct chain *end)
+/* What the chain names: the headers, and how many blocks there are. */
+static err list_chain(struct store *s, struct chain c, const struct chain *end)
 {
 	struct journal *j = &s->journal;
 	struct volume_record *r = j->buffer[0];
+	j->header_count = 0;
 	for (;; advance(&c, r)) {
 		j->header[j->header_count++] = c.block;
-		if (!space_mark(&s->space, c.block))
-			return ERR(CORRUPT);
 		if (c.record == end->record)
 			return OK;
 		TRY(read_again(s, &c, r));
+		s->space.taken++;
 		for (uint32_t i = 0; i < r->item_count; i++)
-			if (r->item[i].kind == VOLUME_ITEM_PAGE &&
-				!space_mark(&s->space, r->item[i].block))
-				return ERR(CORRUPT);
+			s->space.taken += r->item[i].kind == VOLUME_ITEM_PAGE;
 	}
 }
 
-static err mark_tree(struct store *s, uint32_t object, uint32_t level, uint32_t index,
-	const struct volume_entry *e, bool *damaged)
+static void mark(uint32_t block, uint32_t group, uint64_t *out)
 {
-	if (!e->block)
-		return OK;
-	struct volume_entry at = *e;
-	if (!space_mark(&s->space, at.block))
-		return ERR(CORRUPT);
-	if (!level)
-		return OK;
-	struct volume_entry *child = (void *)s->checkpoint.node[level];
-	TRY(io_read_block(s, at.block, child));
-	if (volume_checksum(volume_seed_page(s->nonce, object, level, index, at.generation), child,
-		VOLUME_BLOCK_SIZE) != at.checksum) {
-		store_log(s, LOG_ERROR, "map of object \"%s\": node in block %u does not match its checksum",
-			s->object[object].name, at.block);
-		s->stats.corrupt_pages++;
-		*damaged = true;
-		return OK;
-	}
-	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
-		TRY(mark_tree(s, object, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i], damaged));
-	return OK;
+	if (block / VOLUME_GROUP_BLOCKS == group)
+		out[block % VOLUME_GROUP_BLOCKS / 64] |= 1ull << block % 64;
 }
 
-static err mark_all(struct store *s, bool *damaged)
+err recovery_chain_group(struct store *s, uint32_t group, uint64_t *out)
 {
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
-		const struct store_object *o = &s->object[i];
-		if (o->used)
-			TRY(mark_tree(s, i, o->levels, 0, &o->root, damaged));
+	struct volume_record *r = s->journal.buffer[1]; /* the first may be in use */
+	for (struct chain c = s->journal.found;; advance(&c, r)) {
+		mark(c.block, group, out);
+		if (c.record == s->journal.found_end.record)
+			return OK;
+		TRY(read_again(s, &c, r));
+		for (uint32_t i = 0; i < r->item_count; i++)
+			if (r->item[i].kind == VOLUME_ITEM_PAGE)
+				mark(r->item[i].block, group, out);
 	}
-	return OK;
 }
 
 /* --- Replay --- */
@@ -393,7 +404,7 @@ static err apply_page(struct store *s, const struct volume_item *item, uint64_t 
  * the checkpoint at the end, so it may happen anywhere, in the midst of a transaction as well. */
 static err merge_replayed(struct store *s, uint64_t generation)
 {
-	s->space.rebuilding = true;
+	TRY(space_map_begin(s, (uint32_t)generation));
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		struct store_object *o = &s->object[i];
 		struct volume_entry root;
@@ -438,10 +449,8 @@ static err replay(struct store *s, struct chain c, const struct chain *end, bool
 		TRY(read_again(s, &c, r));
 		TRY(apply_record(s, r, may_merge));
 	}
-	if (s->space.rebuilding) { /* the checkpoint shall not copy nodes that are ours */
+	if (s->space.building) /* the checkpoint shall not copy nodes that are ours */
 		TRY(merge_replayed(s, end->generation));
-		space_rebuild_done(&s->space);
-	}
 	j->record = j->durable_record = end->record;
 	j->link = j->durable_link = end->link;
 	j->block = j->durable_block = end->block;
@@ -449,24 +458,75 @@ static err replay(struct store *s, struct chain c, const struct chain *end, bool
 	return OK;
 }
 
-static err recover(struct store *s, uint32_t *replayed)
+/* Nothing is replayed: what is used is what the space map shows. */
+static err settle(struct store *s)
+{
+	struct space *sp = &s->space;
+	sp->recovering = sp->walk = false;
+	space_reset(s);
+	return sp->record_unmapped && !s->device->read_only ? space_take_this(s, s->journal.block) : OK;
+}
+
+static err recover_chain(struct store *s, uint32_t *replayed)
 {
 	struct journal *j = &s->journal;
+	struct space *sp = &s->space;
 	struct chain start = {j->record, j->link, s->base, j->block, 0}, end;
 	bool damaged = false;
+	sp->recovering = true;
 	TRY(find_end(s, start, j->buffer[0], &end));
-	TRY(mark_chain(s, start, &end));
-	TRY(mark_all(s, &damaged));
-	TRY(replay(s, start, &end, !damaged && !s->device->read_only));
+	TRY(list_chain(s, start, &end));
+	j->found = start;
+	j->found_end = end;
+	if (sp->walk)
+		TRY(space_walk_count(s, &sp->tree.used, &damaged));
+	bool may_write = !damaged && !s->device->read_only;
+	TRY(replay(s, start, &end, may_write));
 	*replayed = end.headers;
-	s->journal.life = random_u64(s->config.random);
+	j->life = random_u64(s->config.random);
 	if (s->device->read_only)
 		store_fail(s, "the device is read-only");
 	else if (damaged)
 		store_fail(s, "the page map is damaged: what can be read is served; restore from a copy");
-	else if (*replayed)
-		TRY(checkpoint_now(s));
-	return OK;
+	if (!may_write)
+		return OK;
+	if (!*replayed && !sp->walk)
+		TRY(settle(s));
+	s->checkpoint.force = sp->walk || sp->blocks < sp->blocks_next;
+	return *replayed || s->checkpoint.force ? checkpoint_now(s) : OK;
+}
+
+static err recover_once(struct store *s, uint32_t slot, uint32_t *replayed)
+{
+	struct volume_superblock *b = s->checkpoint.superblock;
+	TRY(io_read_block(s, VOLUME_SLOT_BLOCK(slot), b));
+	if (judge_slot(s, b) != SLOT_VALID)
+		return ERR(IO);
+	load_superblock(s, b, slot);
+	return recover_chain(s, replayed);
+}
+
+static void forget_replayed(struct store *s)
+{
+	LIST_FOR_EACH(e, &s->deltas.fresh)
+		delta_remove(s, LIST_ENTRY(e, struct delta, link), true);
+	LIST_FOR_EACH(e, &s->deltas.retained)
+		delta_remove(s, LIST_ENTRY(e, struct delta, link), true);
+}
+
+/* When a map contradicts what recovery does, that begins anew and walks all of them: then either the space map is
+ * made new, or what is damaged is known. It has changed nothing that the device refers to. */
+static err recover(struct store *s, uint32_t slot, uint32_t *replayed)
+{
+	err e = recover_once(s, slot, replayed);
+	if (!failed(e) || e.code != ERR_CORRUPT || s->space.walk)
+		return e;
+	store_log(s, LOG_WARN, "%s: reading all maps of the volume, since the space map does not hold",
+		s->device->name);
+	forget_replayed(s);
+	s->space.walk = true;
+	s->space.damaged = false;
+	return recover_once(s, slot, replayed);
 }
 
 static void explain(struct store *s, err e)
@@ -493,13 +553,10 @@ err recovery_open(struct store *s, bool must_exist, struct store_info *info)
 	err e = OK;
 	if (blank) {
 		e = format(s);
-		slot[0] = s->checkpoint.superblock;
 		info->formatted = true;
 	}
 	if (!failed(e))
-		e = load_superblock(s, slot[chosen], chosen);
-	if (!failed(e))
-		e = recover(s, &info->records_replayed);
+		e = recover(s, chosen, &info->records_replayed);
 	if (failed(e))
 		explain(s, e);
 	return e;

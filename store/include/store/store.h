@@ -86,7 +86,9 @@ struct store_snapshot {
 	uint32_t root_block, root_generation;
 	uint32_t pages, base_pages;
 	uint32_t object_id;
-	uint8_t levels;
+	uint8_t levels, space_levels;
+	uint32_t space_block, space_generation; /* root of the base's space map */
+	uint64_t space_checksum;
 };
 
 /* Told when a generation has become durable (OK) or never will (ERR_IO). The structure is the
@@ -99,9 +101,9 @@ struct store_waiter {
 
 API_BEGIN
 
-/* Bytes of memory for config's device, cache_pages and txn_pages_max: about 4210 for a cache page, 5
- * bits for a volume block, the map delta (see txn_pages_max), and about 64 KiB. It takes two fibers
- * of the loop for good. */
+/* Bytes of memory for config's cache_pages and txn_pages_max: about 4210 for a cache page, the map delta (see
+ * txn_pages_max), and about 160 KiB; the size of the volume does not matter. It takes two fibers of the loop for
+ * good. */
 size_t store_memory_size(const struct store_config *config);
 /* Opens, recovers or (blank) formats the volume. Parks. The store lies in config->memory. Errors:
  *   ERR_FOREIGN      holds something else; untouched
