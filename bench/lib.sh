@@ -60,7 +60,7 @@ boot_with() {
 		--append "ip=$guest_address/24,10.77.0.1" --qemu "$words" "$@" >"$WORK/lines" 2>&1 &
 	guest=$!
 	i=0
-	while [ $i -lt 1200 ]; do
+	while [ $i -lt 7500 ]; do
 		grep -q ' listening on ' "$log" 2>/dev/null && return 0
 		kill -0 "$guest" 2>/dev/null || return 1
 		sleep 0.02

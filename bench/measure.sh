@@ -169,7 +169,7 @@ least() {
 		middle=$(((low + high) / 512 * 256))
 		rm -f "$WORK/boot.volume"
 		if boot_with '' "$APPS/$name" --memory "${middle}K" "$@" &&
-			inside curl -fsS -o /dev/null --max-time 5 "$url/"; then
+			inside curl -fsS -o /dev/null --max-time 30 "$url/"; then
 			high=$middle
 		else
 			low=$middle

@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import fs from "node:fs";
 
 const [program, url, folder] = process.argv.slice(2);
-const PATIENCE_MS = 15000;
+const PATIENCE_MS = 60000;
 let failed = false;
 function check(name, good, otherwise) {
   if (!good) failed = true;
@@ -134,7 +134,7 @@ async function tour(device, width, height, mobile) {
   complaints.length = 0; // the 422 is one
 }
 
-const giveUp = setTimeout(() => { console.log("not ok - the browser is done in time"); browser.kill("SIGKILL"); process.exit(1); }, 80000);
+const giveUp = setTimeout(() => { console.log("not ok - the browser is done in time"); browser.kill("SIGKILL"); process.exit(1); }, 280000);
 try {
   const { targetInfos } = await command("Target.getTargets");
   const page = targetInfos.find((t) => t.type === "page");

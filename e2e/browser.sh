@@ -14,7 +14,7 @@ boot examples/guestbook --data "$WORK/browser.volume" || { tail -n 15 "$log"; ba
 for n in 1 2 3 4 5 6 7 8 9 10 11 12 13; do
 	sign "$url" "Visitor $n" "This is entry number $n, with a few more words, so that a line is filled and the next one begun." >"$WORK/signed"
 done
-timeout 90 node e2e/browser.mjs "$browser" "$url" "$WORK" 2>"$WORK/browser.err" || {
+timeout 300 node e2e/browser.mjs "$browser" "$url" "$WORK" 2>"$WORK/browser.err" || {
 	failed=1
 	tail -n 5 "$WORK/browser.err" | sed 's/^/#   /'
 }

@@ -26,7 +26,7 @@ while [ $rounds -lt "$ROUNDS" ]; do
 	load=$!
 	# Until some were acknowledged in this round, then at once.
 	i=0
-	while [ "$(wc -l <"$list")" -lt $((before + 10 + rounds % 7)) ] && [ $i -lt 400 ] && kill -0 $load 2>/dev/null; do
+	while [ "$(wc -l <"$list")" -lt $((before + 10 + rounds % 7)) ] && [ $i -lt 6000 ] && kill -0 $load 2>/dev/null; do
 		sleep 0.02
 		i=$((i + 1))
 	done

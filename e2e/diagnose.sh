@@ -8,26 +8,26 @@ free_port
 diagnose=$port
 look=http://127.0.0.1:$diagnose
 # counter NAME
-counter() { curl -fsS -m 5 "$look/counters" | sed -n "s/^$1 //p"; }
+counter() { curl -fsS -m 60 "$look/counters" | sed -n "s/^$1 //p"; }
 at_least() { [ "${1:-0}" -ge "$2" ]; }
 
 boot examples/hello --diagnose "$diagnose" || { tail "$log"; bad "hello boots"; exit 1; }
 check "counters are shown" at_least "$(counter tcp_in_segs)" 1
 before=$(counter tcp_passive_opens)
-for n in 1 2 3; do curl -fsS -m 5 -o /dev/null "$url/"; done
+for n in 1 2 3; do curl -fsS -m 60 -o /dev/null "$url/"; done
 expect "three connections and that of the question count four" 4 echo $(($(counter tcp_passive_opens) - before))
-expect "what is not there is said" 404 curl -s -m 5 -o /dev/null -w '%{http_code}' "$look/nothing"
-expect "and what is not done" 405 curl -s -m 5 -o /dev/null -w '%{http_code}' -d x "$look/counters"
+expect "what is not there is said" 404 curl -s -m 60 -o /dev/null -w '%{http_code}' "$look/nothing"
+expect "and what is not done" 405 curl -s -m 60 -o /dev/null -w '%{http_code}' -d x "$look/counters"
 
 capture=$WORK/capture.pcap
-timeout 20 curl -sN "$look/capture?snap=65535" >"$capture" &
+timeout 300 curl -sN "$look/capture?snap=65535" >"$capture" &
 reader=$!
 i=0
-until [ "$(stat -c %s "$capture")" -ge 24 ] || [ $i -gt 100 ]; do sleep 0.05; i=$((i + 1)); done
-expect "a second reader is told to wait" 503 curl -s -m 5 -o /dev/null -w '%{http_code}' "$look/capture"
-curl -fsS -m 5 "$url/static.html" >"$WORK/page"
+until [ "$(stat -c %s "$capture")" -ge 24 ] || [ $i -gt 1200 ]; do sleep 0.05; i=$((i + 1)); done
+expect "a second reader is told to wait" 503 curl -s -m 60 -o /dev/null -w '%{http_code}' "$look/capture"
+curl -fsS -m 60 "$url/static.html" >"$WORK/page"
 i=0
-until grep -qaF "$(tail -n 1 "$WORK/page")" "$capture" || [ $i -gt 100 ]; do sleep 0.05; i=$((i + 1)); done
+until grep -qaF "$(tail -n 1 "$WORK/page")" "$capture" || [ $i -gt 1200 ]; do sleep 0.05; i=$((i + 1)); done
 kill $reader
 wait $reader 2>/dev/null
 expect "the capture is a pcap of Ethernet frames" "4d3cb2a1 01000000" \
@@ -36,13 +36,13 @@ check "it shows the request" grep -qa 'GET /static.html HTTP/1.1' "$capture"
 check "and the answer, to its last line" grep -qaF "$(tail -n 1 "$WORK/page")" "$capture"
 expect "but not itself" 0 grep -ca 'GET /capture' "$capture"
 i=0
-until grep -q 'capture ends' "$log" || [ $i -gt 100 ]; do sleep 0.05; i=$((i + 1)); done
-check "another reader can come then" sh -c "timeout 2 curl -sN $look/capture | head -c 4 | od -An -tx1 | grep -q '4d 3c b2 a1'"
+until grep -q 'capture ends' "$log" || [ $i -gt 1200 ]; do sleep 0.05; i=$((i + 1)); done
+check "another reader can come then" sh -c "timeout 10 curl -sN $look/capture | head -c 4 | od -An -tx1 | grep -q '4d 3c b2 a1'"
 stop
 expect "the guest ends in order" 0 echo $status
 
 boot examples/hello || { bad "hello boots again"; exit 1; }
-expect "without --diagnose there is no such port" 000 curl -s -m 5 -o /dev/null -w '%{http_code}' "$look/counters"
+expect "without --diagnose there is no such port" 000 curl -s -m 60 -o /dev/null -w '%{http_code}' "$look/counters"
 stop
 check "a port that is none is refused" sh -c "./ingot run examples/hello --diagnose 70000 2>&1 | grep -q 'from 1 to 65535'"
 exit $failed

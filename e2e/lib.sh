@@ -71,10 +71,18 @@ boot() {
 	url=http://127.0.0.1:$port
 	log=$WORK/guest.$port.log
 	: >"$log" # else the last one's words would be taken for this one's
-	: >"$log"
 	./ingot run "$1" --accel tcg --port "$port" $(shift; echo "$@") >"$log" 2>&1 &
 	guest=$!
 	boot_wait
+}
+
+# await PATTERN FILE: until a line of it says so; at most a minute, and whoever calls finds out what is missing.
+await() {
+	await_i=0
+	until grep -q -e "$1" "$2" 2>/dev/null || [ $await_i -gt 1200 ]; do
+		sleep 0.05
+		await_i=$((await_i + 1))
+	done
 }
 
 boot_wait() {
@@ -165,7 +173,7 @@ boot_program() {
 	i=0
 	until grep -q 'http: listening on' "$log"; do
 		i=$((i + 1))
-		if [ $i -gt 400 ] || ! kill -0 "$guest" 2>/dev/null; then
+		if [ $i -gt 2400 ] || ! kill -0 "$guest" 2>/dev/null; then
 			tail -n 15 "$log" | sed 's/^/#   /'
 			bad "$(basename "$program") starts as a process"
 			return 1
@@ -193,7 +201,7 @@ client() { if [ -n "$ns" ]; then inside "$@"; else "$@"; fi; }
 sign() {
 	jar=$WORK/cookies.$$
 	rm -f "$jar"
-	token=$(client curl -fsS --max-time 20 -c "$jar" "$1/" | sed -n 's/.*name="csrf" value="\([0-9a-f]*\)".*/\1/p' | head -n 1)
-	client curl -sS --max-time 20 -o "$WORK/sign.out" -w '%{http_code}' -b "$jar" --data-urlencode "csrf=$token" \
+	token=$(client curl -fsS --max-time 60 -c "$jar" "$1/" | sed -n 's/.*name="csrf" value="\([0-9a-f]*\)".*/\1/p' | head -n 1)
+	client curl -sS --max-time 60 -o "$WORK/sign.out" -w '%{http_code}' -b "$jar" --data-urlencode "csrf=$token" \
 		--data-urlencode "name=$2" --data-urlencode "message=$3" "$1/sign"
 }

@@ -60,7 +60,7 @@ boot_counted examples/hello || { tail -n 15 "$log"; bad "hello boots"; exit 1; }
 pin
 steady "a static page, kept alive" "$url/static.html"
 steady "a static page, a connection each" -H 'Connection: close' "$url/static.html"
-check "hello still answers" inside curl -fsS -m 2 -o /dev/null "$url/static.html"
+check "hello still answers" inside curl -fsS -m 60 -o /dev/null "$url/static.html"
 expect "hello has not complained" "" complaints "$log"
 stop
 expect "hello ends in order" 0 echo $status
@@ -71,7 +71,7 @@ pin
 for n in 1 2 3 4 5 6 7 8 9 10 11 12; do sign "$url" "Visitor $n" "Entry number $n" >"$WORK/signed"; done
 steady "the guestbook, kept alive" "$url/"
 steady "the guestbook, a connection each" -H 'Connection: close' "$url/"
-expect "the guestbook shows its ten entries still" 10 sh -c "ip netns exec $ns curl -fsS -m 2 $url/ | grep -c '<article'"
+expect "the guestbook shows its ten entries still" 10 sh -c "ip netns exec $ns curl -fsS -m 60 $url/ | grep -c '<article'"
 expect "guestbook has not complained" "" complaints "$log"
 stop
 expect "guestbook ends in order" 0 echo $status

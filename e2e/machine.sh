@@ -3,14 +3,14 @@
 # must be stopped with the right words, the others must power off by themselves.
 #
 #   e2e/machine.sh [BUILD]        BUILD: the build folder (default build)
-# Environment: MACHINES (microvm q35 pc), TIMEOUT (seconds, 20), QEMU, CC, PARTS (objects instead of
+# Environment: MACHINES (microvm q35 pc), TIMEOUT (seconds, 120), QEMU, CC, PARTS (objects instead of
 # what make builds)
 set -u
 cd "$(dirname "$0")/.." || exit 2
 BUILD=${1:-build}
 CC=${CC:-gcc}
 QEMU=${QEMU:-qemu-system-x86_64}
-TIMEOUT=${TIMEOUT:-20}
+TIMEOUT=${TIMEOUT:-120}
 MACHINES=${MACHINES:-microvm q35 pc}
 OUT=$BUILD/e2e/machine
 SUPPORT=machine/x86_64/support
@@ -97,9 +97,9 @@ well() { # well NAME-OF-TEST MACHINE [QEMU OPTIONS]: hello ends by itself
 	report $ok "$test on $type"
 }
 
-await() { # await COUNT TEXT: until the log says so COUNT times, at most 10 s
+await() { # await COUNT TEXT: until the log says so COUNT times, at most a minute
 	i=0
-	while [ "$(grep -c -e "$2" "$LOG" 2>/dev/null || true)" -lt "$1" ] && [ $i -lt 100 ]; do
+	while [ "$(grep -c -e "$2" "$LOG" 2>/dev/null || true)" -lt "$1" ] && [ $i -lt 600 ]; do
 		i=$((i + 1))
 		sleep 0.1
 	done

@@ -42,7 +42,7 @@ stream_start() {
 	peer_i=0
 	until grep -q '^stream: up' "$stream_log"; do
 		peer_i=$((peer_i + 1))
-		if [ $peer_i -gt 200 ] || ! kill -0 "$stream" 2>/dev/null; then
+		if [ $peer_i -gt 1200 ] || ! kill -0 "$stream" 2>/dev/null; then
 			sed 's/^/#   /' "$stream_log" | tail -n 5
 			bad "stream $stream_words starts"
 			return 1
@@ -239,7 +239,7 @@ active() {
 	peer timeout 60 build/e2e/client --listen "$3" $n "$from" 5001 "$FILE" >"$WORK/listener.out" 2>&1 &
 	listener=$!
 	peer_i=0
-	until grep -q listening "$WORK/listener.out" || [ $peer_i -gt 100 ]; do sleep 0.02; peer_i=$((peer_i + 1)); done
+	until grep -q listening "$WORK/listener.out" || [ $peer_i -gt 3000 ]; do sleep 0.02; peer_i=$((peer_i + 1)); done
 	expected="ok $n"
 	[ "$2" = get ] || expected="ok 0"
 	transfer "$1" $n "$expected" --line "$2 $from 5001 $n" "$address" 25 "$FILE"
@@ -381,7 +381,7 @@ guests() {
 }
 
 programs
-LIMIT=20 BOTH=$((2 * MIB))
+LIMIT=120 BOTH=$((2 * MIB))
 if [ "$SOAK" = 0 ]; then file_make 16; else file_make 100 && LIMIT=3600 BOTH=$FILE_SIZE; fi
 build/e2e/wire --self-test || failed=1
 link_up || { skip "a Linux peer" "$network_why"; exit $failed; }

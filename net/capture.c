@@ -1,10 +1,12 @@
 /* The capture's ring: pcap records, whole or not at all, wrapped byte by byte. */
 #include "capture.h"
 
+#include <base/arith.h>
 #include <base/assert.h>
 #include <base/bytes.h>
 
 #include "engine.h"
+#include "ip6.h"
 
 #define PCAP_MAGIC_NS 0xa1b23c4du
 #define PCAP_FILE_HEADER 24
@@ -56,8 +58,8 @@ static bool is_of_port(struct slice head, uint16_t port, bool ours_first)
 	size_t transport;
 	if (type == ETHERTYPE_IP4 && h[PROTO_AT_IP4] == IP_PROTO_TCP)
 		transport = ETHERNET_HEADER + (h[0] & 15u) * 4;
-	else if (type == 0x86dd && h[PROTO_AT_IP6] == IP_PROTO_TCP)
-		transport = ETHERNET_HEADER + 40;
+	else if (type == ETHERTYPE_IP6 && h[PROTO_AT_IP6] == IP_PROTO_TCP)
+		transport = ETHERNET_HEADER + IP6_HEADER;
 	else
 		return false;
 	return head.len >= transport + 4 && load_be16(e + transport + (ours_first ? 0 : 2)) == port;
@@ -82,11 +84,6 @@ static uint32_t record_begin(struct net_capture *c, uint32_t frame_len, uint64_t
 	put(c, h, sizeof h);
 	c->frames++;
 	return kept;
-}
-
-static uint32_t u32_min(size_t a, uint32_t b)
-{
-	return a < b ? (uint32_t)a : b;
 }
 
 void capture_received(struct net_capture *c, const struct frame_rx *frame, uint64_t now_ns)

@@ -12,56 +12,25 @@
 #include <string.h>
 #include "checksum.h"
 #include "ip6.h"
+#include "support/fuzz_frames.h"
 
-#define BUFFERS 32
 #define MS UINT64_C(1000000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct buffer {
-	struct frame_rx frame;
-	bool out;
-	uint8_t bytes[600];
-};
-
 struct fuzz {
 	struct net *net;
 	uint64_t now_ns;
-	struct buffer buffer[BUFFERS];
-	uint32_t out;
+	struct fuzz_frames frames;
 	uint32_t xid; /* of the engine's last DHCP message */
 	uint32_t arp_target;
 	struct net_address asked; /* by its last solicitation */
 };
 
-static const uint8_t own_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
 
-static void put(void *owner, struct frame_rx *f)
+static void input(struct fuzz *z, const uint8_t *bytes, size_t len)
 {
-	struct fuzz *z = owner;
-	struct buffer *b = (struct buffer *)(void *)f;
-	ASSERT(b->out);
-	b->out = false;
-	z->out--;
-}
-
-static void input(struct fuzz *z, const uint8_t *bytes, uint32_t len)
-{
-	for (uint32_t i = 0; i < BUFFERS; i++) {
-		struct buffer *b = &z->buffer[i];
-		if (b->out)
-			continue;
-		b->out = true;
-		z->out++;
-		/* At the buffer's end, where the sanitizer sees a step too far. */
-		uint8_t *at = b->bytes + sizeof b->bytes - len;
-		memcpy(at, bytes, len);
-		b->frame = (struct frame_rx){.data = at, .len = len, .capacity = sizeof b->bytes, .buffer = b->bytes,
-			.put = put, .owner = z};
-		list_init(&b->frame.link);
-		net_input(z->net, &b->frame, z->now_ns);
-		return;
-	}
+	fuzz_frame_input(&z->frames, z->net, z->now_ns, bytes, len, FUZZ_AT_END);
 }
 
 static void look(struct fuzz *z, const struct frame_tx *f)
@@ -293,7 +262,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz *z = calloc(1, sizeof *z);
 	z->now_ns = 1000 * MS;
 	struct net_config c = {.mtu = 1500, .connections_max = 2, .syn_max = 2, .time_wait_max = 2,
-		.tx_frames_max = 16, .rx_frames_max = BUFFERS - 8, .neighbors_max = 8, .receive_window = 20000,
+		.tx_frames_max = 16, .rx_frames_max = FUZZ_BUFFERS - 8, .neighbors_max = 8, .receive_window = 20000,
 		.address = data[0] & 1 ? 0x0a000002 : 0, .mask = 0xffffff00, .ip6 = NET_IP6_AUTO, .random = &random,
 		.now_ns = z->now_ns};
 	if (data[0] & 2) {
@@ -319,7 +288,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	output(z);
 	struct net_usage u = net_usage(z->net);
-	ASSERT(u.tx_frames == 0 && u.rx_frames == 0 && z->out == 0);
+	ASSERT(u.tx_frames == 0 && u.rx_frames == 0 && z->frames.out == 0);
 	free(memory);
 	free(z);
 	return 0;

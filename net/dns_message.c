@@ -1,5 +1,6 @@
 #include "dns_message.h"
 
+#include <base/arith.h>
 #include <base/bytes.h>
 #include <base/cursor.h>
 
@@ -148,11 +149,6 @@ static bool record_read(struct slice message, size_t *at, struct record *r)
 	r->data = slice_of(message.ptr + p, len);
 	*at = p + len;
 	return true;
-}
-
-static uint32_t u32_min(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
 }
 
 static void address_add(struct dns_answer *a, const struct record *r)

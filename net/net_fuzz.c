@@ -10,22 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include "checksum.h"
+#include "support/fuzz_frames.h"
 
 #define OWN_IP 0x0a000001u
 #define PEER_IP 0x0a000002u
 #define PORTS 4
-#define BUFFERS 64
-#define BUFFER_SIZE 2048
 #define MS UINT64_C(1000000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct buffer {
-	struct frame_rx frame;
-	struct fuzz *owner;
-	bool out;
-	uint8_t bytes[BUFFER_SIZE];
-};
 
 /* What the engine last said to one of our ports. */
 struct view {
@@ -36,8 +28,7 @@ struct view {
 struct fuzz {
 	struct net *net;
 	uint64_t now_ns;
-	struct buffer buffer[BUFFERS];
-	uint32_t out;
+	struct fuzz_frames frames;
 	struct view view[2 * PORTS]; /* those of IPv4, those of IPv6 */
 	bool ip6;
 	struct tcp_send send[8];
@@ -47,36 +38,13 @@ struct fuzz {
 	struct tcp_conn *conn[16];
 };
 
-static const uint8_t own_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
 static const struct net_address own_ip6 = {{0xfd, [15] = 1}}, peer_ip6 = {{0xfd, [15] = 2}};
 static const uint8_t payload[4096];
 static const struct slice segments[3] = {{payload, 700}, {payload, 0}, {payload, 3000}};
 
-static void put(void *owner, struct frame_rx *f)
-{
-	struct fuzz *z = owner;
-	struct buffer *b = (struct buffer *)(void *)f;
-	ASSERT(b->out);
-	b->out = false;
-	z->out--;
-}
-
 static void input(struct fuzz *z, const uint8_t *bytes, size_t len)
 {
-	for (uint32_t i = 0; i < BUFFERS; i++) {
-		struct buffer *b = &z->buffer[i];
-		if (b->out)
-			continue;
-		b->out = true;
-		z->out++;
-		/* At the buffer's end, where the sanitizer sees a step too far. */
-		uint8_t *at = b->bytes + BUFFER_SIZE - len;
-		memcpy(at, bytes, len);
-		b->frame = (struct frame_rx){.data = at, .len = (uint32_t)len, .capacity = BUFFER_SIZE,
-			.buffer = b->bytes, .put = put, .owner = z};
-		net_input(z->net, &b->frame, z->now_ns);
-		return;
-	}
+	fuzz_frame_input(&z->frames, z->net, z->now_ns, bytes, len, FUZZ_AT_END);
 }
 
 static void observe(struct fuzz *z, const struct frame_tx *f)
@@ -381,7 +349,7 @@ static void finish(struct fuzz *z)
 	device_finish(z);
 	struct net_usage u = net_usage(z->net);
 	ASSERT(u.connections == 0 && u.syns == 0 && u.time_waits == 0);
-	ASSERT(u.tx_frames == 0 && u.rx_frames == 0 && u.sent_records == 0 && z->out == 0);
+	ASSERT(u.tx_frames == 0 && u.rx_frames == 0 && u.sent_records == 0 && z->frames.out == 0);
 	for (uint32_t i = 0; i < 8; i++)
 		ASSERT(!z->send_busy[i]);
 }
@@ -396,7 +364,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz *z = calloc(1, sizeof *z);
 	z->now_ns = 1000 * MS;
 	struct net_config c = {.mtu = 1500, .connections_max = 8, .syn_max = 2, .time_wait_max = 2,
-		.tx_frames_max = 16, .rx_frames_max = BUFFERS - 8, .neighbors_max = 4,
+		.tx_frames_max = 16, .rx_frames_max = FUZZ_BUFFERS - 8, .neighbors_max = 4,
 		.receive_window = 20000, .address = data[0] & 1 ? 0 : OWN_IP, .mask = 0xffffff00,
 		.tx_checksum = data[0] >> 1 & 1, .tx_tso4 = (data[0] & 6) == 6,
 		.tx_tso6 = (data[0] & 6) == 6, .ip6 = data[0] & 8 ? NET_IP6_STATIC : NET_IP6_OFF,

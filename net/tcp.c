@@ -12,6 +12,7 @@
  *   all others    struct tcp_conn */
 #include <net/tcp.h>
 
+#include <base/arith.h>
 #include "checksum.h"
 #include "tcp_conn.h"
 
@@ -198,11 +199,6 @@ static void table_remove(struct tcp_conn *c)
 	*at = c->hash_next;
 }
 
-static uint64_t ns_min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t peer_mss)
 {
 	struct net *net = c->net;
@@ -226,7 +222,7 @@ void tcp_conn_ready(struct tcp_conn *c, uint32_t iss, uint32_t irs, uint16_t pee
 	c->ts_recent_ns = net->now_ns;
 	tcp_congestion_init(c);
 	tcp_template_init(c);
-	tcp_timer_ensure(c, net->now_ns + ns_min(net->keepalive_idle_ns, 60 * NS_PER_S));
+	tcp_timer_ensure(c, net->now_ns + u64_min(net->keepalive_idle_ns, 60 * NS_PER_S));
 }
 
 void tcp_conn_event(struct tcp_conn *c, uint32_t events)
@@ -674,11 +670,6 @@ void tcp_set_handler(struct tcp_conn *c, struct tcp_handler *handler)
 {
 	c->cookie = handler;
 	c->handled = handler != NULL;
-}
-
-struct tcp_handler *tcp_handler_of(const struct tcp_conn *c)
-{
-	return c->handled ? c->cookie : NULL;
 }
 
 void *tcp_cookie(const struct tcp_conn *c)

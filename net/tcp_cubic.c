@@ -7,6 +7,8 @@
  *   any --loss, or a mark--> avoidance: W(t) = 0.4 (t - K)^3 + w_max, and no less than Reno would have
  *
  * The window grows only while it is what limits the sender. Time in which it was not is taken out of t. */
+#include <base/arith.h>
+
 #include "tcp_conn.h"
 
 #define CWND_MAX (UINT32_C(1) << 30)
@@ -17,11 +19,6 @@
 #define HYSTART_MAX_US 16000u
 #define CAREFUL_ROUNDS 5
 #define CAREFUL_DIVISOR 4
-
-static uint32_t u32_min(uint64_t a, uint32_t b)
-{
-	return a < b ? (uint32_t)a : b;
-}
 
 static uint32_t initial_window(const struct tcp_conn *c)
 {

@@ -14,12 +14,11 @@
 #include <string.h>
 #include "checksum.h"
 #include "support/flight_check.h"
+#include "support/fuzz_frames.h"
 
 #define OWN_IP 0x0a000001u
 #define PEER_IP 0x0a000002u
 #define PEER_PORT 1000
-#define BUFFERS 96
-#define BUFFER_SIZE 2048
 #define STREAM_MAX (128u << 10)
 #define SENDS 8
 #define MS UINT64_C(1000000)
@@ -27,19 +26,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct buffer {
-	struct frame_rx frame;
-	struct fuzz *owner;
-	bool out;
-	uint8_t bytes[BUFFER_SIZE];
-};
-
 struct fuzz {
 	struct net *net;
 	uint64_t now_ns;
-	struct buffer buffer[BUFFERS];
+	struct fuzz_frames frames;
 	struct frame_tx *at_device[32];
-	uint32_t at_device_count, buffers_out;
+	uint32_t at_device_count;
 	struct tcp_conn *conn;
 	bool accepted, over;
 	/* What the engine sends */
@@ -58,32 +50,11 @@ struct fuzz {
 	bool busy[SENDS];
 };
 
-static const uint8_t own_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
 static uint8_t stream[STREAM_MAX];
-
-static void put(void *owner, struct frame_rx *f)
-{
-	struct fuzz *z = owner;
-	struct buffer *b = (struct buffer *)(void *)f;
-	ASSERT(b->out);
-	b->out = false;
-	z->buffers_out--;
-}
 
 static void input(struct fuzz *z, const uint8_t *bytes, size_t len)
 {
-	for (uint32_t i = 0; i < BUFFERS; i++) {
-		struct buffer *b = &z->buffer[i];
-		if (b->out)
-			continue;
-		b->out = true;
-		z->buffers_out++;
-		memcpy(b->bytes, bytes, len);
-		b->frame = (struct frame_rx){.data = b->bytes, .len = (uint32_t)len, .capacity = BUFFER_SIZE,
-			.buffer = b->bytes, .put = put, .owner = z};
-		net_input(z->net, &b->frame, z->now_ns);
-		return;
-	}
+	fuzz_frame_input(&z->frames, z->net, z->now_ns, bytes, len, FUZZ_AT_START);
 }
 
 /* --- What the engine says -------------------------------------------------------------------- */
@@ -482,7 +453,7 @@ static void finish(struct fuzz *z)
 	}
 	struct net_usage u = net_usage(z->net);
 	ASSERT(u.connections == 0 && u.syns == 0 && u.time_waits == 0);
-	ASSERT(u.tx_frames == 0 && u.rx_frames == 0 && u.sent_records == 0 && z->buffers_out == 0);
+	ASSERT(u.tx_frames == 0 && u.rx_frames == 0 && u.sent_records == 0 && z->frames.out == 0);
 	for (uint32_t i = 0; i < SENDS; i++)
 		ASSERT(!z->busy[i]);
 }
@@ -499,7 +470,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct fuzz *z = calloc(1, sizeof *z);
 	z->now_ns = 1000 * MS;
 	struct net_config c = {.mtu = 1500, .connections_max = 2, .syn_max = 2, .time_wait_max = 2,
-		.tx_frames_max = 48, .rx_frames_max = BUFFERS - 16, .neighbors_max = 4, .address = OWN_IP,
+		.tx_frames_max = 48, .rx_frames_max = FUZZ_BUFFERS - 16, .neighbors_max = 4, .address = OWN_IP,
 		.mask = 0xffffff00, .tx_checksum = bytes[0] & 1, .tx_tso4 = (bytes[0] & 3) == 3, .random = &random,
 		.sent_records_max = bytes[0] & 4 ? 4 : 64, .now_ns = z->now_ns};
 	memcpy(c.mac, own_mac, 6);

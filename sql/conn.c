@@ -176,7 +176,7 @@ static err configure(struct sql_conn *conn, int cache_pages)
 		rc = sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &conn->file);
 	if (rc != SQLITE_OK)
 		return sql_fail(conn, rc, text);
-	conn->file->conn = conn;
+	conn->file->generation = &conn->generation;
 	sqlite3_progress_handler(conn->db, SQL_PROGRESS_STEPS, on_progress, conn);
 	return OK;
 }

@@ -63,8 +63,8 @@ static int code_of(err e, int io_code)
 
 static void depend_on(struct sql_file *file, uint64_t generation)
 {
-	if (file->conn && file->conn->generation < generation)
-		file->conn->generation = generation;
+	if (file->generation && *file->generation < generation)
+		*file->generation = generation;
 }
 
 /* --- Reading ---------------------------------------------------------------------------------- */
@@ -77,7 +77,7 @@ static uint32_t pages_seen(const struct sql_file *file)
 /* A part of one page, copied. */
 static int read_part(struct sql_file *file, uint32_t page_no, uint32_t from, uint8_t *out, uint32_t len)
 {
-	file->sql->stats.pages_copied++;
+	file->stats->pages_copied++;
 	if (file->txn_dirty) {
 		uint8_t page[STORE_PAGE_SIZE];
 		err e = store_txn_read(file->txn, page_no, page);
@@ -115,7 +115,7 @@ static int read_locked(struct sql_file *file, uint8_t *out, uint64_t offset, uin
 static void shared_begin(struct sql_file *file)
 {
 	file->too_large = false;
-	store_snapshot_begin(file->sql->object, &file->snapshot);
+	store_snapshot_begin(file->object, &file->snapshot);
 	depend_on(file, file->snapshot.generation);
 }
 
@@ -162,7 +162,7 @@ static int file_fetch(sqlite3_file *base, sqlite3_int64 offset, int len, void **
 		return SQLITE_OK;
 	if (failed(e))
 		return code_of(e, SQLITE_IOERR_READ);
-	file->sql->stats.pages_lent++;
+	file->stats->pages_lent++;
 	file->lent[file->lent_count].page = page;
 	file->lent[file->lent_count++].offset = offset;
 	*out = (void *)(uintptr_t)store_page_data(page);
@@ -223,9 +223,9 @@ static int file_write(sqlite3_file *base, const void *bytes, int bytes_len, sqli
 		err e = write_part(file, (uint32_t)(offset / STORE_PAGE_SIZE), from, in, part);
 		if (failed(e))
 			return fail_txn(file, e);
-		file->sql->stats.pages_written++;
+		file->stats->pages_written++;
 		if (!file->batch)
-			file->sql->stats.pages_spilled++;
+			file->stats->pages_spilled++;
 		in += part;
 		offset += part;
 		len -= part;
@@ -269,7 +269,7 @@ static int commit(struct sql_file *file)
 		return fail_txn(file, e);
 	if (!dirty)
 		return SQLITE_OK;
-	file->sql->stats.commits++;
+	file->stats->commits++;
 	store_snapshot_end(&file->snapshot);
 	shared_begin(file);
 	depend_on(file, generation);
@@ -280,7 +280,7 @@ static void end_txn(struct sql_file *file)
 {
 	if (file->txn) {
 		if (file->txn_dirty)
-			file->sql->stats.rollbacks++;
+			file->stats->rollbacks++;
 		store_txn_abort(file->txn);
 	}
 	file->txn = NULL;
@@ -291,21 +291,20 @@ static void end_txn(struct sql_file *file)
 
 static int begin_txn(struct sql_file *file)
 {
-	struct sql *sql = file->sql;
 	if (!store_snapshot_is_newest(&file->snapshot)) {
-		sql->stats.stale++;
+		file->stats->stale++;
 		return SQLITE_BUSY_SNAPSHOT;
 	}
-	err e = store_txn_begin(sql->object, &file->txn);
+	err e = store_txn_begin(file->object, &file->txn);
 	if (failed(e)) {
 		file->txn = NULL;
-		sql->stats.busy += e.code == ERR_BUSY;
+		file->stats->busy += e.code == ERR_BUSY;
 		return code_of(e, SQLITE_IOERR_LOCK);
 	}
 	/* It may have parked, and another commit may have come first. */
 	if (!store_snapshot_is_newest(&file->snapshot)) {
 		end_txn(file);
-		sql->stats.stale++;
+		file->stats->stale++;
 		return SQLITE_BUSY_SNAPSHOT;
 	}
 	return SQLITE_OK;
@@ -366,7 +365,7 @@ static int file_control(sqlite3_file *base, int op, void *argument)
 		return file->txn && !file->txn_failed ? SQLITE_OK : SQLITE_IOERR_BEGIN_ATOMIC;
 	case SQLITE_FCNTL_COMMIT_ATOMIC_WRITE:
 		file->batch = false;
-		file->sql->stats.batches++;
+		file->stats->batches++;
 		return SQLITE_OK;
 	case SQLITE_FCNTL_ROLLBACK_ATOMIC_WRITE:
 		/* What the batch has written cannot be told from what was spilled before. */
@@ -413,8 +412,8 @@ static const sqlite3_io_methods file_methods = {
 	.xUnfetch = file_unfetch,
 };
 
-int sql_file_open(struct sql_file *file, struct sql *sql)
+int sql_file_open(struct sql_file *file, struct store_object *object, struct sql_stats *stats)
 {
-	*file = (struct sql_file){.base.pMethods = &file_methods, .sql = sql};
+	*file = (struct sql_file){.base.pMethods = &file_methods, .object = object, .stats = stats};
 	return SQLITE_OK;
 }

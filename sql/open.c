@@ -54,13 +54,13 @@ static void close_all(struct sql *sql)
 {
 	while (sql->conn_count)
 		sql_conn_close(&sql->conn[--sql->conn_count]);
-	sqlite3_vfs_unregister(&sql->vfs);
+	sqlite3_vfs_unregister(&sql->vfs.base);
 	sqlite3_shutdown();
 }
 
 static err open_all(struct sql *sql, int cache_pages)
 {
-	if (sqlite3_initialize() != SQLITE_OK || sqlite3_vfs_register(&sql->vfs, 1) != SQLITE_OK)
+	if (sqlite3_initialize() != SQLITE_OK || sqlite3_vfs_register(&sql->vfs.base, 1) != SQLITE_OK)
 		return ERR(NO_MEMORY);
 	for (uint32_t i = 0; i < sql->config.connections; i++) {
 		struct sql_conn *conn = &sql->conn[i];
@@ -85,8 +85,8 @@ err sql_open(const struct sql_config *config, struct sql **out)
 	sql->config = *config;
 	fiber_queue_init(&sql->writer_queue);
 	fiber_queue_init(&sql->conn_queue);
-	sql_vfs_init(sql);
 	TRY(store_object_open(config->store, "main", true, &sql->object));
+	sql_vfs_init(&sql->vfs, "store", sql->object, &sql->stats, config->loop, config->random);
 	int cache_pages;
 	TRY(set_memory(config, align_up(config->memory + sql_len), &cache_pages));
 	int limit = cache_pages / 2 > CACHE_PAGES_MIN ? cache_pages / 2 : CACHE_PAGES_MIN;

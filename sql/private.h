@@ -15,8 +15,9 @@
 /* SQLite's handle of the database file; see file.c. */
 struct sql_file {
 	sqlite3_file base; /* first */
-	struct sql *sql;
-	struct sql_conn *conn; /* set once the connection stands */
+	struct store_object *object;
+	struct sql_stats *stats;
+	uint64_t *generation; /* raised to what the connection depends on; NULL until it stands */
 	int lock;              /* SQLITE_LOCK_x */
 	struct store_snapshot snapshot; /* while lock is at least SHARED */
 	struct store_txn *txn; /* while lock is at least RESERVED and nothing has failed */
@@ -52,10 +53,19 @@ struct sql_conn {
 	struct sql_cached cache[SQL_STATEMENTS_CACHED];
 };
 
+/* The system that SQLite sees; see vfs.c. Whoever made it registers it. */
+struct sql_vfs {
+	sqlite3_vfs base; /* first */
+	struct store_object *object;
+	struct sql_stats *stats;
+	struct loop *loop;
+	struct random *random;
+};
+
 struct sql {
 	struct sql_config config;
 	struct store_object *object;
-	sqlite3_vfs vfs;
+	struct sql_vfs vfs;
 	struct sql_conn *writer; /* who holds the writer's slot */
 	struct fiber_queue writer_queue, conn_queue;
 	struct sql_stats stats;
@@ -64,10 +74,11 @@ struct sql {
 	struct sql_conn conn[];
 };
 
-/* vfs.c */
-void sql_vfs_init(struct sql *sql);
-/* file.c */
-int sql_file_open(struct sql_file *file, struct sql *sql);
+/* vfs.c: a VFS called `name` (borrowed) whose one file is "main". */
+void sql_vfs_init(struct sql_vfs *vfs, const char *name, struct store_object *object,
+	struct sql_stats *stats, struct loop *loop, struct random *random);
+/* file.c: several files may be open on one object; each is a connection of its own. */
+int sql_file_open(struct sql_file *file, struct store_object *object, struct sql_stats *stats);
 /* conn.c */
 err sql_conn_open(struct sql_conn *conn, struct sql *sql, int cache_pages);
 void sql_conn_close(struct sql_conn *conn);

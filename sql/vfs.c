@@ -6,24 +6,24 @@
 
 #include <string.h>
 
-static struct sql *sql_of(sqlite3_vfs *vfs)
+static struct sql_vfs *vfs_of(sqlite3_vfs *base)
 {
-	return vfs->pAppData;
+	return (struct sql_vfs *)base;
 }
 
-static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *out_flags)
+static int vfs_open(sqlite3_vfs *vfs_base, const char *name, sqlite3_file *base, int flags, int *out_flags)
 {
-	struct sql *sql = sql_of(vfs);
+	struct sql_vfs *vfs = vfs_of(vfs_base);
 	base->pMethods = NULL;
 	if (!(flags & SQLITE_OPEN_MAIN_DB)) {
-		sql->stats.journal_opens++;
+		vfs->stats->journal_opens++;
 		return SQLITE_CANTOPEN;
 	}
 	if (!name || strcmp(name, "main") != 0)
 		return SQLITE_CANTOPEN;
 	if (out_flags)
 		*out_flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_MAIN_DB;
-	return sql_file_open((struct sql_file *)base, sql);
+	return sql_file_open((struct sql_file *)base, vfs->object, vfs->stats);
 }
 
 static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
@@ -51,13 +51,13 @@ static int vfs_full_pathname(sqlite3_vfs *vfs, const char *name, int out_len, ch
 
 static int vfs_randomness(sqlite3_vfs *vfs, int len, char *out)
 {
-	random_bytes(sql_of(vfs)->config.random, out, (size_t)len);
+	random_bytes(vfs_of(vfs)->random, out, (size_t)len);
 	return len;
 }
 
 static int vfs_sleep(sqlite3_vfs *vfs, int us)
 {
-	struct loop *loop = sql_of(vfs)->config.loop;
+	struct loop *loop = vfs_of(vfs)->loop;
 	if (fiber_self(loop))
 		fiber_sleep_until(loop, loop->now_ns + (uint64_t)us * 1000);
 	return us;
@@ -66,7 +66,7 @@ static int vfs_sleep(sqlite3_vfs *vfs, int us)
 /* Milliseconds since noon in Greenwich on 24 November 4714 BC. */
 static int vfs_current_time(sqlite3_vfs *vfs, sqlite3_int64 *out)
 {
-	struct platform *platform = sql_of(vfs)->config.loop->platform;
+	struct platform *platform = vfs_of(vfs)->loop->platform;
 	*out = 210866760000000 + platform->wall_ns(platform) / 1000000;
 	return SQLITE_OK;
 }
@@ -79,14 +79,15 @@ static int vfs_last_error(sqlite3_vfs *vfs, int len, char *out)
 	return 0;
 }
 
-void sql_vfs_init(struct sql *sql)
+void sql_vfs_init(struct sql_vfs *vfs, const char *name, struct store_object *object,
+	struct sql_stats *stats, struct loop *loop, struct random *random)
 {
-	sql->vfs = (sqlite3_vfs){
+	*vfs = (struct sql_vfs){.object = object, .stats = stats, .loop = loop, .random = random};
+	vfs->base = (sqlite3_vfs){
 		.iVersion = 2,
 		.szOsFile = sizeof(struct sql_file),
 		.mxPathname = 64,
-		.zName = "store",
-		.pAppData = sql,
+		.zName = name,
 		.xOpen = vfs_open,
 		.xDelete = vfs_delete,
 		.xAccess = vfs_access,
@@ -97,18 +98,3 @@ void sql_vfs_init(struct sql *sql)
 		.xCurrentTimeInt64 = vfs_current_time,
 	};
 }
-
-/* SQLite calls these (SQLITE_OS_OTHER); sql_open registers the VFS itself, because it has the context. */
-API_BEGIN
-
-int sqlite3_os_init(void)
-{
-	return SQLITE_OK;
-}
-
-int sqlite3_os_end(void)
-{
-	return SQLITE_OK;
-}
-
-API_END

@@ -79,7 +79,6 @@ void tcp_set_cookie(struct tcp_conn *conn, void *cookie);
 void *tcp_cookie(const struct tcp_conn *conn); /* NULL at first */
 /* Takes the cookie's place: a connection has one or the other. */
 void tcp_set_handler(struct tcp_conn *conn, struct tcp_handler *handler);
-struct tcp_handler *tcp_handler_of(const struct tcp_conn *conn); /* NULL: none */
 
 /* The next received bytes, contiguous, where the device put them; false: none now. They stay valid
  * until consumed or released. */
