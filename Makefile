@@ -59,7 +59,7 @@ guest.modules := base abi core net store sql http page libc app boot machine
 host.modules  := base abi core net store sql http page app boot host sim
 fuzz.modules  := base abi core net store sql http page sim
 fast.modules  := base net sim
-tool.modules  := base page cli
+tool.modules  := base abi core store sql page cli
 
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
 	-Wswitch-enum -Wundef -Wpointer-arith -Wwrite-strings -Werror
@@ -143,7 +143,7 @@ $(BUILD)/guest/toolchain: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o) machine/x
 
 tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
 tool: $(if $(call sources,cli),$(BUILD)/ingot)
-$(BUILD)/ingot: $(tool.parts)
+$(BUILD)/ingot: $(tool.parts) $(sqlite.tool.o)
 	$(tool.cc) -o $@ $^ -lm $(tool.libs)
 
 # Unit tests: FILE_test.c is a program with the objects of its module, of what that uses, and cmocka.

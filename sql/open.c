@@ -83,10 +83,12 @@ err sql_open(const struct sql_config *config, struct sql **out)
 	size_t sql_len = sizeof *sql + config->connections * sizeof sql->conn[0];
 	memset(sql, 0, sql_len);
 	sql->config = *config;
-	fiber_queue_init(&sql->writer_queue);
-	fiber_queue_init(&sql->conn_queue);
+	list_init(&sql->writer_line);
+	list_init(&sql->conn_line);
 	TRY(store_object_open(config->store, "main", true, &sql->object));
 	sql_vfs_init(&sql->vfs, "store", sql->object, &sql->stats, config->loop, config->random);
+	size_t value_max = config->memory_len / SQL_VALUE_SHARE;
+	sql->value_max = value_max < SQL_LIMIT_ZEROS ? (int)value_max : SQL_LIMIT_ZEROS;
 	int cache_pages;
 	TRY(set_memory(config, align_up(config->memory + sql_len), &cache_pages));
 	int limit = cache_pages / 2 > CACHE_PAGES_MIN ? cache_pages / 2 : CACHE_PAGES_MIN;

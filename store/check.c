@@ -19,7 +19,7 @@ static err check_page(struct check *c, uint32_t page_no, bool *hole)
 		struct frame *f;
 		TRY(cache_take(c->s, &f));
 		e = io_read_block(c->s, r.entry.block, (void *)(uintptr_t)f->page.data);
-		uint64_t seed = volume_seed_page(c->s->nonce, c->snapshot.object_id, 0, page_no,
+		uint64_t seed = volume_seed_page(c->s->nonce, c->snapshot.line, 0, page_no,
 			r.entry.generation);
 		if (!failed(e) && volume_checksum(seed, f->page.data, STORE_PAGE_SIZE) != r.entry.checksum) {
 			e = ERR(CORRUPT);

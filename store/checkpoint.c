@@ -37,7 +37,6 @@ static void fill_superblock(struct store *s, struct volume_superblock *b, uint64
 	b->magic = VOLUME_MAGIC;
 	b->version = VOLUME_VERSION;
 	b->header_size = 512;
-	b->features_incompatible = VOLUME_FEATURES_INCOMPATIBLE;
 	b->features_compatible = s->features_compatible;
 	memcpy(b->uuid, s->uuid, sizeof b->uuid);
 	b->nonce = s->nonce;
@@ -49,20 +48,18 @@ static void fill_superblock(struct store *s, struct volume_superblock *b, uint64
 	b->record_block = s->journal.durable_block;
 }
 
-static err merge_all(struct store *s, struct volume_superblock *b, uint32_t pages[])
+static err merge_all(struct store *s, uint64_t generation, const struct table_change *change)
 {
+	struct volume_entry root;
+	uint32_t levels;
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
-		pages[i] = s->object[i].durable_pages;
+		if (s->object[i].used && i != change->to)
+			s->version[i].pages = s->object[i].durable_pages;
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		struct store_object *o = &s->object[i];
-		struct volume_object *to = &b->object[i];
-		if (!o->used)
-			continue;
-		memcpy(to->name, o->name, sizeof to->name);
-		to->pages = pages[i];
-		TRY(merge_object(s, o, b->generation, pages[i], object_low(o, b->generation), &to->root,
-			&to->levels));
-		b->object_count = i + 1;
+		if (o->used && i != change->to && i != change->remove)
+			TRY(merge_object(s, o, generation, s->version[i].pages,
+				object_low(o, generation), &root, &levels));
 	}
 	return OK;
 }
@@ -92,11 +89,15 @@ static void mark_merged(struct store *s, struct list *list, uint64_t generation)
 }
 
 /* The new maps are the base from now on. */
-static void switch_base(struct store *s, const struct volume_superblock *b, uint32_t headers)
+static void switch_base(struct store *s, const struct volume_superblock *b,
+	const struct table_change *change, uint32_t headers)
 {
 	struct journal *j = &s->journal;
+	table_change_done(s, change, b);
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		struct store_object *o = &s->object[i];
+		if (!o->used)
+			continue;
 		o->root = b->object[i].root;
 		o->levels = b->object[i].levels;
 		o->base_pages = b->object[i].pages;
@@ -121,10 +122,10 @@ static err map_space(struct store *s, struct volume_superblock *b, uint32_t head
 {
 	struct journal *j = &s->journal;
 	if (s->space.walk) {
-		TRY(space_walk_rebuild(s, b));
+		TRY(space_walk_rebuild(s, b->record_block));
 	} else if (headers || s->space.record_unmapped) {
 		if (!s->space.record_unmapped)
-			TRY(space_superseded(s, OBJECT_MAP, &(struct volume_entry){
+			TRY(space_superseded(s, &(struct volume_entry){
 				.block = j->header[0], .generation = (uint32_t)s->base}));
 		TRY(space_mapped(s, b->record_block));
 	}
@@ -134,19 +135,24 @@ static err map_space(struct store *s, struct volume_superblock *b, uint32_t head
 static err run_checkpoint(struct store *s)
 {
 	struct checkpoint *c = &s->checkpoint;
-	uint32_t pages[STORE_OBJECTS_MAX];
+	struct table_change change = {VERSION_NONE, VERSION_NONE, VERSION_NONE, VERSION_NONE};
 	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers)
 		return OK;
 	if (s->space.damaged)
 		return ERR(CORRUPT);
 	c->force = false;
 	c->running = true;
-	c->target = s->journal.durable;
+	if (s->admin.pending)
+		change = s->admin.change;
+	s->admin.pending = false;
+	c->target = s->journal.durable + (change.to != VERSION_NONE);
 	uint32_t headers = s->journal.durable_headers;
 	fill_superblock(s, c->superblock, c->target);
 	space_checkpoint_begin(&s->space);
 	TRY(space_map_begin(s, (uint32_t)c->target));
-	TRY(merge_all(s, c->superblock, pages));
+	TRY(table_change_begin(s, &change, c->target));
+	TRY(merge_all(s, c->target, &change));
+	table_change_fill(s, &change, c->superblock);
 	TRY(map_space(s, c->superblock, headers));
 	c->superblock->checksum = volume_checksum(VOLUME_MAGIC, c->superblock, VOLUME_BLOCK_SIZE);
 	TRY(io_flush(s));
@@ -155,7 +161,7 @@ static err run_checkpoint(struct store *s)
 	c->sequence++;
 	c->slot = 1 - c->slot;
 	space_lock(s); /* what is being loaded stays the base's */
-	switch_base(s, c->superblock, headers);
+	switch_base(s, c->superblock, &change, headers);
 	space_unlock(s);
 	s->stats.checkpoints++;
 	return io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock);

@@ -60,6 +60,17 @@ void delta_remove(struct store *s, struct delta *d, bool release_now)
 	pool_put(&s->deltas.pool, d);
 }
 
+void delta_unmap_all(struct store *s, uint32_t object)
+{
+	LIST_FOR_EACH(e, &s->deltas.retained) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (d->object == object && d->block && d->merged && !d->unmapped) {
+			d->unmapped = true;
+			s->space.kept++;
+		}
+	}
+}
+
 void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t block)
 {
 	for (struct delta *d = s->deltas.bucket[bucket_of(s, object, page_no)]; d; d = d->next)

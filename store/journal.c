@@ -112,7 +112,8 @@ static bool place(struct store *s, struct delta *d)
 		return false;
 	s->space.promised--;
 	d->generation = (uint32_t)d->from;
-	d->checksum = volume_checksum(volume_seed_page(s->nonce, d->object, 0, d->page_no, d->generation),
+	d->checksum = volume_checksum(volume_seed_page(s->nonce, s->object[d->object].line, 0, d->page_no,
+		d->generation),
 		d->frame->page.data, STORE_PAGE_SIZE);
 	cache_set_writing(s, d->frame);
 	s->stats.pages_written++;

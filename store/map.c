@@ -61,7 +61,7 @@ static err map_walk(struct store *s, const struct store_snapshot *snap, uint32_t
 		if (!map_entry_is_sane(s, &e))
 			return ERR(CORRUPT);
 		uint32_t index = level < 4 ? page_no >> (8 * level) : 0;
-		TRY(node_get(s, &e, volume_seed_page(s->nonce, snap->object_id, level, index,
+		TRY(node_get(s, &e, volume_seed_page(s->nonce, snap->line, level, index,
 				e.generation), &node));
 		const struct volume_entry *entries = (const void *)node->page.data;
 		e = entries[page_no >> (8 * (level - 1)) & (VOLUME_MAP_FANOUT - 1)];

@@ -1,11 +1,13 @@
 /* The store's insides. Who does what:
  *
- *   store.c       open, close, state, objects, snapshots, counters
+ *   store.c       open, close, state, snapshots, counters
+ *   object.c      objects and named snapshots: their table, and what changes it
  *   recovery.c    superblocks, format, following the chain of records
  *   txn.c         the writer: changes, spilling, commit
  *   journal.c     the fiber that writes batches of commits and flushes; durability
  *   checkpoint.c  the fiber that merges the delta into the maps and moves the superblock
  *   merge.c       one object's merge
+ *   share.c       which blocks several versions have in common
  *   delta.c       the map entries that are newer than the maps on the device
  *   cache.c       frames: pages of objects, and map nodes
  *   map.c         page number -> block, through delta and map
@@ -13,6 +15,7 @@
  *   space_ages.c  counts what readers of several ages hold back
  *   space_map.c   the stored space map
  *   space_walk.c  the same without one: from the objects' maps
+ *   space_check.c compares the two
  *   io.c          block requests
  *
  * Generations: snapshot.base_generation <= base <= durable <= current. A version of a page, in a frame
@@ -118,10 +121,10 @@ struct space_page {
 	bool valid, dirty;
 };
 
-/* The map of an object in the checkpoint that was opened. */
+/* The map of a version in the checkpoint that was opened. */
 struct space_base {
 	struct volume_entry root;
-	uint32_t levels;
+	uint32_t levels, line;
 };
 
 struct space_edit {
@@ -185,8 +188,8 @@ err space_take_this(struct store *s, uint32_t block);
 err space_node_take(struct store *s, uint32_t *block);
 /* A taken block that its maps refer to. */
 err space_mapped(struct store *s, uint32_t block);
-/* Every block of a page or node of `object` that its maps refer to no more. */
-err space_superseded(struct store *s, uint32_t object, const struct volume_entry *e);
+/* Every block of a page or node that its maps refer to no more. */
+err space_superseded(struct store *s, const struct volume_entry *e);
 
 /* For a block that the running checkpoint frees otherwise. */
 void space_count_superseded(struct store *s, uint32_t birth);
@@ -232,8 +235,21 @@ err space_map_seal(struct store *s, struct volume_superblock *b);
 err space_walk_group(struct store *s, uint32_t group, uint64_t *out);
 /* Reads all nodes of the base's maps: counts what they refer to; whether some are damaged. */
 err space_walk_count(struct store *s, uint64_t *used, bool *damaged);
-/* Puts what the maps in the superblock refer to into the next space map. */
-err space_walk_rebuild(struct store *s, const struct volume_superblock *b);
+/* Puts what the versions' maps refer to, and record_block, into the next space map. */
+err space_walk_rebuild(struct store *s, uint32_t record_block);
+
+/* --- space_check.c --- */
+
+struct space_report {
+	bool there;      /* there is a space map */
+	bool incomplete; /* a damaged node hides something: the counts say little */
+	uint64_t used;   /* blocks that the checkpoint's maps refer to */
+	uint64_t leaked, missing, twice; /* shown and not used; used and not shown; used by two */
+};
+
+/* Compares the space map with a walk of all maps; logs what is wrong. Parks, others go on meanwhile.
+ * ERR_NO_MEMORY (frames), ERR_IO. */
+err space_check(struct store *s, struct space_report *report);
 
 /* --- cache.c --- */
 
@@ -280,6 +296,8 @@ struct frame *cache_find_txn(struct store *s, uint32_t object, uint32_t page_no)
 void cache_drop(struct store *s, struct frame *f);
 void cache_set_dirty(struct store *s, struct frame *f);
 void cache_set_writing(struct store *s, struct frame *f);
+/* All of the object's, in every version. */
+void cache_forget(struct store *s, uint32_t object);
 /* After a write (false: it failed, dirty again). */
 void cache_written(struct store *s, struct frame *f, bool clean);
 /* Every version in the cache that `generation` supersedes: this page, or (all_beyond) those from it on. */
@@ -325,6 +343,8 @@ struct delta *delta_new(struct store *s, uint32_t object, uint32_t page_no);
 void delta_remove(struct store *s, struct delta *d, bool release_now);
 /* A merge takes the page's version in this block out of the map. Snapshots of an older base may see it still. */
 void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t block);
+/* The same for all of the object's. */
+void delta_unmap_all(struct store *s, uint32_t object);
 /* A committed version is superseded by `generation`. */
 void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 /* Removes what nobody needs any more from the retained list. */
@@ -349,6 +369,86 @@ uint32_t map_levels(uint32_t pages);
 /* How many nodes a map of so many pages has at most. */
 uint64_t map_nodes(uint32_t pages);
 
+/* --- share.c --- */
+
+/* A map on the device with its place in the table: of an object or of a named snapshot. */
+struct version {
+	struct volume_entry root; /* an object's: as the running merge has left it */
+	uint64_t generation;      /* of a snapshot; GENERATION_NEVER for an object */
+	uint64_t time, fork;
+	uint32_t levels, pages;   /* pages: of a snapshot */
+	uint32_t readers;         /* of a snapshot */
+	uint16_t line;
+	uint8_t parent;           /* of a snapshot; VERSION_NONE when that has been deleted */
+	bool used, named;
+	bool hidden;              /* is being made or deleted */
+};
+
+#define VERSION_NONE 0xffu
+
+struct share_buffers {
+	uint8_t *node[VOLUME_MAP_LEVELS_MAX + 1];
+	uint32_t block[VOLUME_MAP_LEVELS_MAX + 1]; /* that is in it */
+};
+
+/* What a version's blocks are compared with. For the checkpoint fiber, and for opening. */
+struct share_query {
+	struct store *s;
+	uint32_t self, count;
+	uint8_t other[STORE_OBJECTS_MAX];
+	bool hold; /* what a damaged map may refer to counts as shared */
+};
+
+struct share_set {
+	uint64_t bits[VOLUME_MAP_FANOUT / 64];
+};
+
+/* `among`: a bit for each version that counts. */
+void share_query_init(struct share_query *q, struct store *s, uint32_t self, uint32_t among);
+/* Does another version have this entry at the same place? */
+err share_has(const struct share_query *q, uint32_t level, uint32_t index, const struct volume_entry *e,
+	bool *shared);
+/* Which of the node's `wanted` children do. */
+err share_children(const struct share_query *q, uint32_t level, uint32_t index,
+	const struct volume_entry *child, const struct share_set *wanted, struct share_set *found);
+
+/* Visits each block that the version `self` has alone, parents first. */
+struct share_walk {
+	struct share_query query;
+	err (*visit)(struct share_walk *w, uint32_t level, const struct volume_entry *e);
+	void *cookie;
+	bool damaged; /* what is below some node could not be visited */
+};
+err share_walk(struct share_walk *w);
+
+/* --- object.c --- */
+
+/* What the next checkpoint does to the table; slots, or VERSION_NONE. */
+struct table_change {
+	uint8_t add;      /* a snapshot of what its parent then is */
+	uint8_t from, to; /* `to` gets the content of `from`, as a new generation */
+	uint8_t remove;
+};
+
+struct admin {
+	bool busy;      /* somebody changes the table; others wait in the queue */
+	bool exclusive; /* no transaction can be begun */
+	bool pending;   /* `change` is for the next checkpoint */
+	struct fiber_queue queue;
+	struct table_change change;
+};
+
+/* The checkpoint fiber's part, before the merges: frees what only a map that goes has. */
+err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation);
+/* After the merges: completes the superblock's table. */
+void table_change_fill(struct store *s, const struct table_change *change, struct volume_superblock *b);
+/* When that is durable. */
+void table_change_done(struct store *s, const struct table_change *change,
+	const struct volume_superblock *b);
+/* From a superblock. False when it makes no sense. */
+bool table_is_sane(const struct store *s, const struct volume_superblock *b);
+void table_load(struct store *s, const struct volume_superblock *b);
+
 /* --- merge.c, checkpoint.c --- */
 
 struct store_truncation {
@@ -359,8 +459,9 @@ struct store_truncation {
 struct store_object {
 	struct store *store;
 	uint32_t id;
+	uint16_t line;      /* what the checksums of its pages and nodes bind */
 	bool used, changed; /* size changed since the last record */
-	char name[VOLUME_NAME_SIZE];
+	char name[VOLUME_NAME_SIZE]; /* also of a named snapshot in this place; `used` is false then */
 	struct volume_entry root; /* of the base */
 	uint32_t levels, base_pages;
 	uint32_t pages;           /* newest */
@@ -462,6 +563,9 @@ struct store {
 	uint64_t base;       /* that the maps on the device show */
 	struct list snapshots;
 	struct store_object object[STORE_OBJECTS_MAX];
+	struct version version[STORE_OBJECTS_MAX];
+	struct share_buffers share;
+	struct admin admin;
 	struct cache cache;
 	struct deltas deltas;
 	struct space space;

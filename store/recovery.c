@@ -29,17 +29,6 @@ static bool checksum_holds(uint64_t seed, void *block, uint64_t *field)
 	return actual == stored;
 }
 
-static bool object_is_sane(const struct store *s, const struct volume_object *o)
-{
-	if (!o->name[0])
-		return is_zero((const void *)o, sizeof *o);
-	if (o->name[VOLUME_NAME_SIZE - 1] || o->levels > VOLUME_MAP_LEVELS_MAX)
-		return false;
-	if (!o->root.block)
-		return o->levels == 0;
-	return o->levels && map_entry_is_sane(s, &o->root) && map_levels(o->pages) <= o->levels;
-}
-
 static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 {
 	if (b->magic != VOLUME_MAGIC)
@@ -55,10 +44,7 @@ static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 		b->blocks < VOLUME_BLOCKS_MIN || b->object_count > VOLUME_OBJECTS_MAX ||
 		b->sequence >= UINT64_MAX / 2)
 		return SLOT_DAMAGED;
-	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++)
-		if (!object_is_sane(s, &b->object[i]))
-			return SLOT_DAMAGED;
-	return SLOT_VALID;
+	return table_is_sane(s, b) ? SLOT_VALID : SLOT_DAMAGED;
 }
 
 /* --- Format --- */
@@ -165,7 +151,8 @@ static void load_space(struct store *s, const struct volume_superblock *b)
 	struct space *sp = &s->space;
 	bool any = false, there = b->features_compatible & VOLUME_FEATURE_SPACE && b->space.block;
 	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
-		sp->base[i] = (struct space_base){b->object[i].root, b->object[i].levels};
+		sp->base[i] = (struct space_base){b->object[i].root, b->object[i].levels,
+			s->version[i].line};
 		any |= b->object[i].root.block != 0;
 	}
 	sp->blocks = (uint32_t)b->blocks;
@@ -191,17 +178,7 @@ static void load_superblock(struct store *s, const struct volume_superblock *b, 
 	s->journal.block = b->record_block;
 	s->checkpoint.sequence = b->sequence;
 	s->checkpoint.slot = slot;
-	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
-		struct store_object *o = &s->object[i];
-		o->used = b->object[i].name[0] != 0;
-		memcpy(o->name, b->object[i].name, VOLUME_NAME_SIZE);
-		o->root = b->object[i].root;
-		o->levels = b->object[i].levels;
-		o->base_pages = o->pages = o->record_low = b->object[i].pages;
-		o->batch_pages = o->durable_pages = o->pages;
-		o->changed_at = b->generation;
-		o->truncations = 0;
-	}
+	table_load(s, b);
 	load_space(s, b);
 }
 
@@ -262,8 +239,8 @@ static err pages_are_complete(struct store *s, const struct volume_record *r, bo
 		if (item->kind != VOLUME_ITEM_PAGE)
 			continue;
 		TRY(io_read_block(s, item->block, page));
-		*complete = volume_checksum(volume_seed_page(s->nonce, item->object, 0, item->page,
-			item->generation), page, VOLUME_BLOCK_SIZE) == item->checksum;
+		*complete = volume_checksum(volume_seed_page(s->nonce, s->object[item->object].line, 0,
+			item->page, item->generation), page, VOLUME_BLOCK_SIZE) == item->checksum;
 	}
 	return OK;
 }

@@ -594,10 +594,9 @@ void space_count_superseded(struct store *s, uint32_t birth)
 		space_ages_superseded(&sp->ages, s->base, birth);
 }
 
-err space_superseded(struct store *s, uint32_t object, const struct volume_entry *e)
+err space_superseded(struct store *s, const struct volume_entry *e)
 {
 	struct space *sp = &s->space;
-	(void)object;
 	space_lock(s);
 	err result = sp->walk ? OK : space_map_edit(s, e->block, false);
 	if (sp->recovering)

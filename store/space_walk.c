@@ -5,14 +5,11 @@
 struct walk {
 	struct store *s;
 	uint8_t *node[VOLUME_MAP_LEVELS_MAX + 1]; /* a buffer for each level; [0] is not used */
-	uint32_t object;
-	bool *damaged;  /* NULL: a damaged node is an error */
-	err (*visit)(struct walk *, uint32_t block);
+	uint32_t line, group;
 	uint64_t *bits; /* of `group` */
-	uint32_t group;
-	uint64_t count;
 };
 
+/* What lies below a damaged node cannot be found; then nothing will be written. */
 static err walk_tree(struct walk *w, uint32_t level, uint32_t index, const struct volume_entry *e)
 {
 	struct store *s = w->s;
@@ -21,85 +18,95 @@ static err walk_tree(struct walk *w, uint32_t level, uint32_t index, const struc
 		return OK;
 	if (!map_entry_is_sane(s, &at))
 		return ERR(CORRUPT);
-	TRY(w->visit(w, at.block));
+	if (at.block / VOLUME_GROUP_BLOCKS == w->group)
+		w->bits[at.block % VOLUME_GROUP_BLOCKS / 64] |= 1ull << at.block % 64;
 	if (!level)
 		return OK;
 	const struct volume_entry *child = (const void *)w->node[level];
 	TRY(io_read_block(s, at.block, w->node[level]));
-	if (volume_checksum(volume_seed_page(s->nonce, w->object, level, index, at.generation), child,
-		VOLUME_BLOCK_SIZE) != at.checksum) {
-		if (!w->damaged)
-			return ERR(CORRUPT);
-		store_log(s, LOG_ERROR, "map of object \"%s\": node in block %u does not match its checksum",
-			s->object[w->object].name, at.block);
-		s->stats.corrupt_pages++;
-		*w->damaged = true;
-		return OK;
-	}
+	if (volume_checksum(volume_seed_page(s->nonce, w->line, level, index, at.generation), child,
+		VOLUME_BLOCK_SIZE) != at.checksum)
+		return ERR(CORRUPT);
 	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
 		TRY(walk_tree(w, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]));
 	return OK;
 }
 
-static err visit_group(struct walk *w, uint32_t block)
+/* The buffers are the journal's, which has nothing to do before recovery is over; the first may hold the record
+ * that is being replayed. */
+err space_walk_group(struct store *s, uint32_t group, uint64_t *out)
 {
-	if (block / VOLUME_GROUP_BLOCKS == w->group)
-		w->bits[block % VOLUME_GROUP_BLOCKS / 64] |= 1ull << block % 64;
-	return OK;
-}
-
-static err visit_count(struct walk *w, uint32_t block)
-{
-	(void)block;
-	w->count++;
-	return OK;
-}
-
-static err visit_rebuild(struct walk *w, uint32_t block)
-{
-	space_lock(w->s);
-	err e = space_map_edit(w->s, block, true);
-	space_unlock(w->s);
-	return e;
-}
-
-/* The base's maps. The buffers are the journal's, which has nothing to do before recovery is over; the first
- * may hold the record that is being replayed. */
-static err walk_base(struct walk *w)
-{
-	struct store *s = w->s;
+	struct walk w = {.s = s, .bits = out, .group = group};
 	for (uint32_t i = 0; i < HEADER_BUFFERS - 1; i++)
-		w->node[i + 2] = (void *)s->journal.buffer[i + 1];
-	w->node[1] = (void *)s->space.scratch;
-	for (w->object = 0; w->object < STORE_OBJECTS_MAX; w->object++) {
-		const struct space_base *o = &s->space.base[w->object];
-		TRY(walk_tree(w, o->levels, 0, &o->root));
+		w.node[i + 2] = (void *)s->journal.buffer[i + 1];
+	w.node[1] = (void *)s->space.scratch;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		w.line = s->space.base[i].line;
+		TRY(walk_tree(&w, s->space.base[i].levels, 0, &s->space.base[i].root));
 	}
 	return OK;
 }
 
-err space_walk_group(struct store *s, uint32_t group, uint64_t *out)
+/* --- Each block once --- */
+
+/* The version to visit next, newest first: what it shares with those before it has been visited. */
+static uint32_t next_version(const struct store *s, uint32_t visited)
 {
-	struct walk w = {.s = s, .visit = visit_group, .bits = out, .group = group};
-	bool damaged = false;
-	w.damaged = &damaged;
-	return walk_base(&w);
+	uint32_t newest = VERSION_NONE;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		if (s->version[i].used && !(visited >> i & 1) &&
+			(newest == VERSION_NONE ||
+				s->version[i].generation >= s->version[newest].generation))
+			newest = i;
+	return newest;
+}
+
+static err visit_all(struct store *s, err (*visit)(struct share_walk *, uint32_t, const struct volume_entry *),
+	void *cookie, bool *damaged)
+{
+	uint32_t slot, visited = 0;
+	while ((slot = next_version(s, visited)) != VERSION_NONE) {
+		struct share_walk w = {.visit = visit, .cookie = cookie};
+		share_query_init(&w.query, s, slot, visited);
+		w.query.hold = false;
+		TRY(share_walk(&w));
+		*damaged |= w.damaged;
+		visited |= 1u << slot;
+	}
+	return OK;
+}
+
+static err visit_count(struct share_walk *w, uint32_t level, const struct volume_entry *e)
+{
+	uint64_t *count = w->cookie;
+	(void)level;
+	++*count;
+	return map_entry_is_sane(w->query.s, e) ? OK : ERR(CORRUPT);
 }
 
 err space_walk_count(struct store *s, uint64_t *used, bool *damaged)
 {
-	struct walk w = {.s = s, .visit = visit_count, .damaged = damaged};
-	TRY(walk_base(&w));
-	*used = w.count;
-	return OK;
+	*used = 0;
+	return visit_all(s, visit_count, used, damaged);
 }
 
-err space_walk_rebuild(struct store *s, const struct volume_superblock *b)
+static err add(struct store *s, uint32_t block)
 {
-	struct walk w = {.s = s, .visit = visit_rebuild};
-	for (uint32_t i = 1; i <= VOLUME_MAP_LEVELS_MAX; i++)
-		w.node[i] = s->checkpoint.node[i];
-	for (w.object = 0; w.object < STORE_OBJECTS_MAX; w.object++)
-		TRY(walk_tree(&w, b->object[w.object].levels, 0, &b->object[w.object].root));
-	return visit_rebuild(&w, b->record_block);
+	space_lock(s);
+	err e = space_map_edit(s, block, true);
+	space_unlock(s);
+	return e;
+}
+
+static err visit_rebuild(struct share_walk *w, uint32_t level, const struct volume_entry *e)
+{
+	(void)level;
+	return map_entry_is_sane(w->query.s, e) ? add(w->query.s, e->block) : ERR(CORRUPT);
+}
+
+err space_walk_rebuild(struct store *s, uint32_t record_block)
+{
+	bool damaged = false;
+	TRY(visit_all(s, visit_rebuild, NULL, &damaged));
+	return damaged ? ERR(CORRUPT) : add(s, record_block);
 }

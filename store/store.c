@@ -1,4 +1,4 @@
-/* Opening and closing, the state, objects, snapshots and reading. private.h says where the rest is. */
+/* Opening and closing, the state, snapshots and reading. private.h says where the rest is. */
 #include "private.h"
 
 static uint32_t shift_for(uint32_t items)
@@ -50,7 +50,8 @@ static struct layout lay_out(const struct store_config *c)
 	l.windows = part(&at, l.window_count * sizeof(struct space_window));
 	at = (at + STORE_PAGE_SIZE - 1) & ~(size_t)(STORE_PAGE_SIZE - 1);
 	l.pages = part(&at, (size_t)STORE_PAGE_SIZE *
-		((size_t)l.cache_pages + HEADER_BUFFERS + NODE_BUFFERS + 1 + SPACE_PAGES + 2));
+		((size_t)l.cache_pages + HEADER_BUFFERS + NODE_BUFFERS + VOLUME_MAP_LEVELS_MAX + 1 +
+			SPACE_PAGES + 2));
 	l.total = at;
 	return l;
 }
@@ -73,6 +74,7 @@ static void init_lists(struct store *s)
 	fiber_queue_init(&s->checkpoint.idle);
 	fiber_queue_init(&s->checkpoint.done);
 	fiber_queue_init(&s->ended);
+	fiber_queue_init(&s->admin.queue);
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		s->object[i].store = s;
 		s->object[i].id = i;
@@ -95,6 +97,8 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 		s->journal.buffer[i] = (void *)pages;
 	for (uint32_t i = 0; i < NODE_BUFFERS; i++, pages += STORE_PAGE_SIZE)
 		s->checkpoint.node[i] = pages;
+	for (uint32_t i = 1; i <= VOLUME_MAP_LEVELS_MAX; i++, pages += STORE_PAGE_SIZE)
+		s->share.node[i] = pages;
 	s->checkpoint.superblock = (void *)pages;
 	pages += STORE_PAGE_SIZE;
 	s->space.blocks = s->space.blocks_next = (uint32_t)store_device_blocks(c->device);
@@ -243,47 +247,6 @@ void store_stats(const struct store *s, struct store_stats *out)
 	out->blocks_waiting = space_waiting(&s->space);
 }
 
-static bool name_is(const struct store_object *o, const char *name)
-{
-	return o->used && strlen(o->name) == strlen(name) && !memcmp(o->name, name, strlen(name));
-}
-
-static err object_create(struct store *s, const char *name, struct store_object **object)
-{
-	struct store_object *o = s->object;
-	while (o < s->object + STORE_OBJECTS_MAX && o->used)
-		o++;
-	if (o == s->object + STORE_OBJECTS_MAX)
-		return ERR(NO_SPACE);
-	if (s->txn.open)
-		return ERR(BUSY);
-	if (s->state != STORE_OPEN)
-		return ERR(IO);
-	o->used = true;
-	memcpy(o->name, name, strlen(name) + 1);
-	s->checkpoint.force = true;
-	err e = checkpoint_now(s);
-	if (failed(e)) {
-		o->used = false;
-		return e;
-	}
-	*object = o;
-	return OK;
-}
-
-err store_object_open(struct store *s, const char *name, bool create, struct store_object **object)
-{
-	size_t len = strlen(name);
-	if (len == 0 || len > STORE_OBJECT_NAME_MAX)
-		return ERR(INVALID);
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
-		if (name_is(&s->object[i], name)) {
-			*object = &s->object[i];
-			return OK;
-		}
-	return create ? object_create(s, name, object) : ERR(NOT_FOUND);
-}
-
 uint64_t store_generation(const struct store *s)
 {
 	return s->generation;
@@ -295,8 +258,9 @@ void snapshot_fill(struct store_object *o, struct store_snapshot *snap)
 	*snap = (struct store_snapshot){.object = o, .generation = s->generation,
 		.base_generation = s->base, .root_checksum = o->root.checksum,
 		.root_block = o->root.block, .root_generation = o->root.generation,
-		.pages = o->pages, .base_pages = object_low(o, s->generation), .object_id = o->id,
-		.levels = (uint8_t)o->levels, .space_levels = (uint8_t)s->space.tree.levels,
+		.pages = o->pages, .base_pages = object_low(o, s->generation),
+		.object_id = (uint16_t)o->id, .line = o->line, .levels = (uint8_t)o->levels,
+		.space_levels = (uint8_t)s->space.tree.levels,
 		.space_block = s->space.tree.root.block,
 		.space_generation = s->space.tree.root.generation,
 		.space_checksum = s->space.tree.root.checksum};
@@ -311,6 +275,10 @@ void store_snapshot_begin(struct store_object *o, struct store_snapshot *snap)
 void store_snapshot_end(struct store_snapshot *snap)
 {
 	struct store *s = snap->object->store;
+	if (snap->named) {
+		s->version[snap->named - 1].readers--;
+		return;
+	}
 	list_remove(&snap->link);
 	if (!list_is_empty(&s->deltas.retained))
 		delta_sweep(s);
@@ -362,6 +330,8 @@ uint64_t store_oldest_base(const struct store *s, uint64_t from)
 /* Whether the newest generation, too, sees what was resolved for the snapshot. */
 static bool is_current(struct store *s, const struct store_snapshot *snap, uint32_t page_no)
 {
+	if (snap->named)
+		return false;
 	if (snap->generation == s->generation)
 		return true;
 	return snap->base_generation == s->base &&
@@ -393,7 +363,7 @@ static err page_miss(struct store *s, struct store_snapshot *snap, uint32_t page
 	bool current = is_current(s, snap, page_no);
 	cache_insert(s, f, snap->object_id, page_no, current ? r.from : snap->generation,
 		current ? GENERATION_NEVER : snap->generation + 1);
-	TRY(frame_load(s, f, &r.entry, volume_seed_page(s->nonce, snap->object_id, 0, page_no,
+	TRY(frame_load(s, f, &r.entry, volume_seed_page(s->nonce, snap->line, 0, page_no,
 		r.entry.generation)));
 	*page = &f->page;
 	return OK;

@@ -15,6 +15,7 @@ sqlite.fuzz.o := $(sqlite.host.o)
 
 extra.sql := -isystem $(SQLITE_DIR)
 ready.sql := $(SQLITE_READY)
+extra.cli := -isystem $(SQLITE_DIR)
 ready.cli := $(SQLITE_READY)
 needs.sql.host := $(sqlite.host.o)
 needs.sql.fuzz := $(sqlite.fuzz.o)
@@ -38,7 +39,7 @@ sqlite.options += -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_OMIT_SHARED_CACHE -DSQLI
 # What an application may count on.
 sqlite.options += -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE -DSQLITE_ENABLE_MATH_FUNCTIONS \
 	-DSQLITE_ENABLE_STAT4 -DSQLITE_DQS=0 -DSQLITE_DEFAULT_FOREIGN_KEYS=1 -DSQLITE_LIKE_DOESNT_MATCH_BLOBS \
-	-DSQLITE_MAX_EXPR_DEPTH=200
+	-DSQLITE_MAX_EXPR_DEPTH=200 -DSQLITE_JSON_MAX_DEPTH=160
 
 $(SQLITE_SRC)/VERSION: | third_party/fetch third_party/SOURCES
 	@third_party/fetch sqlite3 $(BUILD)/third_party/archives $(SQLITE_SRC)
@@ -61,5 +62,6 @@ $(sqlite.guest.o): $(SQLITE_READY) third_party/sqlite.mk | $(MUSL_READY)
 		-isystem $(shell $(guest.cc) -print-file-name=include) -c $(SQLITE_DIR)/sqlite3.c -o $@
 $(sqlite.host.o): $(SQLITE_READY) third_party/sqlite.mk
 	$(host.cc) $(sqlite.cflags) -O1 -g -c $(SQLITE_DIR)/sqlite3.c -o $@
+# The `ingot` command checks SQL with the same SQLite; it asks which column a result comes from.
 $(sqlite.tool.o): $(SQLITE_READY) third_party/sqlite.mk
-	$(tool.cc) $(sqlite.cflags) -O2 -c $(SQLITE_DIR)/sqlite3.c -o $@
+	$(tool.cc) $(sqlite.cflags) -DSQLITE_ENABLE_COLUMN_METADATA -O1 -c $(SQLITE_DIR)/sqlite3.c -o $@

@@ -9,7 +9,8 @@
 #define VOLUME_MAGIC 0x314c4f56544f474eu /* "NGOTVOL1" */
 #define VOLUME_VERSION 1u
 /* Features: a set bit that the reader does not know is refused (incompatible) or ignored. */
-#define VOLUME_FEATURES_INCOMPATIBLE 0u
+#define VOLUME_FEATURE_VERSIONS 1u /* the table has snapshots, or objects of another line */
+#define VOLUME_FEATURES_INCOMPATIBLE VOLUME_FEATURE_VERSIONS
 #define VOLUME_FEATURE_SPACE 1u /* compatible: there is a space map, if space.block is not 0 */
 #define VOLUME_FEATURES_COMPATIBLE VOLUME_FEATURE_SPACE
 
@@ -48,11 +49,27 @@ struct volume_space_entry {
 	uint64_t zero64;
 };
 
+enum volume_kind {
+	VOLUME_KIND_OBJECT = 0,
+	VOLUME_KIND_SNAPSHOT = 1,
+};
+
 struct volume_object {
 	uint8_t name[VOLUME_NAME_SIZE]; /* NUL-padded; all zero: unused */
 	struct volume_entry root;
 	uint32_t pages;  /* size */
 	uint32_t levels; /* 0: no map at all */
+	uint16_t kind;
+	uint16_t line;   /* 0: its number in the table; else the line is one less */
+	uint16_t parent; /* of a snapshot: one more than its object's number in the table; 0: deleted */
+	uint16_t reserved;
+};
+
+/* More of the entry of the same number. */
+struct volume_version {
+	uint64_t generation; /* of a snapshot */
+	uint64_t time;       /* of a snapshot: seconds since 1970 */
+	uint64_t fork;       /* generation that last gave it another version's content */
 	uint64_t reserved;
 };
 
@@ -77,7 +94,8 @@ struct volume_superblock {
 	uint32_t space_levels;     /* 0: the root is the page of the only group */
 	uint8_t zero[512 - 132];
 	struct volume_object object[VOLUME_OBJECTS_MAX];
-	uint8_t zero_end[4096 - 512 - 64 * VOLUME_OBJECTS_MAX];
+	struct volume_version versions[VOLUME_OBJECTS_MAX];
+	uint8_t zero_end[4096 - 512 - (64 + 32) * VOLUME_OBJECTS_MAX];
 };
 
 enum volume_item_kind {
@@ -117,6 +135,7 @@ struct volume_record {
 _Static_assert(sizeof(struct volume_entry) == 16, "layout");
 _Static_assert(sizeof(struct volume_space_entry) * VOLUME_SPACE_FANOUT == 4096, "layout");
 _Static_assert(sizeof(struct volume_object) == 64, "layout");
+_Static_assert(sizeof(struct volume_version) == 32, "layout");
 _Static_assert(sizeof(struct volume_superblock) == 4096, "layout");
 _Static_assert(sizeof(struct volume_item) == 24, "layout");
 _Static_assert(sizeof(struct volume_record) == 4096, "layout");

@@ -25,6 +25,21 @@ struct store;
 struct store_object;
 struct store_txn;
 
+/* What the volume has under a name. Names are 1 to STORE_OBJECT_NAME_MAX bytes without control
+ * characters; objects and named snapshots have name spaces of their own. */
+struct store_object_info {
+	char name[STORE_OBJECT_NAME_MAX + 1];
+	uint32_t pages; /* newest */
+};
+
+struct store_named_info {
+	char name[STORE_OBJECT_NAME_MAX + 1];
+	char object[STORE_OBJECT_NAME_MAX + 1]; /* of which; "" when it has been deleted since */
+	uint64_t generation;
+	uint64_t time; /* seconds since 1970, as store_named_create was told */
+	uint32_t pages;
+};
+
 struct store_config {
 	struct loop *loop;
 	struct block_device *device; /* nobody else may use it while the store is open */
@@ -85,8 +100,9 @@ struct store_snapshot {
 	uint64_t root_checksum;
 	uint32_t root_block, root_generation;
 	uint32_t pages, base_pages;
-	uint32_t object_id;
+	uint16_t object_id, line;
 	uint8_t levels, space_levels;
+	uint8_t named; /* slot + 1 of a named snapshot */
 	uint32_t space_block, space_generation; /* root of the base's space map */
 	uint64_t space_checksum;
 };
@@ -135,9 +151,20 @@ MUST_USE err store_checkpoint(struct store *store);
 
 /* The object called `name` (1 to STORE_OBJECT_NAME_MAX bytes; "main" is the database). Creating one
  * is durable on return. Parks only when it creates. ERR_NOT_FOUND, ERR_INVALID, ERR_NO_SPACE (32
- * objects), ERR_BUSY (a transaction is open). The object lives as long as the store. */
+ * objects and named snapshots), ERR_BUSY (a transaction is open). The object lives as long as the store,
+ * or until it is deleted. */
 MUST_USE err store_object_open(struct store *store, const char *name, bool create,
 	struct store_object **object);
+/* Each object in turn; start with *cursor = 0. False after the last. */
+bool store_object_next(const struct store *store, uint32_t *cursor, struct store_object_info *out);
+/* The object is gone, as a new generation, and its pages are free but for what snapshots need; those stay.
+ * Durable on return; a power cut leaves all or nothing. Parks. ERR_NOT_FOUND, ERR_IO, ERR_BUSY (a
+ * transaction is open, or a reader of this object). Its struct store_object must not be used any more. */
+MUST_USE err store_object_delete(struct store *store, const char *name);
+/* `object` gets the content of the object called `from`, as a new generation, and that one is gone: one
+ * step, whatever their sizes, so that much can be prepared in many transactions and shown at once.
+ * Otherwise as store_object_delete (whose ERR_BUSY holds for `from`); ERR_INVALID: the two are one. */
+MUST_USE err store_object_replace(struct store_object *object, const char *from);
 /* The newest generation of the store, whatever object it changed. */
 uint64_t store_generation(const struct store *store);
 
@@ -157,7 +184,31 @@ void store_page_put(struct store_page *page);
 /* Lends it only if it is in the cache; NULL otherwise. Never parks. */
 struct store_page *store_page_peek(struct store_snapshot *snapshot, uint32_t page_no);
 
-/* The one writer. ERR_BUSY while another transaction is open, ERR_IO when read-only. May park for a
+/* Named snapshots: what an object was at one generation, kept on the volume under a name until deleted.
+ * It shares all blocks with the object that have not changed since; the rest is what it costs. */
+
+/* Keeps the object as it is committed now (or a little later). Durable on return, as is all that it shows.
+ * Parks for a checkpoint; others go on, also a transaction, which is not in it. `time`: seconds since 1970,
+ * only kept. ERR_INVALID (name), ERR_DENIED (it is taken), ERR_NO_SPACE (32 objects and named snapshots, or no room
+ * for the checkpoint), ERR_IO. */
+MUST_USE err store_named_create(struct store_object *object, const char *name, uint64_t time);
+/* Each in turn; start with *cursor = 0. False after the last. */
+bool store_named_next(const struct store *store, uint32_t *cursor, struct store_named_info *out);
+/* What only it referred to becomes free. Durable on return; a power cut leaves it whole or gone. Parks.
+ * ERR_NOT_FOUND, ERR_BUSY (a reader is open on it), ERR_IO. */
+MUST_USE err store_named_delete(struct store *store, const char *name);
+/* The object gets the snapshot's content, as a new generation; durable on return, and a power cut leaves the
+ * one or the other. The snapshot stays, as do newer ones. `object` may be another than the snapshot's: then
+ * both share its blocks from now on. Readers keep what they see. Parks. ERR_NOT_FOUND, ERR_BUSY (a
+ * transaction is open; while it runs, none can be begun), ERR_IO. */
+MUST_USE err store_named_restore(struct store_object *object, const char *name);
+/* Begins to read it: like store_snapshot_begin in all, but it holds back nothing else. ERR_NOT_FOUND.
+ * Works on a store that is read-only as well. */
+MUST_USE err store_named_begin(struct store *store, const char *name,
+	struct store_snapshot *snapshot);
+
+/* The one writer. ERR_BUSY while another transaction is open (or an object is being replaced, deleted or
+ * restored), ERR_NOT_FOUND when the object has been deleted, ERR_IO when read-only. May park for a
  * checkpoint. */
 MUST_USE err store_txn_begin(struct store_object *object, struct store_txn **txn);
 /* Page `page_no` gets this content (copied); the object grows to hold it. After a failure (ERR_NO_SPACE,
