@@ -189,6 +189,7 @@ static void expect_no_leak(struct run *r)
 	store_stats(r->rig.store, &stats);
 	struct media_use use = media_walk(r->rig.disk.media, r->rig.disk.bytes);
 	assert_false(use.twice);
+	assert_int_equal(use.unlike, 0);
 	assert_int_equal(stats.blocks - stats.blocks_free, use.blocks + used_by_nothing());
 	const struct volume_superblock *b = media_superblock(r->rig.disk.media);
 	bool any = false;
