@@ -22,7 +22,7 @@ all: guest tool
 
 # --- The module table -------------------------------------------------------------------------
 # uses.M: the modules whose public headers M may include. Include paths come from here alone.
-MODULES := base abi platform machine host sim core net store sql http page libc app boot cli
+MODULES := base abi platform machine host sim core net store sql http page libc app boot db cli
 PURE := base abi net http page
 
 uses.base     :=
@@ -40,6 +40,7 @@ uses.page     := base
 uses.libc     := base core platform store net
 uses.app      := base abi platform core net store sql http page
 uses.boot     := base abi platform core net store sql http page libc app
+uses.db       := base abi platform host core store sql
 uses.cli      := base abi page http store sql
 
 # What a module's tests may include besides: simulators stand below what they simulate.
@@ -51,14 +52,18 @@ testuses.core  := sim
 testuses.app   := sim host
 # Libraries that only a module's tests link.
 testlibs.page := -ljansson
+testlibs.db = $(sqlite.shell-libs)
+# SQLite knows the host there (see sql/os.c).
+without.db = $(BUILD)/host/sql/os.o
 
 # --- Configurations ---------------------------------------------------------------------------
 # guest: the bare machine, musl.  host: a Linux process under the sanitizers, glibc; unit tests too.
-# fuzz: libFuzzer.  tool: the `ingot` command.  fast: simulations, without the sanitizers.
+# fuzz: libFuzzer.  tool: the `ingot` command.  desk: `ingot db`.  fast: simulations, without the sanitizers.
 guest.modules := base abi core net store sql http page libc app boot machine
-host.modules  := base abi core net store sql http page app boot host sim
+host.modules  := base abi core net store sql http page app boot host sim db
 fuzz.modules  := base abi core net store sql http page sim
-fast.modules  := base net sim
+desk.modules  := base platform host core store sql db
+fast.modules  := base core net store sql sim
 tool.modules  := base abi core store sql page cli
 
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
@@ -89,6 +94,8 @@ fast.cc := $(CC)
 fast.flags := $(COMMON) -O2 -D_GNU_SOURCE
 fuzz.cc := $(CLANG)
 fuzz.flags := $(COMMON) -O1 $(SANITIZE) -fsanitize=fuzzer-no-link -D_GNU_SOURCE
+desk.cc := $(CC)
+desk.flags := $(COMMON) -O2 -D_GNU_SOURCE
 tool.cc := $(CC)
 tool.flags := $(COMMON) -O2 -D_GNU_SOURCE
 
@@ -102,7 +109,7 @@ closure = $(sort $1 $(foreach m,$(uses.$1),$(call closure,$m)))
 tested = $(sort $(call closure,$1) $(foreach m,$(testuses.$1),$(call closure,$m)))
 includes = $(foreach m,$1 $(uses.$1),-I$m/include)
 all_sources = $(wildcard $1/*.c $1/*/*.c $1/*/*.S $1/*.S)
-sources = $(filter-out %_test.c %_fuzz.c $1/support/%,$(call all_sources,$1))
+sources = $(filter-out %_test.c %_fuzz.c %/program.c $1/support/%,$(call all_sources,$1))
 # x.c becomes x.o, x.S becomes x.S.o: the two may stand beside each other.
 objects = $(patsubst %.S,$(BUILD)/$1/%.S.o,$(patsubst %.c,$(BUILD)/$1/%.o,$(call sources,$2)))
 tests = $(filter %_test.c,$(call all_sources,$1))
@@ -123,7 +130,7 @@ $(BUILD)/$1/$2.o: $$(call objects,$1,$2)
 	$$(if $$^,$$(LD) -r -o $$@.all $$^ && $$(OBJCOPY) --localize-hidden $$@.all $$@)
 -include $$(patsubst %.o,%.d,$$(call objects,$1,$2))
 endef
-$(foreach c,guest host fuzz fast tool,$(foreach m,$($c.modules),$(eval $(call module_rules,$c,$m))))
+$(foreach c,guest host fuzz fast tool desk,$(foreach m,$($c.modules),$(eval $(call module_rules,$c,$m))))
 
 guest.parts := $(foreach m,$(guest.modules),$(if $(call sources,$m),$(BUILD)/guest/$m.o))
 guest: $(BUILD)/guest/toolchain
@@ -146,6 +153,11 @@ tool: $(if $(call sources,cli),$(BUILD)/ingot)
 $(BUILD)/ingot: $(tool.parts) $(sqlite.tool.o)
 	$(tool.cc) -o $@ $^ -lm $(tool.libs)
 
+# `ingot db`, built when it is first asked for. SQLite is another than the guest's: it has an operating system below it.
+desk.parts := $(filter-out $(BUILD)/desk/sql/os.o,$(foreach m,$(desk.modules),$(call objects,desk,$m)))
+$(BUILD)/desk/ingot-db: db/program.c $(desk.parts) $(sqlite.shell.o) $(sqlite.shell-main.o)
+	$(desk.cc) $(desk.flags) $(call includes,db) -Wl,--gc-sections -o $@ $^ $(sqlite.shell-libs)
+
 # Unit tests: FILE_test.c is a program with the objects of its module, of what that uses, and cmocka.
 # third_party objects that a module needs are in needs.MODULE.CONFIG.
 define test_rules
@@ -154,7 +166,7 @@ $(BUILD)/host/test/$1/%_test: $1/%_test.c $(wildcard $1/support/*.c) \
 		$(BUILD)/host/host/assert.o $(needs.$1.host)
 	@mkdir -p $$(@D)
 	$$(host.cc) $$(host.flags) $$(call includes,$1) -I$1 $$(foreach m,$(testuses.$1),-I$$m/include) \
-		$$(extra.$1) -MMD -MP -MF $$@.d $$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^)) -o $$@ \
+		$$(extra.$1) -MMD -MP -MF $$@.d $$(filter-out $$(without.$1),$$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^))) -o $$@ \
 		-lcmocka $(testlibs.$1) -lm -lpthread
 .PHONY: test-$1 fuzz-$1
 unit-programs.$1 := $$(patsubst %.c,$(BUILD)/host/test/%,$(call tests,$1))
@@ -198,6 +210,18 @@ endef
 $(foreach c,fast host,$(eval $(call sim_rules,$c)))
 .PHONY: sim-programs
 sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim
+
+# SQLite's own tests, with our page store as their default VFS: their main functions on a fiber of ours.
+suite.modules := base core store
+suite.ours := $(wildcard sql/support/suite/*.c) host/assert.c \
+	$(foreach m,$(suite.modules),$(call objects,fast,$m)) $(BUILD)/fast/sql/file.o
+suite.headers := $(wildcard sql/support/suite/*.h) sql/private.h
+$(SUITE)/testfixture: $(suite.ours) $(suite.headers) $(fixture.parts)
+	@mkdir -p $(@D)
+	$(fast.cc) $(fast.flags) $(call includes,sql) -Iabi/include -Ihost/include $(extra.sql) \
+		-DSUITE_MAIN=suite_tclsh $(filter %.c %.o,$^) $(filter %.a,$^) -o $@ $(fixture.libs)
+.PHONY: sqlite-suite
+sqlite-suite: $(SUITE)/testfixture
 
 # Programs for the scripts of e2e/, as host processes under the sanitizers.
 check.modules := base platform core store sql host

@@ -74,5 +74,6 @@ int command_build(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_test(int argc, char **argv);
 int command_sim(int argc, char **argv);
+int command_db(int argc, char **argv);
 
 #endif

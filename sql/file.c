@@ -22,6 +22,7 @@
  *
  * Nothing here flushes: durability is the business of whoever answers (store_wait_durable). */
 #include <base/assert.h>
+#include <sql/file.h>
 #include "private.h"
 
 #include <string.h>
@@ -206,14 +207,27 @@ static err write_part(struct sql_file *file, uint32_t page_no, uint32_t from, co
 	return store_txn_write(file->txn, page_no, page);
 }
 
+static int begin_txn(struct sql_file *file);
+
+/* Whether the file can be written to now. In exclusive locking mode SQLite keeps its lock after a commit and
+ * writes again without asking for one, so the next transaction begins here; that nobody else has written
+ * meanwhile is found out then. */
+static int writable(struct sql_file *file, int io_code)
+{
+	if (!file->txn && !file->txn_failed && file->lock > SQLITE_LOCK_SHARED)
+		return begin_txn(file);
+	return file->txn && !file->txn_failed ? SQLITE_OK : io_code;
+}
+
 static int file_write(sqlite3_file *base, const void *bytes, int bytes_len, sqlite3_int64 at)
 {
 	struct sql_file *file = file_of(base);
 	const uint8_t *in = bytes;
 	uint64_t offset = (uint64_t)at;
 	uint32_t len = (uint32_t)bytes_len;
-	if (!file->txn || file->txn_failed)
-		return SQLITE_IOERR_WRITE;
+	int rc = writable(file, SQLITE_IOERR_WRITE);
+	if (rc != SQLITE_OK)
+		return rc;
 	file->txn_dirty = true;
 	while (len > 0) {
 		uint32_t from = (uint32_t)(offset % STORE_PAGE_SIZE);
@@ -236,8 +250,9 @@ static int file_write(sqlite3_file *base, const void *bytes, int bytes_len, sqli
 static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
 {
 	struct sql_file *file = file_of(base);
-	if (!file->txn || file->txn_failed)
-		return SQLITE_IOERR_TRUNCATE;
+	int rc = writable(file, SQLITE_IOERR_TRUNCATE);
+	if (rc != SQLITE_OK)
+		return rc;
 	uint64_t pages = ((uint64_t)size + STORE_PAGE_SIZE - 1) / STORE_PAGE_SIZE;
 	if (pages > UINT32_MAX)
 		return SQLITE_FULL;
@@ -362,7 +377,7 @@ static int file_control(sqlite3_file *base, int op, void *argument)
 	switch (op) {
 	case SQLITE_FCNTL_BEGIN_ATOMIC_WRITE:
 		file->batch = true;
-		return file->txn && !file->txn_failed ? SQLITE_OK : SQLITE_IOERR_BEGIN_ATOMIC;
+		return writable(file, SQLITE_IOERR_BEGIN_ATOMIC);
 	case SQLITE_FCNTL_COMMIT_ATOMIC_WRITE:
 		file->batch = false;
 		file->stats->batches++;
@@ -416,4 +431,14 @@ int sql_file_open(struct sql_file *file, struct store_object *object, struct sql
 {
 	*file = (struct sql_file){.base.pMethods = &file_methods, .object = object, .stats = stats};
 	return SQLITE_OK;
+}
+
+size_t sql_file_bytes(void)
+{
+	return sizeof(struct sql_file);
+}
+
+int sql_file_init(struct sqlite3_file *file, struct store_object *object, struct sql_stats *stats)
+{
+	return sql_file_open((struct sql_file *)file, object, stats);
 }

@@ -473,14 +473,17 @@ static err recover_chain(struct store *s, uint32_t *replayed)
 	return *replayed || s->checkpoint.force ? checkpoint_now(s) : OK;
 }
 
-static err recover_once(struct store *s, uint32_t slot, uint32_t *replayed)
+static err recover_once(struct store *s, uint32_t slot, struct store_info *info)
 {
 	struct volume_superblock *b = s->checkpoint.superblock;
 	TRY(io_read_block(s, VOLUME_SLOT_BLOCK(slot), b));
 	if (judge_slot(s, b) != SLOT_VALID)
 		return ERR(IO);
+	info->version = b->version;
+	info->features_compatible = b->features_compatible;
+	info->features_incompatible = b->features_incompatible;
 	load_superblock(s, b, slot);
-	return recover_chain(s, replayed);
+	return recover_chain(s, &info->records_replayed);
 }
 
 static void forget_replayed(struct store *s)
@@ -493,9 +496,9 @@ static void forget_replayed(struct store *s)
 
 /* When a map contradicts what recovery does, that begins anew and walks all of them: then either the space map is
  * made new, or what is damaged is known. It has changed nothing that the device refers to. */
-static err recover(struct store *s, uint32_t slot, uint32_t *replayed)
+static err recover(struct store *s, uint32_t slot, struct store_info *info)
 {
-	err e = recover_once(s, slot, replayed);
+	err e = recover_once(s, slot, info);
 	if (!failed(e) || e.code != ERR_CORRUPT || s->space.walk)
 		return e;
 	store_log(s, LOG_WARN, "%s: reading all maps of the volume, since the space map does not hold",
@@ -503,7 +506,7 @@ static err recover(struct store *s, uint32_t slot, uint32_t *replayed)
 	forget_replayed(s);
 	s->space.walk = true;
 	s->space.damaged = false;
-	return recover_once(s, slot, replayed);
+	return recover_once(s, slot, info);
 }
 
 static void explain(struct store *s, err e)
@@ -533,7 +536,7 @@ err recovery_open(struct store *s, bool must_exist, struct store_info *info)
 		info->formatted = true;
 	}
 	if (!failed(e))
-		e = recover(s, chosen, &info->records_replayed);
+		e = recover(s, chosen, info);
 	if (failed(e))
 		explain(s, e);
 	return e;

@@ -57,6 +57,7 @@ struct store_config {
 
 struct store_info {
 	uint8_t uuid[16];
+	uint32_t version, features_compatible, features_incompatible; /* of the format */
 	bool formatted;        /* the volume was blank and has been formatted */
 	uint64_t generation;   /* newest */
 	uint64_t blocks;       /* usable, of 4096 bytes */
@@ -84,6 +85,39 @@ struct store_stats {
 	uint64_t corrupt_pages;  /* reads refused because of a checksum */
 	uint64_t no_space, no_memory; /* calls that failed so */
 	uint64_t blocks, blocks_free, blocks_waiting; /* waiting: free after a checkpoint or a snapshot's end */
+};
+
+enum store_damage_kind {
+	STORE_DAMAGE_PAGE, /* its content is not what was written */
+	STORE_DAMAGE_MAP,  /* the map node that says where these pages lie is damaged */
+};
+
+struct store_damage {
+	enum store_damage_kind kind;
+	const char *object;
+	uint32_t page, pages; /* the first, and how many */
+	uint32_t block;       /* of a page */
+	err reason;           /* ERR_CORRUPT: a checksum; ERR_IO: the device */
+};
+
+/* Both functions may be NULL; they must not park. */
+struct store_check_job {
+	bool map_only; /* do not read the pages */
+	void (*damage)(void *context, const struct store_damage *);
+	void (*progress)(void *context, uint64_t done, uint64_t all); /* pages */
+	void *context;
+};
+
+struct store_check_result {
+	uint64_t pages;   /* that lie somewhere */
+	uint64_t damaged; /* pages that cannot be had */
+};
+
+/* Where a page lies on the device. Two that are equal have the same content. */
+struct store_page_place {
+	uint32_t block;      /* 0: nowhere, it reads as zero; UINT32_MAX: not written yet */
+	uint32_t generation; /* low bits of the one that wrote it */
+	uint64_t checksum;
 };
 
 /* A page in the cache, pinned for whoever got it; read only. */
@@ -146,6 +180,9 @@ void store_stats(const struct store *store, struct store_stats *out);
 /* Reads everything and verifies each checksum and the map; logs each damage. ERR_CORRUPT when there is
  * any; `damaged` (may be NULL) counts the pages and map nodes. Parks; others go on meanwhile. */
 MUST_USE err store_check(struct store *store, uint64_t *damaged);
+/* The same, told in detail. ERR_IO of the device is counted as damage too. */
+MUST_USE err store_check_all(struct store *store, const struct store_check_job *job,
+	struct store_check_result *result);
 /* Writes a checkpoint now, so that the next open has nothing to replay. Parks. */
 MUST_USE err store_checkpoint(struct store *store);
 
@@ -181,6 +218,9 @@ bool store_snapshot_is_newest(const struct store_snapshot *snapshot);
 MUST_USE err store_page_get(struct store_snapshot *snapshot, uint32_t page_no,
 	struct store_page **page);
 void store_page_put(struct store_page *page);
+/* Where the page lies, without reading it. Parks. ERR_CORRUPT: the map there is damaged; ERR_INVALID beyond the end. */
+MUST_USE err store_page_locate(struct store_snapshot *snapshot, uint32_t page_no,
+	struct store_page_place *place);
 /* Lends it only if it is in the cache; NULL otherwise. Never parks. */
 struct store_page *store_page_peek(struct store_snapshot *snapshot, uint32_t page_no);
 

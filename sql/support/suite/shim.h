@@ -1,0 +1,19 @@
+/* A VFS on top of another one of the program's: main databases are in the page store, with the methods of
+ * sql/file.c; everything else (journals, temporary files, names) is the other one's. */
+#ifndef SQL_SUPPORT_SUITE_SHIM_H
+#define SQL_SUPPORT_SUITE_SHIM_H
+
+#include "volume.h"
+
+struct suite_vfs {
+	sqlite3_vfs base; /* first */
+	sqlite3_vfs *below;
+	struct suite_volumes *volumes;
+	bool by_name;    /* see suite_volume_get */
+	int sector_size; /* as SQLite sees it: its default page size. 0: file.c's */
+};
+
+/* Fills in `vfs`, called `name`; the caller registers it. */
+void suite_vfs_init(struct suite_vfs *vfs, const char *name, sqlite3_vfs *below, struct suite_volumes *volumes);
+
+#endif
