@@ -45,7 +45,10 @@ static void fill_superblock(struct store *s, struct volume_superblock *b, uint64
 	b->generation = generation;
 	b->record = s->journal.durable_record;
 	b->record_link = s->journal.durable_link;
-	b->record_block = s->journal.durable_block;
+	const uint32_t *next = s->journal.header + s->journal.durable_headers;
+	b->record_block = next[0];
+	if (s->journal.durable_headers + 1 < s->journal.header_count)
+		b->record_block_after = next[1];
 }
 
 static err merge_all(struct store *s, uint64_t generation, const struct table_change *change)
@@ -132,6 +135,24 @@ static err map_space(struct store *s, struct volume_superblock *b, uint32_t head
 	return space_map_seal(s, b);
 }
 
+/* What the checkpoint has written so far is on stable storage after any flush that begins from now on: that of the
+ * next commit, if one is being written or is likely to come soon and nobody waits for us. */
+static err flush_shared(struct store *s)
+{
+	struct journal *j = &s->journal;
+	uint64_t enough = s->io.flushes_begun + 1, until_ns = j->durable_at_ns + FLUSH_SHARE_NS;
+	while (s->io.flushed < enough) {
+		bool likely = !s->checkpoint.awaited && s->loop->now_ns < until_ns;
+		if (s->state != STORE_OPEN)
+			return ERR(IO);
+		if (!j->writing && !likely)
+			return io_flush(s);
+		err e = fiber_queue_wait(s->loop, &j->progress, j->writing ? TIMER_NEVER : until_ns);
+		(void)e; /* whatever has come, we look again */
+	}
+	return OK;
+}
+
 static err run_checkpoint(struct store *s)
 {
 	struct checkpoint *c = &s->checkpoint;
@@ -155,9 +176,9 @@ static err run_checkpoint(struct store *s)
 	table_change_fill(s, &change, c->superblock);
 	TRY(map_space(s, c->superblock, headers));
 	c->superblock->checksum = volume_checksum(VOLUME_MAGIC, c->superblock, VOLUME_BLOCK_SIZE);
-	TRY(io_flush(s));
+	TRY(flush_shared(s));
 	TRY(io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock));
-	TRY(io_flush(s));
+	TRY(flush_shared(s));
 	c->sequence++;
 	c->slot = 1 - c->slot;
 	space_lock(s); /* what is being loaded stays the base's */
@@ -176,15 +197,21 @@ void checkpoint_want(struct store *s)
 err checkpoint_now(struct store *s)
 {
 	TRY(store_wait_durable(s, s->generation));
+	err e = OK;
+	s->checkpoint.awaited++;
+	fiber_queue_wake_all(&s->journal.progress); /* a checkpoint that waits for a commit */
 	/* One that runs already may have begun too early. */
 	uint64_t enough = s->checkpoint.done_count + 1 + s->checkpoint.running;
 	while (s->checkpoint.done_count < enough) {
-		if (s->state != STORE_OPEN)
-			return ERR(IO);
+		if (s->state != STORE_OPEN) {
+			e = ERR(IO);
+			break;
+		}
 		checkpoint_want(s);
 		store_wait(s, &s->checkpoint.done);
 	}
-	return s->checkpoint.result;
+	s->checkpoint.awaited--;
+	return failed(e) ? e : s->checkpoint.result;
 }
 
 static const char *why_failed(const struct store *s, err e)

@@ -20,9 +20,14 @@ uint64_t map_nodes(uint32_t pages)
 	return total;
 }
 
+bool map_block_is_sane(const struct store *s, uint32_t block)
+{
+	return block >= VOLUME_RESERVED_BLOCKS && block < s->space.blocks_next;
+}
+
 bool map_entry_is_sane(const struct store *s, const struct volume_entry *e)
 {
-	return e->block >= VOLUME_RESERVED_BLOCKS && e->block < s->space.blocks;
+	return map_block_is_sane(s, e->block);
 }
 
 /* Lends the node; parks on a miss. */

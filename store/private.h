@@ -40,6 +40,10 @@
 #define TRUNCATIONS_MAX 32u
 #define IO_REQUESTS 8u
 #define HEADER_BUFFERS 4u
+#define HEADERS_AHEAD 2u /* reserved for the records to come */
+#define FLUSH_SHARE_NS 20000000u /* so soon after a commit the next one is likely */
+#define GENERATIONS_SKIPPED (1u << 20) /* after a loss */
+#define SEAL_AFTER_NS 1000000000u
 #define NODE_BUFFERS (VOLUME_MAP_LEVELS_MAX + 1)
 
 /* --- io.c --- */
@@ -56,7 +60,27 @@ struct io_request {
 	struct block_request block;
 	struct io_wait *wait;
 	struct store *store;
+	struct list link;  /* in io.under_way, oldest first */
+	struct timer again; /* for the next try */
+	uint64_t since_ns; /* of this try */
+	uint32_t tries;
 };
+
+struct io {
+	struct list under_way;
+	struct timer watch; /* armed while something may be under way */
+	uint64_t flushes_begun, flushed; /* flushed: number of the newest that has succeeded */
+	bool slow, hung;    /* it has been said that the device does not answer; it counts as dead */
+	char failure[96];   /* the first write or flush that failed, in words; "" */
+	uint64_t log_at_ns; /* not before that, the next line about a failed read */
+};
+
+/* A block device's cache may have thrown away what a failed flush was for, and reports the next one as done: so
+ * a flush is never tried again. Reads and writes are, up to so many times in all. */
+#define IO_TRIES 4u
+#define IO_SLOW_NS 10000000000u
+#define IO_HUNG_NS 60000000000u
+#define LOG_EVERY_NS 1000000000u
 
 /* A run of adjacent blocks that becomes one request. */
 struct io_run {
@@ -169,6 +193,8 @@ void space_reset(struct store *s);
 
 /* A free block of those that were promised; 0 when there is none. */
 uint32_t space_take(struct space *sp);
+/* Puts the cursor to `block` (any number). */
+void space_go(struct space *sp, uint64_t block);
 /* Moves the cursor to the next run of free blocks that holds `blocks`, if there is one near. */
 void space_seek(struct space *sp, uint32_t blocks);
 /* A taken block that nothing durable has ever referred to is free at once ... */
@@ -364,6 +390,8 @@ err map_resolve(struct store *s, const struct store_snapshot *snap, uint32_t pag
 	uint64_t generation, struct map_result *out);
 /* The first page after page_no that may lie somewhere, when page_no is a hole. Parks. */
 uint64_t map_skip_hole(struct store *s, const struct store_snapshot *snap, uint32_t page_no);
+/* It is one that pages, nodes and records may lie in. */
+bool map_block_is_sane(const struct store *s, uint32_t block);
 bool map_entry_is_sane(const struct store *s, const struct volume_entry *e);
 uint32_t map_levels(uint32_t pages);
 /* How many nodes a map of so many pages has at most. */
@@ -477,6 +505,7 @@ struct checkpoint {
 	uint64_t target;
 	uint64_t done_count;
 	struct fiber_queue idle, done;
+	uint32_t awaited; /* fibers in checkpoint_now */
 	uint8_t *node[NODE_BUFFERS];
 	struct volume_superblock *superblock;
 	uint64_t sequence;
@@ -502,21 +531,25 @@ uint32_t object_low(const struct store_object *o, uint64_t generation);
 /* Position in the chain of records: what the next one must be. */
 struct chain {
 	uint64_t record, link, generation;
-	uint32_t block, headers;
+	uint32_t block, after; /* after: where the one after that is; 0: not known */
+	uint32_t headers;
 };
 
 struct journal {
 	uint64_t record, link; /* of the next record */
-	uint32_t block;        /* its header: reserved */
 	uint64_t life;
 	uint64_t durable;      /* generation */
-	/* Headers since the last checkpoint; the first is that checkpoint's record_block. */
-	uint32_t header[RECORDS_MAX], header_count;
+	/* Headers since the last checkpoint; the first is that checkpoint's record_block. The last `ahead` are
+	 * reserved for the next records: HEADERS_AHEAD, or one less where an older writer had left one. */
+	uint32_t header[RECORDS_MAX], header_count, ahead;
 	/* The chain as of `durable`. */
 	uint64_t durable_record, durable_link;
-	uint32_t durable_block, durable_headers;
 	struct chain found, found_end; /* what recovery replays */
-	bool busy;
+	uint32_t durable_headers;
+	bool writing;          /* a flush will come */
+	bool busy, sealed; /* sealed: the last record says that all before it is durable */
+	uint64_t durable_at_ns; /* when the last batch became so */
+	uint64_t seal_at_ns;    /* seal: see write_seal */
 	uint64_t header_promise; /* part of space.promised */
 	struct list waiters;
 	struct fiber_queue idle, progress; /* progress: a batch has become durable, or the store failed */
@@ -547,6 +580,12 @@ struct store_txn {
 	err failure; /* it can only be aborted */
 };
 
+/* Generations that were durable and cannot be read; record 0: none. */
+struct store_loss {
+	uint64_t record, from, to, seen; /* seen: the largest generation that a record names */
+	uint32_t block;
+};
+
 struct store {
 	struct store_config config;
 	struct loop_client client;
@@ -554,13 +593,16 @@ struct store {
 	struct block_device *device;
 	enum store_state state;
 	bool closing, kick, notify;
+	struct io io;
+	uint64_t damage_log_at_ns;
 	uint32_t fibers; /* service fibers that run */
-	const char *reason;
+	char reason[192];
 	uint8_t uuid[16];
 	uint64_t nonce;
 	uint32_t features_compatible; /* that this version does not know */
 	uint64_t generation; /* newest */
 	uint64_t base;       /* that the maps on the device show */
+	struct store_loss loss; /* what recovery has missed */
 	struct list snapshots;
 	struct store_object object[STORE_OBJECTS_MAX];
 	struct version version[STORE_OBJECTS_MAX];
@@ -581,8 +623,11 @@ struct store {
 
 /* Of VOLUME_BLOCK_SIZE. */
 uint64_t store_device_blocks(const struct block_device *d);
-/* Read-only from now on; everything that waits for durability fails. `reason` is static. */
-void store_fail(struct store *s, const char *reason);
+/* Read-only from now on; everything that waits for durability fails. The failed request, if there is one, is
+ * added to `what`. */
+void store_fail(struct store *s, const char *what);
+/* At most one such line in a while; false: leave this one out. */
+bool store_may_log(struct store *s, uint64_t *at_ns);
 /* Waits in the queue; there is no deadline. */
 void store_wait(struct store *s, struct fiber_queue *q);
 /* Does a snapshot (or the running checkpoint) see the version from..until of something that is not in

@@ -40,8 +40,8 @@ static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 	if (b->blocks > s->space.blocks_next)
 		return SLOT_SHRUNK;
 	if (b->version != VOLUME_VERSION || b->generation >= UINT64_MAX / 2 ||
-		b->record_block < VOLUME_RESERVED_BLOCKS || b->record_block >= s->space.blocks_next ||
-		b->blocks < VOLUME_BLOCKS_MIN || b->object_count > VOLUME_OBJECTS_MAX ||
+		!map_block_is_sane(s, b->record_block) || b->blocks < VOLUME_BLOCKS_MIN ||
+		b->object_count > VOLUME_OBJECTS_MAX ||
 		b->sequence >= UINT64_MAX / 2)
 		return SLOT_DAMAGED;
 	return table_is_sane(s, b) ? SLOT_VALID : SLOT_DAMAGED;
@@ -74,6 +74,7 @@ static err format(struct store *s)
 	b->blocks = s->space.blocks_next;
 	b->record = 1;
 	b->record_block = VOLUME_RESERVED_BLOCKS;
+	b->record_block_after = VOLUME_RESERVED_BLOCKS + 4;
 	TRY(write_first_slots(s, b));
 	store_log(s, LOG_INFO, "%s: blank, formatted as a volume of %u MiB", s->device->name,
 		s->space.blocks_next / 256);
@@ -167,15 +168,16 @@ static void load_space(struct store *s, const struct volume_superblock *b)
 	space_reset(s);
 }
 
-static void load_superblock(struct store *s, const struct volume_superblock *b, uint32_t slot)
+static void load_superblock(struct store *s, const struct volume_superblock *b, uint32_t slot, struct chain *start)
 {
+	*start = (struct chain){.record = b->record, .link = b->record_link, .generation = b->generation,
+		.block = b->record_block};
+	if (map_block_is_sane(s, b->record_block_after))
+		start->after = b->record_block_after;
 	memcpy(s->uuid, b->uuid, sizeof s->uuid);
 	s->nonce = b->nonce;
 	s->features_compatible = b->features_compatible & ~VOLUME_FEATURES_COMPATIBLE;
 	s->generation = s->base = s->journal.durable = b->generation;
-	s->journal.record = b->record;
-	s->journal.link = b->record_link;
-	s->journal.block = b->record_block;
 	s->checkpoint.sequence = b->sequence;
 	s->checkpoint.slot = slot;
 	table_load(s, b);
@@ -190,25 +192,30 @@ static bool item_is_sane(const struct store *s, const struct volume_item *i)
 		return false;
 	if (i->kind == VOLUME_ITEM_SIZE)
 		return true;
-	return i->kind == VOLUME_ITEM_PAGE && i->page != UINT32_MAX &&
-	       i->block >= VOLUME_RESERVED_BLOCKS && i->block < s->space.blocks_next;
+	return i->kind == VOLUME_ITEM_PAGE && i->page != UINT32_MAX && map_block_is_sane(s, i->block);
 }
 
-/* The link matters: after a power cut that lost a record and kept the next one, a later life may write the lost
- * number anew and lead to that next one's place. Number, nonce and checksum are right then. */
-static bool record_is_valid(const struct store *s, const struct chain *c, struct volume_record *r)
+/* Record `number` of this volume, in whichever life it was written. */
+static bool record_is_sound(const struct store *s, uint64_t number, struct volume_record *r)
 {
 	if (r->magic != VOLUME_RECORD_MAGIC || memcmp(r->uuid, s->uuid, sizeof r->uuid) ||
-		r->record != c->record || r->link != c->link || r->item_count > VOLUME_RECORD_ITEMS ||
-		r->generation < c->generation || r->generation <= s->base ||
-		r->generation >= UINT64_MAX / 2 ||
-		r->next_block < VOLUME_RESERVED_BLOCKS || r->next_block >= s->space.blocks_next ||
+		r->record != number || r->item_count > VOLUME_RECORD_ITEMS ||
+		r->generation >= UINT64_MAX / 2 || r->durable > r->generation ||
+		!map_block_is_sane(s, r->next_block) ||
 		!checksum_holds(volume_seed_record(s->nonce, r->record), r, &r->checksum))
 		return false;
 	for (uint32_t i = 0; i < r->item_count; i++)
 		if (!item_is_sane(s, &r->item[i]))
 			return false;
 	return true;
+}
+
+/* The link matters: after a power cut that lost a record and kept the next one, a later life may write the lost
+ * number anew and lead to that next one's place. Number, nonce and checksum are right then. */
+static bool record_is_valid(const struct store *s, const struct chain *c, struct volume_record *r)
+{
+	return record_is_sound(s, c->record, r) && r->link == c->link &&
+	       r->generation >= c->generation && r->generation > s->base;
 }
 
 static err read_record(struct store *s, const struct chain *c, struct volume_record *r, bool *valid)
@@ -221,12 +228,13 @@ static err read_record(struct store *s, const struct chain *c, struct volume_rec
 	return OK;
 }
 
-static void advance(struct chain *c, const struct volume_record *r)
+static void advance(const struct store *s, struct chain *c, const struct volume_record *r)
 {
 	c->record++;
 	c->link = r->checksum;
 	c->generation = r->generation;
 	c->block = r->next_block;
+	c->after = map_block_is_sane(s, r->next_block_after) ? r->next_block_after : 0;
 	c->headers++;
 }
 
@@ -245,39 +253,63 @@ static err pages_are_complete(struct store *s, const struct volume_record *r, bo
 	return OK;
 }
 
-/* The largest generation that some record says was durable. */
-static err find_durable(struct store *s, struct chain c, struct volume_record *r, uint64_t *durable)
+/* Follows the chain up to its end. What the records name becomes part of `loss`: `to` is the largest generation
+ * that one of them says was durable. */
+static err follow(struct store *s, struct chain *c, struct volume_record *r, struct store_loss *loss)
 {
 	bool valid;
-	*durable = s->base;
-	for (;;) {
-		TRY(read_record(s, &c, r, &valid));
+	for (;; advance(s, c, r)) {
+		TRY(read_record(s, c, r, &valid));
 		if (!valid)
 			return OK;
-		if (r->durable > *durable)
-			*durable = r->durable;
-		advance(&c, r);
+		if (r->durable > loss->to)
+			loss->to = r->durable;
+		if (r->generation > loss->seen)
+			loss->seen = r->generation;
 	}
+}
+
+/* The end of the chain may be a record that has rotted: what its successor's place holds tells. Its link cannot be
+ * checked, and need not be: whatever record of this volume says that a generation was durable is right, since no
+ * opening since then can have missed it. docs/volume-format.md, "A record that has rotted". */
+static err find_durable(struct store *s, struct chain c, struct volume_record *r, struct store_loss *loss)
+{
+	*loss = (struct store_loss){.to = s->base, .seen = s->base};
+	TRY(follow(s, &c, r, loss));
+	loss->record = c.record;
+	loss->block = c.block;
+	while (c.after && c.headers < RECORDS_MAX - 1) {
+		TRY(io_read_block(s, c.after, r));
+		if (!record_is_sound(s, c.record + 1, r))
+			break;
+		struct chain next = {c.record + 1, r->link, 0, c.after, 0, c.headers + 1};
+		TRY(follow(s, &next, r, loss));
+		c = next;
+	}
+	return OK;
 }
 
 /* The end of the last whole generation. */
 static err find_end(struct store *s, struct chain c, struct volume_record *r, struct chain *end)
 {
-	uint64_t durable;
 	bool valid;
-	TRY(find_durable(s, c, r, &durable));
+	TRY(find_durable(s, c, r, &s->loss));
 	*end = c;
 	for (;;) {
 		bool complete = true;
 		TRY(read_record(s, &c, r, &valid));
-		if (valid && r->generation > durable)
+		if (valid && r->generation > s->loss.to)
 			TRY(pages_are_complete(s, r, &complete));
 		if (!valid || !complete)
-			return OK;
-		advance(&c, r);
+			break;
+		advance(s, &c, r);
 		if (r->flags & VOLUME_RECORD_COMMIT)
 			*end = c;
 	}
+	s->loss.from = end->generation + 1;
+	if (s->loss.to <= end->generation)
+		s->loss.record = 0;
+	return s->loss.record && !s->config.accept_loss ? ERR(CORRUPT) : OK;
 }
 
 /* --- Used blocks --- */
@@ -296,15 +328,19 @@ static err list_chain(struct store *s, struct chain c, const struct chain *end)
 	struct journal *j = &s->journal;
 	struct volume_record *r = j->buffer[0];
 	j->header_count = 0;
-	for (;; advance(&c, r)) {
+	for (;; advance(s, &c, r)) {
 		j->header[j->header_count++] = c.block;
 		if (c.record == end->record)
-			return OK;
+			break;
 		TRY(read_again(s, &c, r));
 		s->space.taken++;
 		for (uint32_t i = 0; i < r->item_count; i++)
 			s->space.taken += r->item[i].kind == VOLUME_ITEM_PAGE;
 	}
+	if (end->after)
+		j->header[j->header_count++] = end->after;
+	j->ahead = end->after ? HEADERS_AHEAD : 1;
+	return OK;
 }
 
 static void mark(uint32_t block, uint32_t group, uint64_t *out)
@@ -316,15 +352,17 @@ static void mark(uint32_t block, uint32_t group, uint64_t *out)
 err recovery_chain_group(struct store *s, uint32_t group, uint64_t *out)
 {
 	struct volume_record *r = s->journal.buffer[1]; /* the first may be in use */
-	for (struct chain c = s->journal.found;; advance(&c, r)) {
+	for (struct chain c = s->journal.found;; advance(s, &c, r)) {
 		mark(c.block, group, out);
 		if (c.record == s->journal.found_end.record)
-			return OK;
+			break;
 		TRY(read_again(s, &c, r));
 		for (uint32_t i = 0; i < r->item_count; i++)
 			if (r->item[i].kind == VOLUME_ITEM_PAGE)
 				mark(r->item[i].block, group, out);
 	}
+	mark(s->journal.found_end.after, group, out);
+	return OK;
 }
 
 /* --- Replay --- */
@@ -422,7 +460,7 @@ static err replay(struct store *s, struct chain c, const struct chain *end, bool
 	struct volume_record *r = j->buffer[0];
 	/* All that follows is durable after the flush that the checkpoint begins with. */
 	s->generation = j->durable = end->generation;
-	for (; c.record != end->record; advance(&c, r)) {
+	for (; c.record != end->record; advance(s, &c, r)) {
 		TRY(read_again(s, &c, r));
 		TRY(apply_record(s, r, may_merge));
 	}
@@ -430,25 +468,42 @@ static err replay(struct store *s, struct chain c, const struct chain *end, bool
 		TRY(merge_replayed(s, end->generation));
 	j->record = j->durable_record = end->record;
 	j->link = j->durable_link = end->link;
-	j->block = j->durable_block = end->block;
-	j->durable_headers = j->header_count - 1;
+	j->durable_headers = end->headers;
 	return OK;
 }
 
-/* Nothing is replayed: what is used is what the space map shows. */
-static err settle(struct store *s)
+/* What was reserved for the next records. In the space map is only the first of the two (unless there is no map). */
+static err reserve_headers(struct store *s)
 {
-	struct space *sp = &s->space;
-	sp->recovering = sp->walk = false;
-	space_reset(s);
-	return sp->record_unmapped && !s->device->read_only ? space_take_this(s, s->journal.block) : OK;
+	struct journal *j = &s->journal;
+	if (s->space.record_unmapped)
+		TRY(space_take_this(s, j->header[0]));
+	if (j->ahead == HEADERS_AHEAD && failed(space_take_this(s, j->header[1])))
+		j->header_count = j->ahead = 1; /* an older writer has used it */
+	if (j->ahead == HEADERS_AHEAD || space_free(&s->space) <= VOLUME_BLOCKS_MIN / 2 ||
+		failed(space_ensure(s, 1)))
+		return OK;
+	j->header[j->header_count++] = space_take(&s->space);
+	j->ahead = HEADERS_AHEAD;
+	return OK;
 }
 
-static err recover_chain(struct store *s, uint32_t *replayed)
+/* The next generation is larger than all that any life may have given away: what is left of them on the device
+ * must not look lost again. */
+static void give_up_loss(struct store *s)
+{
+	const struct store_loss *l = &s->loss;
+	store_log(s, LOG_WARN, "%s: record %lu in block %u has rotted: generations %lu to %lu are given up",
+		s->device->name, l->record, l->block, l->from, l->to);
+	s->generation = s->journal.durable = l->seen + GENERATIONS_SKIPPED;
+	s->checkpoint.force = true;
+}
+
+static err recover_chain(struct store *s, struct chain start, uint32_t *replayed)
 {
 	struct journal *j = &s->journal;
 	struct space *sp = &s->space;
-	struct chain start = {j->record, j->link, s->base, j->block, 0}, end;
+	struct chain end;
 	bool damaged = false;
 	sp->recovering = true;
 	TRY(find_end(s, start, j->buffer[0], &end));
@@ -461,29 +516,36 @@ static err recover_chain(struct store *s, uint32_t *replayed)
 	TRY(replay(s, start, &end, may_write));
 	*replayed = end.headers;
 	j->life = random_u64(s->config.random);
+	if (s->loss.record)
+		give_up_loss(s);
 	if (s->device->read_only)
 		store_fail(s, "the device is read-only");
 	else if (damaged)
 		store_fail(s, "the page map is damaged: what can be read is served; restore from a copy");
 	if (!may_write)
 		return OK;
-	if (!*replayed && !sp->walk)
-		TRY(settle(s));
-	s->checkpoint.force = sp->walk || sp->blocks < sp->blocks_next;
-	return *replayed || s->checkpoint.force ? checkpoint_now(s) : OK;
+	s->checkpoint.force |= sp->walk || sp->blocks < sp->blocks_next;
+	if (*replayed || s->checkpoint.force) {
+		TRY(checkpoint_now(s));
+	} else { /* what is used is what the space map shows */
+		sp->recovering = false;
+		space_reset(s);
+	}
+	return reserve_headers(s);
 }
 
 static err recover_once(struct store *s, uint32_t slot, struct store_info *info)
 {
 	struct volume_superblock *b = s->checkpoint.superblock;
+	struct chain start;
 	TRY(io_read_block(s, VOLUME_SLOT_BLOCK(slot), b));
 	if (judge_slot(s, b) != SLOT_VALID)
 		return ERR(IO);
 	info->version = b->version;
 	info->features_compatible = b->features_compatible;
 	info->features_incompatible = b->features_incompatible;
-	load_superblock(s, b, slot);
-	return recover_chain(s, &info->records_replayed);
+	load_superblock(s, b, slot, &start);
+	return recover_chain(s, start, &info->records_replayed);
 }
 
 static void forget_replayed(struct store *s)
@@ -499,7 +561,7 @@ static void forget_replayed(struct store *s)
 static err recover(struct store *s, uint32_t slot, struct store_info *info)
 {
 	err e = recover_once(s, slot, info);
-	if (!failed(e) || e.code != ERR_CORRUPT || s->space.walk)
+	if (!failed(e) || e.code != ERR_CORRUPT || s->space.walk || s->loss.record)
 		return e;
 	store_log(s, LOG_WARN, "%s: reading all maps of the volume, since the space map does not hold",
 		s->device->name);
@@ -512,7 +574,12 @@ static err recover(struct store *s, uint32_t slot, struct store_info *info)
 static void explain(struct store *s, err e)
 {
 	const char *name = s->device->name;
-	if (e.code == ERR_CORRUPT)
+	const struct store_loss *l = &s->loss;
+	if (e.code == ERR_CORRUPT && l->record)
+		store_log(s, LOG_ERROR, "%s: record %lu in block %u has rotted, and with it generations %lu to "
+			"%lu, which had been durable. The volume was not touched. Restore it from a copy, or "
+			"give these up with `ingot db repair`", name, l->record, l->block, l->from, l->to);
+	else if (e.code == ERR_CORRUPT)
 		store_log(s, LOG_ERROR, "%s: the volume's structure is damaged; it was not touched. "
 			"Restore it from a copy", name);
 	else if (e.code == ERR_NO_MEMORY)
@@ -537,6 +604,10 @@ err recovery_open(struct store *s, bool must_exist, struct store_info *info)
 	}
 	if (!failed(e))
 		e = recover(s, chosen, info);
+	if (s->loss.record) {
+		info->lost_from = s->loss.from;
+		info->lost_to = s->loss.to;
+	}
 	if (failed(e))
 		explain(s, e);
 	return e;

@@ -203,6 +203,15 @@ uint32_t space_take(struct space *sp)
 	return block;
 }
 
+void space_go(struct space *sp, uint64_t block)
+{
+	for (uint32_t i = SPACE_NODE_WINDOWS; i < sp->window_count; i++)
+		if (sp->window[i].index == block / SPACE_WINDOW_BLOCKS) {
+			sp->at = i;
+			sp->cursor = block % SPACE_WINDOW_BLOCKS;
+		}
+}
+
 static bool seek_in(struct space *sp, uint32_t at, uint32_t from, uint32_t blocks)
 {
 	const struct space_window *w = &sp->window[at];

@@ -1,6 +1,8 @@
 /* Opening and closing, the state, snapshots and reading. private.h says where the rest is. */
 #include "private.h"
 
+#include <base/cursor.h>
+
 static uint32_t shift_for(uint32_t items)
 {
 	uint32_t bits = 4;
@@ -89,7 +91,6 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 	s->config = *c;
 	s->loop = c->loop;
 	s->device = c->device;
-	s->reason = "";
 	s->txn_pages_max = l->txn_pages;
 	init_lists(s);
 	uint8_t *pages = m + l->pages;
@@ -150,16 +151,21 @@ static err check_config(const struct store_config *c)
 	return OK;
 }
 
-static void stop_fibers(struct store *s)
+/* ERR_TIMEOUT: a dead device still has their memory. */
+static err stop_fibers(struct store *s)
 {
 	s->closing = true;
 	fiber_queue_wake_all(&s->journal.idle);
 	fiber_queue_wake_all(&s->checkpoint.idle);
-	while (s->fibers)
+	while (s->fibers && !s->io.hung)
 		store_wait(s, &s->ended);
 	journal_notify(s);
+	if (s->fibers)
+		return ERR(TIMEOUT);
+	timer_cancel(&s->loop->timers, &s->io.watch);
 	list_remove(&s->client.link);
 	s->state = STORE_CLOSED;
+	return OK;
 }
 
 static err start_fibers(struct store *s)
@@ -182,7 +188,7 @@ err store_open(const struct store_config *config, struct store **store, struct s
 	else
 		e = recovery_open(s, config->must_exist, info);
 	if (failed(e)) {
-		stop_fibers(s);
+		TRY(stop_fibers(s));
 		return e;
 	}
 	info->blocks = s->space.blocks;
@@ -201,7 +207,7 @@ err store_close(struct store *s)
 		e = checkpoint_now(s);
 	if (!failed(e) && s->state == STORE_OPEN)
 		e = io_flush(s);
-	stop_fibers(s);
+	TRY(stop_fibers(s));
 	return e;
 }
 
@@ -220,17 +226,37 @@ const char *store_reason(const struct store *s)
 	return s->reason;
 }
 
-void store_fail(struct store *s, const char *reason)
+static void explain_failure(struct store *s, const char *what)
+{
+	struct writer w = writer_of(s->reason, sizeof s->reason - 1);
+	write_bytes(&w, slice_from_cstr(what));
+	if (s->io.failure[0]) {
+		write_bytes(&w, SLICE(": "));
+		write_bytes(&w, slice_from_cstr(s->io.failure));
+	}
+	*w.pos = 0;
+}
+
+bool store_may_log(struct store *s, uint64_t *at_ns)
+{
+	if (s->loop->now_ns < *at_ns)
+		return false;
+	*at_ns = s->loop->now_ns + LOG_EVERY_NS;
+	return true;
+}
+
+void store_fail(struct store *s, const char *what)
 {
 	if (s->state != STORE_OPEN)
 		return;
 	s->state = STORE_READ_ONLY;
-	s->reason = reason;
+	explain_failure(s, what);
 	s->notify = true;
-	store_log(s, LOG_ERROR, "%s: read-only from now on: %s", s->device->name, reason);
+	store_log(s, LOG_ERROR, "%s: read-only from now on: %s", s->device->name, s->reason);
 	fiber_queue_wake_all(&s->journal.progress);
 	fiber_queue_wake_all(&s->checkpoint.done);
 	fiber_queue_wake_all(&s->cache.starved);
+	fiber_queue_wake_all(&s->ended);
 }
 
 void store_wait(struct store *s, struct fiber_queue *q)
@@ -252,19 +278,31 @@ uint64_t store_generation(const struct store *s)
 	return s->generation;
 }
 
-void snapshot_fill(struct store_object *o, struct store_snapshot *snap)
+static void fill(struct store_object *o, struct store_snapshot *snap, bool durable)
 {
 	struct store *s = o->store;
-	*snap = (struct store_snapshot){.object = o, .generation = s->generation,
+	uint64_t generation = durable ? s->journal.durable : s->generation;
+	*snap = (struct store_snapshot){.object = o, .generation = generation,
 		.base_generation = s->base, .root_checksum = o->root.checksum,
 		.root_block = o->root.block, .root_generation = o->root.generation,
-		.pages = o->pages, .base_pages = object_low(o, s->generation),
-		.object_id = (uint16_t)o->id, .line = o->line, .levels = (uint8_t)o->levels,
-		.space_levels = (uint8_t)s->space.tree.levels,
+		.pages = durable ? o->durable_pages : o->pages,
+		.base_pages = object_low(o, generation), .object_id = (uint16_t)o->id, .line = o->line,
+		.levels = (uint8_t)o->levels, .space_levels = (uint8_t)s->space.tree.levels,
 		.space_block = s->space.tree.root.block,
 		.space_generation = s->space.tree.root.generation,
 		.space_checksum = s->space.tree.root.checksum};
 	list_push_back(&s->snapshots, &snap->link);
+}
+
+/* What is not durable when the store fails never will be. */
+void snapshot_fill(struct store_object *o, struct store_snapshot *snap)
+{
+	fill(o, snap, o->store->state != STORE_OPEN);
+}
+
+void store_snapshot_begin_durable(struct store_object *o, struct store_snapshot *snap)
+{
+	fill(o, snap, true);
 }
 
 void store_snapshot_begin(struct store_object *o, struct store_snapshot *snap)
@@ -287,7 +325,7 @@ void store_snapshot_end(struct store_snapshot *snap)
 
 bool store_snapshot_is_newest(const struct store_snapshot *snap)
 {
-	return snap->object->changed_at <= snap->generation;
+	return snap->object->changed_at <= snap->generation || snap->object->store->state != STORE_OPEN;
 }
 
 bool store_is_needed(const struct store *s, uint32_t object, uint64_t from, uint64_t until)

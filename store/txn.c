@@ -115,7 +115,7 @@ static err spill(struct store_txn *t)
 			chosen[i]->frame = NULL;
 	}
 	if (failed(result)) {
-		store_fail(s, "a write to the device has failed");
+		store_fail(s, "pages of a transaction could not be written");
 		return result;
 	}
 	t->dirty -= count;

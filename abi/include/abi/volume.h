@@ -92,7 +92,8 @@ struct volume_superblock {
 	struct volume_entry space; /* root of the space map; block 0: there is none */
 	uint64_t space_used;       /* blocks that it shows as used */
 	uint32_t space_levels;     /* 0: the root is the page of the only group */
-	uint8_t zero[512 - 132];
+	uint32_t record_block_after; /* the header after record_block; 0: not known */
+	uint8_t zero[512 - 136];
 	struct volume_object object[VOLUME_OBJECTS_MAX];
 	struct volume_version versions[VOLUME_OBJECTS_MAX];
 	uint8_t zero_end[4096 - 512 - (64 + 32) * VOLUME_OBJECTS_MAX];
@@ -128,7 +129,7 @@ struct volume_record {
 	uint32_t next_block; /* the next record's header */
 	uint32_t item_count;
 	uint32_t flags;
-	uint32_t reserved;
+	uint32_t next_block_after; /* the header after that one; 0: not known */
 	struct volume_item item[VOLUME_RECORD_ITEMS];
 };
 

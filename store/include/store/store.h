@@ -6,8 +6,10 @@
  *    it other fibers run. All others may be made from anywhere on the loop.
  * 2. A commit is visible to new snapshots at once and durable later: an effect that must not be
  *    taken back (a response) waits for the generation (store_wait_durable, store_waiter_add).
- * 3. After a failed write or flush the store refuses to write for good (STORE_READ_ONLY). What was
- *    committed in memory but never became durable stays readable until the machine stops. */
+ * 3. After a failed flush, a write that has failed several times, or a device that has not answered for a
+ *    minute, the store refuses to write for good (STORE_READ_ONLY). Snapshots that begin after that see the
+ *    newest durable generation; what was committed in memory but never became durable is only seen by those
+ *    that were open. A read that fails is tried again a few times and then fails alone. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -53,6 +55,9 @@ struct store_config {
 	uint32_t txn_pages_max;
 	/* Refuse to format a blank volume: ERR_NOT_FOUND instead. */
 	bool must_exist;
+	/* Open a volume of which durable generations cannot be read any more at the last one that can be, for
+	 * good, instead of refusing it with ERR_CORRUPT (`ingot db repair`). */
+	bool accept_loss;
 };
 
 struct store_info {
@@ -63,6 +68,9 @@ struct store_info {
 	uint64_t blocks;       /* usable, of 4096 bytes */
 	uint64_t blocks_free;
 	uint32_t records_replayed; /* after an unclean stop */
+	/* Generations that had been durable and cannot be read any more, both included; 0: none. Set also when
+	 * store_open has refused the volume for it; then at least these. */
+	uint64_t lost_from, lost_to;
 };
 
 enum store_state {
@@ -74,8 +82,9 @@ enum store_state {
 /* Counters, from store_open on. */
 struct store_stats {
 	uint64_t commits;        /* generations formed */
-	uint64_t records;        /* batches written; each has cost one flush */
-	uint64_t checkpoints;    /* each has cost two flushes */
+	uint64_t records;        /* of batches; each batch has cost one flush */
+	uint64_t seals;          /* empty records, written when idle, without a flush */
+	uint64_t checkpoints;    /* each needs two flushes: those of commits, if any come */
 	uint64_t flushes, reads, writes; /* requests to the device */
 	uint64_t bytes_read, bytes_written;
 	uint64_t page_hits, page_misses, page_evictions;
@@ -83,6 +92,7 @@ struct store_stats {
 	uint64_t pages_spilled;  /* of pages_written: before their commit */
 	uint64_t pages_merged;   /* not written, because superseded within a batch */
 	uint64_t corrupt_pages;  /* reads refused because of a checksum */
+	uint64_t io_retries, io_errors; /* requests tried again; failed for good */
 	uint64_t no_space, no_memory; /* calls that failed so */
 	uint64_t blocks, blocks_free, blocks_waiting; /* waiting: free after a checkpoint or a snapshot's end */
 };
@@ -160,7 +170,7 @@ size_t store_memory_size(const struct store_config *config);
  *   ERR_UNSUPPORTED  made by a newer version, or has an unknown incompatible feature; untouched
  *   ERR_NO_SPACE     the device is too small
  *   ERR_TOO_LARGE    the device is larger than 16 TiB
- *   ERR_CORRUPT      ours, but damaged; untouched
+ *   ERR_CORRUPT      ours, but damaged; untouched. See store_info.lost_from and config->accept_loss
  *   ERR_NO_MEMORY    memory_len too small; or the device is read-only (or its map damaged) and the
  *                    journal, which then must stay in memory, needs a larger txn_pages_max
  *   ERR_NOT_FOUND    blank, and config->must_exist
@@ -171,10 +181,10 @@ MUST_USE err store_open(const struct store_config *config, struct store **store,
 	struct store_info *info);
 /* Waits until all is durable, checkpoints, and lets go of the device. No snapshot or transaction may be
  * open (asserted). ERR_IO when something committed could not be made durable. Parks. The store's memory
- * is the caller's again. */
+ * is the caller's again; but not after ERR_TIMEOUT: then the device has not answered, and still has some of it. */
 MUST_USE err store_close(struct store *store);
 enum store_state store_state(const struct store *store);
-/* Why the store is read-only; static storage, "" when it is not. */
+/* Why the store is read-only, and which request failed where; valid while it is open, "" when it is not. */
 const char *store_reason(const struct store *store);
 void store_stats(const struct store *store, struct store_stats *out);
 /* Reads everything and verifies each checksum and the map; logs each damage. ERR_CORRUPT when there is
@@ -208,8 +218,10 @@ uint64_t store_generation(const struct store *store);
 /* Begins to read the object's newest generation. Cheap, does not park. Old versions of pages stay on the
  * volume as long as a snapshot needs them, so end it. */
 void store_snapshot_begin(struct store_object *object, struct store_snapshot *snapshot);
+/* The same with the newest generation that is durable: what is read in it may be told at once. */
+void store_snapshot_begin_durable(struct store_object *object, struct store_snapshot *snapshot);
 void store_snapshot_end(struct store_snapshot *snapshot);
-/* True while no newer generation has changed this object. */
+/* True while no newer generation has changed this object (in a read-only store always). */
 bool store_snapshot_is_newest(const struct store_snapshot *snapshot);
 
 /* Lends page `page_no` (0 to pages - 1; ERR_INVALID beyond) until store_page_put. A page that was never
