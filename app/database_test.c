@@ -478,6 +478,85 @@ static void a_full_volume_is_507_and_reads_go_on(void **state)
 	end(w, stored);
 }
 
+/* --- What an operator asks -------------------------------------------------------------------- */
+
+struct operation {
+	struct database_operation op; /* first */
+	bool done;
+	uint8_t memory[4096];
+	char text[4096];
+};
+
+static void operation_done(struct database_operation *op)
+{
+	((struct operation *)op)->done = true;
+}
+
+static bool is_done(void *operation)
+{
+	return ((struct operation *)operation)->done;
+}
+
+/* The status, and in `text` the whole answer; 0: it is none of the database's business. */
+static int operate(struct world *w, const char *head, char text[4096])
+{
+	struct operation o = {.op = {.head = slice_from_cstr(head), .done = operation_done}};
+	o.op.out = writer_of(o.memory, sizeof o.memory);
+	if (!app_database_sqlite.operate(w->database, &o.op))
+		return 0;
+	world_until(w, is_done, &o);
+	struct slice out = writer_slice(&o.op.out);
+	memcpy(text, out.ptr, out.len);
+	text[out.len] = 0;
+	assert_memory_equal(text, "HTTP/1.0 ", 9);
+	return (text[9] - '0') * 100 + (text[10] - '0') * 10 + text[11] - '0';
+}
+
+static void snapshots_are_made_listed_and_deleted_while_requests_are_served(void **state)
+{
+	(void)state;
+	char text[4096];
+	struct world *w = start();
+	struct client *c = client_new(w);
+	assert_int_equal(post(c, "/sql/add?name=Ann"), 303);
+	assert_int_equal(operate(w, "PUT /snapshots/before HTTP/1.1", text), 201);
+	assert_int_equal(post(c, "/sql/add?name=Bea"), 303);
+	assert_int_equal(operate(w, "PUT /snapshots/a%20day%2F1 HTTP/1.1", text), 201);
+	assert_int_equal(operate(w, "PUT /snapshots/before HTTP/1.1", text), 409);
+	assert_int_equal(operate(w, "GET /snapshots HTTP/1.1", text), 200);
+	assert_non_null(strstr(text, "\r\n\r\nbefore\tmain\t"));
+	assert_non_null(strstr(text, "\na day/1\tmain\t"));
+	assert_int_equal(operate(w, "DELETE /snapshots/before HTTP/1.1", text), 200);
+	assert_int_equal(operate(w, "DELETE /snapshots/before HTTP/1.1", text), 404);
+	assert_int_equal(operate(w, "GET /snapshots HTTP/1.1", text), 200);
+	assert_null(strstr(text, "before"));
+	end(w, 2);
+}
+
+static void what_is_no_question_about_snapshots_is_refused(void **state)
+{
+	(void)state;
+	char text[4096];
+	struct world *w = start();
+	assert_int_equal(operate(w, "GET /nothing HTTP/1.1", text), 0);
+	assert_int_equal(operate(w, "", text), 0);
+	assert_int_equal(operate(w, "PUT /snapshots HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/ HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshotsx HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/%0a HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/a%00b HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/%zz HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/0123456789012345678901234567890x HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "POST /snapshots/a HTTP/1.1", text), 405);
+	for (int i = 0; i < 31; i++) {
+		char head[64];
+		snprintf(head, sizeof head, "PUT /snapshots/%d HTTP/1.1", i);
+		assert_int_equal(operate(w, head, text), 201);
+	}
+	assert_int_equal(operate(w, "PUT /snapshots/more HTTP/1.1", text), 507);
+	end(w, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,6 +586,8 @@ int main(void)
 		cmocka_unit_test(after_a_failed_flush_writes_are_refused_and_reads_go_on),
 		cmocka_unit_test(a_write_error_is_500),
 		cmocka_unit_test(a_full_volume_is_507_and_reads_go_on),
+		cmocka_unit_test(snapshots_are_made_listed_and_deleted_while_requests_are_served),
+		cmocka_unit_test(what_is_no_question_about_snapshots_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
