@@ -140,12 +140,17 @@ static void fill_entry(const struct store *s, struct volume_superblock *b, uint3
 
 /* --- The checkpoint's part --- */
 
-static err release_block(struct share_walk *w, uint32_t level, const struct volume_entry *e)
+/* A reader of any object of the line may have a page as one that was changed after its base: then its map does
+ * not show that it is needed. */
+static err release_block(struct share_walk *w, uint32_t level, uint32_t index, const struct volume_entry *e)
 {
-	(void)level;
-	if (!map_entry_is_sane(w->query.s, e))
+	struct store *s = w->query.s;
+	if (!map_entry_is_sane(s, e))
 		return ERR(CORRUPT);
-	return space_superseded(w->query.s, e);
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX && !level; i++)
+		if (s->object[i].used && s->object[i].line == s->version[w->query.self].line)
+			delta_unmap(s, i, index, e->block);
+	return space_superseded(s, e);
 }
 
 /* Frees what no other version has. What lies below a damaged node stays used, until the next opening. */

@@ -446,7 +446,7 @@ err share_children(const struct share_query *q, uint32_t level, uint32_t index,
 /* Visits each block that the version `self` has alone, parents first. */
 struct share_walk {
 	struct share_query query;
-	err (*visit)(struct share_walk *w, uint32_t level, const struct volume_entry *e);
+	err (*visit)(struct share_walk *w, uint32_t level, uint32_t index, const struct volume_entry *e);
 	void *cookie;
 	bool damaged; /* what is below some node could not be visited */
 };
