@@ -560,6 +560,8 @@ static void seal_snapshot(struct volume_superblock *b, uint8_t *media)
 	}
 	struct volume_superblock copy = *b;
 	copy.checksum = 0;
+	copy.features_compatible = 0; /* no space map: opening walks all maps */
+	memset(&copy.space, 0, sizeof copy.space);
 	copy.checksum = volume_checksum(VOLUME_MAGIC, &copy, sizeof copy);
 	for (uint32_t slot = 0; slot < VOLUME_SLOTS; slot++)
 		memcpy(media + (size_t)VOLUME_SLOT_BLOCK(slot) * VOLUME_BLOCK_SIZE, &copy, sizeof copy);
@@ -605,7 +607,11 @@ static void a_volume_that_shares_what_it_must_not_is_refused(void **state)
 		struct rig r;
 		prepare_closed(&r);
 		forge(r.disk.media, f);
-		assert_int_equal(rig_open(&r).code, f == NOTHING ? ERR_OK : ERR_CORRUPT);
+		err e = rig_open(&r);
+		assert_true(!failed(e) || e.code == ERR_CORRUPT);
+		/* What cannot be told from rot is served as far as it can be read. */
+		bool refused = failed(e) || store_state(r.store) != STORE_OPEN;
+		assert_int_equal(refused, f != NOTHING);
 		rig_crash(&r);
 		rig_free(&r);
 	}

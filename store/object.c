@@ -153,13 +153,16 @@ static err release_block(struct share_walk *w, uint32_t level, uint32_t index, c
 	return space_superseded(s, e);
 }
 
-/* Frees what no other version has. What lies below a damaged node stays used, until the next opening. */
+/* Frees what no other version has. What lies below a damaged node stays used until the next opening, which
+ * finds no space map and makes a new one. */
 static err release(struct store *s, uint32_t slot)
 {
 	struct share_walk w = {.visit = release_block};
 	delta_unmap_all(s, slot);
 	share_query_init(&w.query, s, slot, UINT32_MAX);
-	return share_walk(&w);
+	TRY(share_walk(&w));
+	s->space.leaky |= w.damaged;
+	return OK;
 }
 
 err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation)

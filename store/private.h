@@ -187,6 +187,7 @@ struct space {
 	bool damaged;    /* the map does not match its checksums, or contradicts itself */
 	bool locked;
 	struct fiber_queue unlocked;
+	bool leaky; /* something is used that nothing needs: the next opening shall walk */
 };
 
 void space_init(struct store *s, struct space_window *windows, uint32_t count, uint8_t *pages);

@@ -432,6 +432,8 @@ err space_map_seal(struct store *s, struct volume_superblock *b)
 	err e = write_pages(s);
 	space_unlock(s);
 	TRY(e);
+	if (sp->leaky)
+		return OK;
 	b->features_compatible |= VOLUME_FEATURE_SPACE;
 	b->space = sp->next.root;
 	b->space_used = sp->next.used;
