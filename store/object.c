@@ -154,7 +154,9 @@ static err release(struct store *s, uint32_t slot)
 	struct share_walk w = {.visit = release_block};
 	delta_unmap_all(s, slot);
 	share_query_init(&w.query, s, slot, UINT32_MAX);
-	return share_walk(&w);
+	err e = share_walk(&w);
+	s->space.leaky |= w.damaged;
+	return e;
 }
 
 err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation)

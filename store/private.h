@@ -17,6 +17,7 @@
  *   space_walk.c  the same without one: from the objects' maps
  *   space_check.c compares the two
  *   io.c          block requests
+ *   scratch.c     pages that need not survive
  *
  * Generations: snapshot.base_generation <= base <= durable <= current. A version of a page, in a frame
  * or a delta, is what generations from <= g < until see. */
@@ -36,6 +37,7 @@
 #define GENERATION_NEVER UINT64_MAX
 #define GENERATION_TXN (UINT64_MAX - 1) /* of what a transaction has not committed yet */
 #define OBJECT_MAP 0xffffu              /* in frames: a map node, "page_no" is its block */
+#define OBJECT_SCRATCH 0xfffeu          /* the same, a scratch page */
 #define RECORDS_MAX 1024u               /* between two checkpoints */
 #define TRUNCATIONS_MAX 32u
 #define IO_REQUESTS 8u
@@ -183,6 +185,7 @@ struct space {
 	bool walk;       /* ... and there is no map that could be believed: walk the objects' */
 	bool record_unmapped; /* the base's record_block is in no map: there is none yet */
 	bool damaged;    /* the map does not match its checksums, or contradicts itself */
+	bool leaky;      /* it shows blocks that perhaps nobody needs: the next opening shall make it anew */
 	bool locked;
 	struct fiber_queue unlocked;
 };
@@ -388,7 +391,8 @@ struct map_result {
 };
 err map_resolve(struct store *s, const struct store_snapshot *snap, uint32_t page_no,
 	uint64_t generation, struct map_result *out);
-/* The first page after page_no that may lie somewhere, when page_no is a hole. Parks. */
+/* The first page after page_no that may lie somewhere (or the size), when page_no is a hole or its map cannot be
+ * had. Parks. */
 uint64_t map_skip_hole(struct store *s, const struct store_snapshot *snap, uint32_t page_no);
 /* It is one that pages, nodes and records may lie in. */
 bool map_block_is_sane(const struct store *s, uint32_t block);
@@ -615,6 +619,7 @@ struct store {
 	struct checkpoint checkpoint;
 	struct store_txn txn;
 	uint32_t txn_pages_max;
+	uint64_t scratch_blocks; /* in use */
 	struct pool requests;
 	struct list deferred; /* requests that the device's queue had no room for */
 	struct fiber_queue request_free, ended;

@@ -273,6 +273,11 @@ void store_stats(const struct store *s, struct store_stats *out)
 	out->blocks_waiting = space_waiting(&s->space);
 }
 
+struct store *store_object_store(const struct store_object *o)
+{
+	return o->store;
+}
+
 uint64_t store_generation(const struct store *s)
 {
 	return s->generation;
