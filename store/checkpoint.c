@@ -221,6 +221,22 @@ static const char *why_failed(const struct store *s, err e)
 	return e.code == ERR_CORRUPT ? "the page map is damaged" : "a checkpoint could not be written";
 }
 
+/* The checkpoint's superblock again, but without a space map: so the next opening walks and makes a new one.
+ * Nothing more can be done if that fails as well. */
+static void drop_map(struct store *s)
+{
+	struct checkpoint *c = &s->checkpoint;
+	struct volume_superblock *b = c->superblock;
+	if (failed(io_read_block(s, VOLUME_SLOT_BLOCK(c->slot), b)) || b->sequence != c->sequence)
+		return;
+	b->space = (struct volume_entry){0, 0, 0};
+	b->sequence++;
+	b->checksum = 0;
+	b->checksum = volume_checksum(VOLUME_MAGIC, b, VOLUME_BLOCK_SIZE);
+	if (!failed(io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), b)))
+		(void)io_flush(s).code;
+}
+
 void checkpoint_fiber(void *argument)
 {
 	struct store *s = argument;
@@ -233,8 +249,11 @@ void checkpoint_fiber(void *argument)
 		c->wanted = false;
 		c->result = s->state == STORE_OPEN ? run_checkpoint(s) : ERR(IO);
 		c->running = false;
-		if (failed(c->result) && !s->space.recovering) /* else recovery knows what to do */
+		if (failed(c->result) && !s->space.recovering) { /* else recovery knows what to do */
 			store_fail(s, why_failed(s, c->result));
+			if (s->space.damaged)
+				drop_map(s);
+		}
 		c->done_count++;
 		fiber_queue_wake_all(&c->done);
 	}

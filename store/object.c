@@ -140,8 +140,8 @@ static void fill_entry(const struct store *s, struct volume_superblock *b, uint3
 
 /* --- The checkpoint's part --- */
 
-/* A reader of any object of the line may have a page as one that was changed after its base: then its map does
- * not show that it is needed. */
+/* A reader of an object of the line may have a page as one that was changed after its base: then its map does
+ * not show that the block is needed. */
 static err release_block(struct share_walk *w, uint32_t level, uint32_t index, const struct volume_entry *e)
 {
 	struct store *s = w->query.s;
@@ -160,9 +160,9 @@ static err release(struct store *s, uint32_t slot)
 	struct share_walk w = {.visit = release_block};
 	delta_unmap_all(s, slot);
 	share_query_init(&w.query, s, slot, UINT32_MAX);
-	TRY(share_walk(&w));
+	err e = share_walk(&w);
 	s->space.leaky |= w.damaged;
-	return OK;
+	return e;
 }
 
 err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation)

@@ -185,6 +185,7 @@ struct space {
 	bool walk;       /* ... and there is no map that could be believed: walk the objects' */
 	bool record_unmapped; /* the base's record_block is in no map: there is none yet */
 	bool damaged;    /* the map does not match its checksums, or contradicts itself */
+	bool leaky;      /* it shows blocks that perhaps nobody needs: the next opening shall make it anew */
 	bool locked;
 	struct fiber_queue unlocked;
 	bool leaky; /* something is used that nothing needs: the next opening shall walk */

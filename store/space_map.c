@@ -431,9 +431,8 @@ err space_map_seal(struct store *s, struct volume_superblock *b)
 	space_lock(s);
 	err e = write_pages(s);
 	space_unlock(s);
-	TRY(e);
-	if (sp->leaky)
-		return OK;
+	if (failed(e) || sp->leaky) /* without it the next opening walks */
+		return e;
 	b->features_compatible |= VOLUME_FEATURE_SPACE;
 	b->space = sp->next.root;
 	b->space_used = sp->next.used;
