@@ -142,7 +142,8 @@ static void fill_entry(const struct store *s, struct volume_superblock *b, uint3
 
 /* A reader of an object of the line may have a page as one that was changed after its base: then its map does
  * not show that the block is needed. */
-static err release_block(struct share_walk *w, uint32_t level, uint32_t index, const struct volume_entry *e)
+static err release_block(struct share_walk *w, uint32_t level, uint32_t index,
+	const struct volume_entry *e)
 {
 	struct store *s = w->query.s;
 	if (!map_entry_is_sane(s, e))

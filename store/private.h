@@ -188,7 +188,6 @@ struct space {
 	bool leaky;      /* it shows blocks that perhaps nobody needs: the next opening shall make it anew */
 	bool locked;
 	struct fiber_queue unlocked;
-	bool leaky; /* something is used that nothing needs: the next opening shall walk */
 };
 
 void space_init(struct store *s, struct space_window *windows, uint32_t count, uint8_t *pages);
@@ -448,7 +447,8 @@ err share_children(const struct share_query *q, uint32_t level, uint32_t index,
 /* Visits each block that the version `self` has alone, parents first. */
 struct share_walk {
 	struct share_query query;
-	err (*visit)(struct share_walk *w, uint32_t level, uint32_t index, const struct volume_entry *e);
+	err (*visit)(struct share_walk *w, uint32_t level, uint32_t index,
+		const struct volume_entry *e);
 	void *cookie;
 	bool damaged; /* what is below some node could not be visited */
 };
