@@ -123,7 +123,7 @@ WRAP(err, space_superseded, struct store *s, const struct volume_entry *e)
 	if (how == LEAK && now_and_then(20))
 		return OK;
 	TRY(__real_space_superseded(s, e));
-	if (how == NODES) /* also the base's block is free at once */
+	if (how == NODES || how == REUSE) /* the base needs it still */
 		for (uint32_t i = 0; i < s->space.window_count; i++) {
 			struct space_window *w = &s->space.window[i];
 			uint32_t at = e->block % SPACE_WINDOW_BLOCKS;
