@@ -384,6 +384,10 @@ static struct db_request *database_use(struct request *req)
 		database_fail(req, NULL, "connecting", e);
 		return NULL;
 	}
+	/* Who only asks need not wait for what others are about to make durable. */
+	unsigned method = req->exchange->http.request.method;
+	if (method == HTTP_GET || method == HTTP_HEAD)
+		sql_read_durable(d->conn);
 	req->database = d;
 	req->finish = database_finish;
 	return d;
