@@ -81,6 +81,13 @@ void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t bl
 		}
 }
 
+void delta_unmap_line(struct store *s, uint32_t line, uint32_t page_no, uint32_t block)
+{
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		if (s->object[i].used && s->object[i].line == line)
+			delta_unmap(s, i, page_no, block);
+}
+
 /* A version may go when nobody sees it any more. What superseded it must be durable: else recovery
  * could still come to it (if it has a block), and so could a snapshot of the durable generation. */
 static bool may_go(const struct store *s, const struct delta *d)

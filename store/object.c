@@ -148,9 +148,8 @@ static err release_block(struct share_walk *w, uint32_t level, uint32_t index,
 	struct store *s = w->query.s;
 	if (!map_entry_is_sane(s, e))
 		return ERR(CORRUPT);
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX && !level; i++)
-		if (s->object[i].used && s->object[i].line == s->version[w->query.self].line)
-			delta_unmap(s, i, index, e->block);
+	if (!level)
+		delta_unmap_line(s, s->version[w->query.self].line, index, e->block);
 	return space_superseded(s, e);
 }
 

@@ -372,6 +372,8 @@ struct delta *delta_new(struct store *s, uint32_t object, uint32_t page_no);
 void delta_remove(struct store *s, struct delta *d, bool release_now);
 /* A merge takes the page's version in this block out of the map. Snapshots of an older base may see it still. */
 void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t block);
+/* The same for all objects that may have had it. */
+void delta_unmap_line(struct store *s, uint32_t line, uint32_t page_no, uint32_t block);
 /* The same for all of the object's. */
 void delta_unmap_all(struct store *s, uint32_t object);
 /* A committed version is superseded by `generation`. */
