@@ -61,8 +61,10 @@ static void look_and_cut(struct run *r, struct sim_cut *c, uint32_t depth, uint6
 static void tear_each_block(struct run *r, struct sim_cut *c, uint32_t depth, uint64_t bound, uint64_t least,
 	const struct life *before)
 {
-	uint32_t ways = bound >= 1024 ? 256 : bound >= 64 ? 16 : 0;
-	for (uint32_t b = 0; b < c->blocks; b++)
+	/* All ways of tearing eight sectors, or the prefixes and suffixes, or (with many blocks) of some blocks. */
+	uint32_t ways = bound >= 1024 && c->blocks * 64ull <= bound ? 256 : bound >= 64 ? 16 : 0;
+	uint32_t step = 1 + (uint32_t)(c->blocks * 2ull * ways / (8 * bound));
+	for (uint32_t b = 0; b < c->blocks; b += step)
 		for (uint32_t way = 0; way < 2 * ways; way++) {
 			uint32_t mask = ways == 256 ? way / 2 : (way / 2 < 8 ? 0xffu >> way / 2 : 0xffu << (way / 2 - 8));
 			if (way & 1)
