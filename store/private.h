@@ -16,6 +16,7 @@
  *   space_map.c   the stored space map
  *   space_walk.c  the same without one: from the objects' maps
  *   space_check.c compares the two
+ *   discard.c     telling the device what is free
  *   io.c          block requests
  *   scratch.c     pages that need not survive
  *
@@ -100,6 +101,8 @@ err io_wait_all(struct store *s, struct io_wait *w);
 err io_read_block(struct store *s, uint32_t block, void *data);
 err io_write_block(struct store *s, uint32_t block, void *data);
 err io_flush(struct store *s);
+/* A hint. */
+err io_discard(struct store *s, uint32_t block, uint32_t count);
 void io_init(struct store *s);
 
 /* --- space.c, space_ages.c, space_map.c, space_walk.c --- */
@@ -266,6 +269,29 @@ err space_walk_group(struct store *s, uint32_t group, uint64_t *out);
 err space_walk_count(struct store *s, uint64_t *used, bool *damaged);
 /* Puts what the versions' maps refer to, and record_block, into the next space map. */
 err space_walk_rebuild(struct store *s, uint32_t record_block);
+
+/* Finds the first free blocks among `most` from `from` on that stand together in one window's part; nobody can take
+ * them until the lock, under which this is called, is given back. count 0: there are none. Parks. */
+err space_hide(struct store *s, uint32_t from, uint32_t most, uint32_t *start, uint32_t *count);
+
+/* --- discard.c --- */
+
+#define DISCARD_RUNS 256u
+
+struct discard_run {
+	uint32_t start, count; /* blocks */
+};
+
+struct discards {
+	struct discard_run run[DISCARD_RUNS]; /* first the old ones, then the noted ones */
+	uint32_t old, noted;
+};
+
+/* The running checkpoint frees the block. */
+void discard_note(struct store *s, uint32_t block);
+void discard_checkpoint_done(struct store *s);
+/* A flush has completed that began after the last checkpoint was done. Parks. */
+void discard_old(struct store *s);
 
 /* --- space_check.c --- */
 
@@ -598,6 +624,7 @@ struct store {
 	struct block_device *device;
 	enum store_state state;
 	bool closing, kick, notify;
+	uint64_t sectors; /* of the device, as last seen */
 	struct io io;
 	uint64_t damage_log_at_ns;
 	uint32_t fibers; /* service fibers that run */
@@ -616,6 +643,7 @@ struct store {
 	struct cache cache;
 	struct deltas deltas;
 	struct space space;
+	struct discards discards;
 	struct journal journal;
 	struct checkpoint checkpoint;
 	struct store_txn txn;
@@ -627,6 +655,7 @@ struct store {
 	struct store_stats stats;
 };
 
+#define STORE_BLOCKS_MAX (UINT32_MAX - 64)
 /* Of VOLUME_BLOCK_SIZE. */
 uint64_t store_device_blocks(const struct block_device *d);
 /* Read-only from now on; everything that waits for durability fails. The failed request, if there is one, is

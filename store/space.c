@@ -606,6 +606,7 @@ void space_count_superseded(struct store *s, uint32_t birth)
 err space_superseded(struct store *s, const struct volume_entry *e)
 {
 	struct space *sp = &s->space;
+	discard_note(s, e->block);
 	space_lock(s);
 	err result = sp->walk ? OK : space_map_edit(s, e->block, false);
 	if (sp->recovering)
@@ -613,6 +614,42 @@ err space_superseded(struct store *s, const struct volume_entry *e)
 	space_count_superseded(s, e->generation);
 	space_unlock(s);
 	return result;
+}
+
+err space_hide(struct store *s, uint32_t from, uint32_t most, uint32_t *start, uint32_t *count)
+{
+	struct space *sp = &s->space;
+	uint32_t part = from / SPACE_WINDOW_BLOCKS, end = (part + 1) * SPACE_WINDOW_BLOCKS;
+	*start = from;
+	*count = 0;
+	TRY(load_group(s, from / VOLUME_GROUP_BLOCKS));
+	/* Nothing below parks. Blocks that are taken are in no map. */
+	struct space_window *w = find(sp, from);
+	for (uint32_t b = from; b < end && b - from < most; b++) {
+		bool open = !(*word_of(sp->unavailable + part % SPACE_GROUP_WINDOWS * SPACE_WINDOW_WORDS, b) &
+			bit_of(b)) && (!w || !((*word_of(w->own, b) | *word_of(w->dead, b)) & bit_of(b)));
+		if (!open && *count)
+			break;
+		*start = open && !*count ? b : *start;
+		*count += open;
+	}
+	if (!*count) { /* on to the next part */
+		*start = end;
+		return end - from < most ? space_hide(s, end, most - (end - from), start, count) : OK;
+	}
+	for (uint32_t b = *start; w && b < *start + *count; b++) {
+		if (!(free_bits(w, b % SPACE_WINDOW_BLOCKS / 64) & bit_of(b)))
+			continue;
+		if (!is_for_nodes(sp, w) && sp->open <= sp->promised) { /* these are promised */
+			*count = b - *start;
+			break;
+		}
+		*word_of(w->base, b) |= bit_of(b);
+		count_free(sp, w, -1);
+	}
+	if (w)
+		w->stale = true; /* so they are free again when it is read again, which the lock delays */
+	return OK;
 }
 
 err space_take_this(struct store *s, uint32_t block)

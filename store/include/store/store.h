@@ -95,6 +95,7 @@ struct store_stats {
 	uint64_t io_retries, io_errors; /* requests tried again; failed for good */
 	uint64_t no_space, no_memory; /* calls that failed so */
 	uint64_t scratch_writes; /* pages; not among pages_written */
+	uint64_t discards, discards_failed, blocks_discarded; /* discards: requests */
 	uint64_t blocks, blocks_free, blocks_waiting; /* waiting: free after a checkpoint or a snapshot's end */
 };
 
