@@ -6,6 +6,8 @@
  *                     +------------+----------+--> superseded: removed, or retained */
 #include "private.h"
 
+#define SWEPT_AT_ONCE 64u
+
 static inline uint32_t bucket_of(const struct store *s, uint32_t object, uint32_t page_no)
 {
 	uint64_t key = (uint64_t)object << 32 | page_no;
@@ -81,6 +83,13 @@ void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t bl
 		}
 }
 
+void delta_unmap_line(struct store *s, uint32_t line, uint32_t page_no, uint32_t block)
+{
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		if (s->object[i].used && s->object[i].line == line)
+			delta_unmap(s, i, page_no, block);
+}
+
 /* A version may go when nobody sees it any more. What superseded it must be durable: else recovery
  * could still come to it (if it has a block), and so could a snapshot of the durable generation. */
 static bool may_go(const struct store *s, const struct delta *d)
@@ -122,6 +131,22 @@ void delta_sweep(struct store *s)
 		struct delta *d = LIST_ENTRY(e, struct delta, link);
 		if (may_go(s, d))
 			delta_remove(s, d, false);
+	}
+}
+
+void delta_sweep_some(struct store *s)
+{
+	struct list *e = s->deltas.retained.next, *kept = NULL;
+	for (uint32_t i = 0; i < SWEPT_AT_ONCE && e != &s->deltas.retained && e != kept; i++) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		e = e->next;
+		if (may_go(s, d)) {
+			delta_remove(s, d, false);
+		} else {
+			list_remove(&d->link);
+			list_push_back(&s->deltas.retained, &d->link);
+			kept = kept ? kept : &d->link;
+		}
 	}
 }
 

@@ -117,6 +117,15 @@ static err find_shared(struct merge *m, uint32_t level, uint32_t index, bool hel
 	return share_children(&m->query, level, index, (void *)m->s->checkpoint.node[level], wanted, shared);
 }
 
+static err free_page(struct merge *m, uint32_t page_no, const struct volume_entry *old)
+{
+	if (m->query.count) /* another object may have superseded it long ago, and still have readers of it */
+		delta_unmap_line(m->s, m->o->line, page_no, old->block);
+	else
+		delta_unmap(m->s, m->o->id, page_no, old->block);
+	return space_superseded(m->s, old);
+}
+
 static err free_tree(struct merge *m, uint32_t level, uint32_t index, bool held, struct volume_entry *e)
 {
 	static const struct share_set all = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
@@ -126,8 +135,7 @@ static err free_tree(struct merge *m, uint32_t level, uint32_t index, bool held,
 	if (!old.block || held)
 		return OK;
 	if (!level) {
-		delta_unmap(m->s, m->o->id, index, old.block);
-		return space_superseded(m->s, &old);
+		return free_page(m, index, &old);
 	}
 	TRY(read_node(m, level, index, &old));
 	TRY(find_shared(m, level, index, false, &all, &shared));
@@ -144,10 +152,8 @@ static err put_page(struct merge *m, bool held, struct volume_entry *slot)
 	if (!d->block)
 		new = (struct volume_entry){0, 0, 0};
 	*slot = new;
-	if (old.block && !held) {
-		delta_unmap(m->s, m->o->id, d->page_no, old.block);
-		TRY(space_superseded(m->s, &old));
-	}
+	if (old.block && !held)
+		TRY(free_page(m, d->page_no, &old));
 	return new.block ? space_mapped(m->s, new.block) : OK;
 }
 

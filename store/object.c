@@ -140,15 +140,21 @@ static void fill_entry(const struct store *s, struct volume_superblock *b, uint3
 
 /* --- The checkpoint's part --- */
 
-static err release_block(struct share_walk *w, uint32_t level, const struct volume_entry *e)
+/* A reader of an object of the line may have a page as one that was changed after its base: then its map does
+ * not show that the block is needed. */
+static err release_block(struct share_walk *w, uint32_t level, uint32_t index,
+	const struct volume_entry *e)
 {
-	(void)level;
-	if (!map_entry_is_sane(w->query.s, e))
+	struct store *s = w->query.s;
+	if (!map_entry_is_sane(s, e))
 		return ERR(CORRUPT);
-	return space_superseded(w->query.s, e);
+	if (!level)
+		delta_unmap_line(s, s->version[w->query.self].line, index, e->block);
+	return space_superseded(s, e);
 }
 
-/* Frees what no other version has. What lies below a damaged node stays used, until the next opening. */
+/* Frees what no other version has. What lies below a damaged node stays used until the next opening, which
+ * finds no space map and makes a new one. */
 static err release(struct store *s, uint32_t slot)
 {
 	struct share_walk w = {.visit = release_block};

@@ -398,12 +398,16 @@ struct delta *delta_new(struct store *s, uint32_t object, uint32_t page_no);
 void delta_remove(struct store *s, struct delta *d, bool release_now);
 /* A merge takes the page's version in this block out of the map. Snapshots of an older base may see it still. */
 void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t block);
+/* The same for all objects that may have had it. */
+void delta_unmap_line(struct store *s, uint32_t line, uint32_t page_no, uint32_t block);
 /* The same for all of the object's. */
 void delta_unmap_all(struct store *s, uint32_t object);
 /* A committed version is superseded by `generation`. */
 void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 /* Removes what nobody needs any more from the retained list. */
 void delta_sweep(struct store *s);
+/* The same for a few, others at each call: a reader's end must not cost what all others hold. */
+void delta_sweep_some(struct store *s);
 uint32_t delta_free(const struct store *s);
 uint32_t delta_used(const struct store *s);
 
@@ -473,7 +477,8 @@ err share_children(const struct share_query *q, uint32_t level, uint32_t index,
 /* Visits each block that the version `self` has alone, parents first. */
 struct share_walk {
 	struct share_query query;
-	err (*visit)(struct share_walk *w, uint32_t level, const struct volume_entry *e);
+	err (*visit)(struct share_walk *w, uint32_t level, uint32_t index,
+		const struct volume_entry *e);
 	void *cookie;
 	bool damaged; /* what is below some node could not be visited */
 };

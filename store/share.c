@@ -201,7 +201,7 @@ static err walk(struct share_walk *w, uint32_t level, uint32_t index, const stru
 	uint32_t line = s->version[w->query.self].line;
 	struct volume_entry at = *e, *child = (void *)s->checkpoint.node[level];
 	struct share_set shared;
-	TRY(w->visit(w, level, &at));
+	TRY(w->visit(w, level, index, &at));
 	if (!level)
 		return OK;
 	TRY(io_read_block(s, at.block, child));

@@ -61,8 +61,9 @@ static uint32_t next_version(const struct store *s, uint32_t visited)
 	return newest;
 }
 
-static err visit_all(struct store *s, err (*visit)(struct share_walk *, uint32_t, const struct volume_entry *),
-	void *cookie, bool *damaged)
+static err visit_all(struct store *s,
+	err (*visit)(struct share_walk *, uint32_t, uint32_t, const struct volume_entry *), void *cookie,
+	bool *damaged)
 {
 	uint32_t slot, visited = 0;
 	while ((slot = next_version(s, visited)) != VERSION_NONE) {
@@ -76,10 +77,11 @@ static err visit_all(struct store *s, err (*visit)(struct share_walk *, uint32_t
 	return OK;
 }
 
-static err visit_count(struct share_walk *w, uint32_t level, const struct volume_entry *e)
+static err visit_count(struct share_walk *w, uint32_t level, uint32_t index,
+	const struct volume_entry *e)
 {
 	uint64_t *count = w->cookie;
-	(void)level;
+	(void)level, (void)index;
 	++*count;
 	return map_entry_is_sane(w->query.s, e) ? OK : ERR(CORRUPT);
 }
@@ -98,9 +100,10 @@ static err add(struct store *s, uint32_t block)
 	return e;
 }
 
-static err visit_rebuild(struct share_walk *w, uint32_t level, const struct volume_entry *e)
+static err visit_rebuild(struct share_walk *w, uint32_t level, uint32_t index,
+	const struct volume_entry *e)
 {
-	(void)level;
+	(void)level, (void)index;
 	return map_entry_is_sane(w->query.s, e) ? add(w->query.s, e->block) : ERR(CORRUPT);
 }
 

@@ -259,8 +259,10 @@ bool store_named_next(const struct store *store, uint32_t *cursor, struct store_
 MUST_USE err store_named_delete(struct store *store, const char *name);
 /* The object gets the snapshot's content, as a new generation; durable on return, and a power cut leaves the
  * one or the other. The snapshot stays, as do newer ones. `object` may be another than the snapshot's: then
- * both share its blocks from now on. Readers keep what they see. Parks. ERR_NOT_FOUND, ERR_BUSY (a
- * transaction is open; while it runs, none can be begun), ERR_IO. */
+ * both share its blocks from now on. Readers keep what they see. Whoever has derived something from newer
+ * content must forget that: SQLite's connections cannot tell (their counters go back), so restore a database
+ * before it is opened. Parks. ERR_NOT_FOUND, ERR_BUSY (a transaction is open; while it runs, none can be
+ * begun), ERR_IO. */
 MUST_USE err store_named_restore(struct store_object *object, const char *name);
 /* Begins to read it: like store_snapshot_begin in all, but it holds back nothing else. ERR_NOT_FOUND.
  * Works on a store that is read-only as well. */
