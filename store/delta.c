@@ -6,6 +6,8 @@
  *                     +------------+----------+--> superseded: removed, or retained */
 #include "private.h"
 
+#define SWEPT_AT_ONCE 64u
+
 static inline uint32_t bucket_of(const struct store *s, uint32_t object, uint32_t page_no)
 {
 	uint64_t key = (uint64_t)object << 32 | page_no;
@@ -129,6 +131,22 @@ void delta_sweep(struct store *s)
 		struct delta *d = LIST_ENTRY(e, struct delta, link);
 		if (may_go(s, d))
 			delta_remove(s, d, false);
+	}
+}
+
+void delta_sweep_some(struct store *s)
+{
+	struct list *e = s->deltas.retained.next, *kept = NULL;
+	for (uint32_t i = 0; i < SWEPT_AT_ONCE && e != &s->deltas.retained && e != kept; i++) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		e = e->next;
+		if (may_go(s, d)) {
+			delta_remove(s, d, false);
+		} else {
+			list_remove(&d->link);
+			list_push_back(&s->deltas.retained, &d->link);
+			kept = kept ? kept : &d->link;
+		}
 	}
 }
 

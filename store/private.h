@@ -380,6 +380,8 @@ void delta_unmap_all(struct store *s, uint32_t object);
 void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 /* Removes what nobody needs any more from the retained list. */
 void delta_sweep(struct store *s);
+/* The same for a few, others at each call: a reader's end must not cost what all others hold. */
+void delta_sweep_some(struct store *s);
 uint32_t delta_free(const struct store *s);
 uint32_t delta_used(const struct store *s);
 
