@@ -224,7 +224,19 @@ $(BUILD)/$1/store_sim: $(store-sim.sources) $$(wildcard store/*.h store/support/
 		$(addprefix -Wl$(comma)--wrap=,$(store-sim.wrapped)) $$(filter %.c %.o,$$^) -o $$@
 endef
 $(foreach c,fast host,$(eval $(call store_sim_rules,$c)))
+# SQLite on top of it (`ingot sim sql`), beside another SQLite, in memory.
+sql-sim.modules := base core store sql sim
+sql-sim.sources := $(wildcard sql/support/sim/*.c) store/support/rig.c host/assert.c
+define sql_sim_rules
+$(BUILD)/$1/sql_sim: $(sql-sim.sources) $$(wildcard sql/*.h store/support/*.h sql/support/sim/*.h sql/include/sql/*.h \
+		store/include/store/*.h sim/include/sim/*.h) $(foreach m,$(sql-sim.modules),$(call objects,$1,$m)) \
+		$(sqlite.host.o)
+	$$($1.cc) $$($1.flags) -Istore -Ihost/include $(extra.sql) $(foreach m,base platform core store sql sim,-I$m/include) \
+		$$(filter %.c %.o,$$^) -o $$@ -lm
+endef
+$(foreach c,fast host,$(eval $(call sql_sim_rules,$c)))
 .PHONY: sim-programs
+sim-programs: $(BUILD)/fast/sql_sim $(BUILD)/host/sql_sim
 sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim $(BUILD)/fast/store_sim $(BUILD)/host/store_sim
 
 # SQLite's own tests, with our page store as their default VFS: their main functions on a fiber of ours.
