@@ -213,8 +213,8 @@ $(foreach c,fast host,$(eval $(call sim_rules,$c)))
 # files through store/support/sim/seam.c.
 store-sim.modules := base core store sim
 store-sim.sources := $(wildcard store/support/sim/*.c) store/support/rig.c host/assert.c
-store-sim.wrapped := cache_take delta_new io_flush io_write_block space_defer space_node_superseded space_take space_mark \
-	volume_checksum store_is_needed store_oldest_base cache_supersede object_low \
+store-sim.wrapped := cache_take delta_new io_flush io_write_block space_defer space_superseded space_take \
+	volume_checksum store_is_needed store_oldest_base store_reader_of cache_supersede object_low \
 	checkpoint_reserve
 define store_sim_rules
 $(BUILD)/$1/store_sim: $(store-sim.sources) $$(wildcard store/*.h store/support/*.h store/support/sim/*.h \

@@ -47,12 +47,38 @@ void delta_remove(struct store *s, struct delta *d, bool release_now)
 		cache_drop(s, d->frame);
 	}
 	if (d->block && !d->merged) {
-		if (release_now)
+		/* What was superseded before the base is in no record that recovery would look at. */
+		if (release_now || d->from <= s->base)
 			space_release(&s->space, d->block);
 		else
-			space_defer(&s->space, SPACE_NEW, d->block);
+			space_defer(&s->space, d->block, false);
+	}
+	if (d->unmapped) {
+		s->space.kept--;
+		space_set_stale(&s->space);
 	}
 	pool_put(&s->deltas.pool, d);
+}
+
+void delta_unmap_all(struct store *s, uint32_t object)
+{
+	LIST_FOR_EACH(e, &s->deltas.retained) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (d->object == object && d->block && d->merged && !d->unmapped) {
+			d->unmapped = true;
+			s->space.kept++;
+		}
+	}
+}
+
+void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t block)
+{
+	for (struct delta *d = s->deltas.bucket[bucket_of(s, object, page_no)]; d; d = d->next)
+		if (d->page_no == page_no && d->object == object && d->block == block && d->merged &&
+			!d->unmapped) {
+			d->unmapped = true;
+			s->space.kept++;
+		}
 }
 
 /* A version may go when nobody sees it any more. What superseded it must be durable: else recovery

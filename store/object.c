@@ -90,6 +90,7 @@ static void load_object(struct store *s, const struct volume_object *from, uint3
 	o->base_pages = o->pages = o->record_low = o->batch_pages = o->durable_pages = from->pages;
 	o->changed_at = generation;
 	o->line = s->version[i].line;
+	o->truncations = 0;
 }
 
 void table_load(struct store *s, const struct volume_superblock *b)
@@ -144,16 +145,18 @@ static err release_block(struct share_walk *w, uint32_t level, const struct volu
 	(void)level;
 	if (!map_entry_is_sane(w->query.s, e))
 		return ERR(CORRUPT);
-	space_defer(&w->query.s->space, SPACE_MERGING, e->block);
-	return OK;
+	return space_superseded(w->query.s, e);
 }
 
 /* Frees what no other version has. What lies below a damaged node stays used, until the next opening. */
 static err release(struct store *s, uint32_t slot)
 {
 	struct share_walk w = {.visit = release_block};
+	delta_unmap_all(s, slot);
 	share_query_init(&w.query, s, slot, UINT32_MAX);
-	return share_walk(&w);
+	err e = share_walk(&w);
+	s->space.leaky |= w.damaged;
+	return e;
 }
 
 err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation)

@@ -101,6 +101,7 @@ static bool is_too_young(const struct share_query *q, const struct version *othe
 static err judge(const struct share_query *q, err e, bool *hold)
 {
 	*hold = e.code == ERR_CORRUPT && q->hold;
+	q->s->space.leaky |= *hold;
 	return e.code == ERR_CORRUPT ? OK : e;
 }
 

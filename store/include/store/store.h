@@ -146,8 +146,10 @@ struct store_snapshot {
 	uint32_t root_block, root_generation;
 	uint32_t pages, base_pages;
 	uint16_t object_id, line;
-	uint8_t levels;
+	uint8_t levels, space_levels;
 	uint8_t named; /* slot + 1 of a named snapshot */
+	uint32_t space_block, space_generation; /* root of the base's space map */
+	uint64_t space_checksum;
 };
 
 /* A page that need not survive; the structure is the caller's, {0} at first: a page of zeros. */
@@ -166,9 +168,9 @@ struct store_waiter {
 
 API_BEGIN
 
-/* Bytes of memory for config's device, cache_pages and txn_pages_max: about 4210 for a cache page, 5
- * bits for a volume block, the map delta (see txn_pages_max), and about 64 KiB. It takes two fibers
- * of the loop for good. */
+/* Bytes of memory for config's cache_pages and txn_pages_max: about 4210 for a cache page, the map delta (see
+ * txn_pages_max), and about 160 KiB; the size of the volume does not matter. It takes two fibers of the loop for
+ * good. */
 size_t store_memory_size(const struct store_config *config);
 /* Opens, recovers or (blank) formats the volume. Parks. The store lies in config->memory. Errors:
  *   ERR_FOREIGN      holds something else; untouched
