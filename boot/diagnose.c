@@ -1,6 +1,8 @@
 /* Each reader: WAITING for its request --whole--> ANSWERING or CAPTURING --all sent, or gone--> released. */
 #include "diagnose.h"
 
+#include <app/database.h>
+#include <app/manifest.h>
 #include <base/cursor.h>
 
 enum {
@@ -35,6 +37,7 @@ struct diagnose {
 	struct log *log;
 	struct net *net;
 	struct server *const *server;
+	struct database *const *database;
 	bool any;
 	struct reader_conn *capturing; /* NULL: nobody */
 	struct net_capture capture;
@@ -175,6 +178,8 @@ static void answer(struct reader_conn *r)
 		if (*r->owner->server)
 			server_write(*r->owner->server, &w);
 		counters_write(r->owner->net, &w);
+		if (*r->owner->database)
+			app_manifest.database->engine->counters(*r->owner->database, &w);
 	} else if (get && slice_eq(path, SLICE("/capture")) && !r->owner->capturing
 		&& !ring_is_busy(r->owner)) {
 		head_write(&w, "200 OK", "application/vnd.tcpdump.pcap");
@@ -285,7 +290,7 @@ static bool diagnose_poll(struct loop_client *client)
 }
 
 void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net *net,
-	struct server *const *server, uint16_t port, bool any)
+	struct server *const *server, struct database *const *database, uint16_t port, bool any)
 {
 	struct diagnose *d = memory;
 	d->client.poll = diagnose_poll;
@@ -294,6 +299,7 @@ void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net
 	d->log = log;
 	d->net = net;
 	d->server = server;
+	d->database = database;
 	d->any = any;
 	err e = tcp_listen_for(net, port, READERS_MAX, &d->handler);
 	if (failed(e)) {

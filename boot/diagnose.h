@@ -23,6 +23,6 @@ size_t diagnose_memory_size(void);
 /* `memory`, zeroed, is its own for ever, and all else is borrowed; *server is NULL until it is up. Says in the log that it listens, or why it
  * cannot. */
 void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net *net,
-	struct server *const *server, uint16_t port, bool any);
+	struct server *const *server, struct database *const *database, uint16_t port, bool any);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef APP_DATABASE_H
 #define APP_DATABASE_H
 
+#include <base/cursor.h>
 #include <base/err.h>
 #include <base/random.h>
 #include <core/log.h>
@@ -30,6 +31,8 @@ struct app_database_engine {
 	err (*sync)(struct database *);
 	/* The same, and lets go of the volume. No request may be using it. Parks. */
 	err (*close)(struct database *);
+	/* A line for each counter of the store and of SQL: its name, a space, its value. Does not park. */
+	void (*counters)(struct database *, struct writer *);
 };
 
 struct app_database {
