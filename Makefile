@@ -41,7 +41,7 @@ uses.libc     := base core platform store net
 uses.app      := base abi platform core net store sql http page
 uses.boot     := base abi platform core net store sql http page libc app
 uses.db       := base abi platform host core store sql
-uses.cli      := base abi page http store sql
+uses.cli      := base abi platform core page http store sql
 
 # What a module's tests may include besides: simulators stand below what they simulate.
 testuses.sim   := core net store
@@ -199,6 +199,7 @@ fuzz: $(foreach m,$(MODULES),$(if $(call fuzzers,$m),fuzz-$m))
 .PHONY: unit-programs fuzz-programs
 
 # The simulated network (`ingot sim net`), twice: fast, and under the sanitizers.
+comma := ,
 sim.modules := base net sim
 sim.sources := $(wildcard net/support/sim/*.c) net/support/check.c host/assert.c
 define sim_rules
@@ -208,8 +209,23 @@ $(BUILD)/$1/net_sim: $(sim.sources) $$(wildcard net/*.h net/support/*.h net/supp
 		$$(filter %.c %.o,$$^) -o $$@
 endef
 $(foreach c,fast host,$(eval $(call sim_rules,$c)))
+# The simulated disk under the store (`ingot sim store`). The linker leads some calls between the store's
+# files through store/support/sim/seam.c.
+store-sim.modules := base core store sim
+store-sim.sources := $(wildcard store/support/sim/*.c) store/support/rig.c host/assert.c
+store-sim.wrapped := cache_take delta_new io_flush io_write_block space_defer space_node_superseded space_take space_mark \
+	volume_checksum store_is_needed store_oldest_base cache_supersede object_low \
+	checkpoint_reserve
+define store_sim_rules
+$(BUILD)/$1/store_sim: $(store-sim.sources) $$(wildcard store/*.h store/support/*.h store/support/sim/*.h \
+		store/include/store/*.h sim/include/sim/*.h abi/include/abi/*.h) \
+		$(foreach m,$(store-sim.modules),$(call objects,$1,$m))
+	$$($1.cc) $$($1.flags) -Istore -Ihost/include $(foreach m,base abi platform core store sim,-I$m/include) \
+		$(addprefix -Wl$(comma)--wrap=,$(store-sim.wrapped)) $$(filter %.c %.o,$$^) -o $$@
+endef
+$(foreach c,fast host,$(eval $(call store_sim_rules,$c)))
 .PHONY: sim-programs
-sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim
+sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim $(BUILD)/fast/store_sim $(BUILD)/host/store_sim
 
 # SQLite's own tests, with our page store as their default VFS: their main functions on a fiber of ours.
 suite.modules := base core store
@@ -276,7 +292,6 @@ house: guest
 self-contained: $(foreach m,$(MODULES),$(patsubst %,$(BUILD)/headers/%.ok,$(call headers,$m)))
 
 # For editors and clang-tidy: how each source of the guest is compiled.
-comma := ,
 define command_entry
 {"directory": "$(CURDIR)"$(comma) "file": "$1"$(comma) "command": "$(guest.cc) $(guest.flags) $(call includes,$2) $(extra.$2) -c $1"}
 endef

@@ -22,16 +22,41 @@ bool is_keyword(const struct token *t)
 
 /* --- Names ------------------------------------------------------------------------------------ */
 
-static bool is_table(const struct schema *schema, const char *name)
+/* `type`: "table" or "view"; NULL for either. */
+static bool is_table(const struct schema *schema, const char *name, const char *type)
 {
-	sqlite3_stmt *s = schema_try(schema, sqlite3_mprintf("SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view')"
-		" AND name = %Q COLLATE NOCASE", name));
+	sqlite3_stmt *s = schema_try(schema, sqlite3_mprintf("SELECT 1 FROM sqlite_schema WHERE type IN (%Q, %Q)"
+		" AND name = %Q COLLATE NOCASE", type ? type : "table", type ? type : "view", name));
 	bool found = s && sqlite3_step(s) == SQLITE_ROW;
 	sqlite3_finalize(s);
 	return found;
 }
 
-struct scope scope_of(const struct schema *schema, const struct tokens *t)
+/* FROM a, (SELECT ...), JOIN (SELECT ...): a subquery at `i` that stands for a table. */
+static bool selected_from(const struct tokens *t, size_t i)
+{
+	if (i < 2 || !token_is(&t->item[i], "SELECT") || !token_is(&t->item[i - 1], "("))
+		return false;
+	unsigned depth = t->item[i - 1].depth;
+	if (token_is(&t->item[i - 2], "FROM") || token_is(&t->item[i - 2], "JOIN"))
+		return true;
+	if (!token_is(&t->item[i - 2], ","))
+		return false;
+	for (size_t k = i - 2; k > 0 && t->item[k - 1].depth >= depth; k--)
+		if (t->item[k - 1].depth == depth && is_keyword(&t->item[k - 1]))
+			return token_is(&t->item[k - 1], "FROM") || token_is(&t->item[k - 1], "JOIN") || token_is(&t->item[k - 1], "ON");
+	return false;
+}
+
+bool scope_fills(const struct scope *s, const char *table)
+{
+	for (size_t i = 0; i < s->filled.count; i++)
+		if (sqlite3_stricmp(s->filled.item[i], table) == 0)
+			return true;
+	return s->all_filled;
+}
+
+struct scope scope_of(const struct schema *schema, const struct tokens *t, const char *sql)
 {
 	static const char *const before[] = {"FROM", "JOIN", "INTO", "UPDATE", ",", "(", ".", "ABORT", "FAIL", "IGNORE", "REPLACE",
 		"ROLLBACK"};
@@ -40,9 +65,10 @@ struct scope scope_of(const struct schema *schema, const struct tokens *t)
 		const char *name = token_name(&t->item[i]), *alias = NULL;
 		bool may_be = false;
 		s.grouped |= token_is(&t->item[i], "GROUP");
+		s.derived |= token_is(&t->item[i], "WITH") || selected_from(t, i);
 		for (size_t k = 0; i > 0 && k < ARRAY_LEN(before); k++)
 			may_be |= token_is(&t->item[i - 1], before[k]);
-		if (!may_be || !name || is_keyword(&t->item[i]) || !is_table(schema, name))
+		if (!may_be || !name || is_keyword(&t->item[i]) || !is_table(schema, name, NULL))
 			continue;
 		size_t next = i + 1 + (i + 1 < t->count && token_is(&t->item[i + 1], "AS"));
 		if (next < t->count && !is_keyword(&t->item[next]))
@@ -50,6 +76,7 @@ struct scope scope_of(const struct schema *schema, const struct tokens *t)
 		strings_add(&s.alias, alias ? alias : name);
 		strings_add(&s.table, name);
 	}
+	s.filled = schema_outer_tables(schema, sql, &s.all_filled);
 	return s;
 }
 
@@ -68,6 +95,9 @@ static struct kind column_kind(const struct scope *s, const char *qualifier, con
 			continue;
 		if (any && k.type != found.type)
 			return UNKNOWN;
+		/* A view's tables are not told apart, nor what a subquery calls by that name. */
+		k.nullable |= scope_fills(s, s->table.item[i]) || (s->derived && !known)
+			|| (s->filled.count && is_table(s->schema, s->table.item[i], "view"));
 		found = (struct kind){k.type, any ? k.nullable || found.nullable : k.nullable};
 		any = true;
 	}

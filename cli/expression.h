@@ -11,9 +11,15 @@ struct scope {
 	const struct tokens *tokens;
 	struct strings alias, table; /* side by side */
 	bool grouped; /* has GROUP BY: an aggregate has at least one row */
+	struct strings filled; /* tables that an outer join may fill up with NULL */
+	bool all_filled;
+	bool derived; /* has subqueries or common table expressions to select from: columns that no table has */
 };
 
-struct scope scope_of(const struct schema *schema, const struct tokens *tokens);
+/* `sql` is the whole statement, which SQLite takes. */
+struct scope scope_of(const struct schema *schema, const struct tokens *tokens, const char *sql);
+/* Whether a column of it may be NULL though it is declared NOT NULL. */
+bool scope_fills(const struct scope *s, const char *table);
 /* Of tokens from..to (exclusive). */
 struct kind expression_kind(const struct scope *s, size_t from, size_t to);
 /* What a function takes as its argument `i`; KIND_UNKNOWN when it may be anything. `same`: what its other

@@ -81,9 +81,11 @@ static void write_values(const struct query *q, FILE *out)
 static void write_comment(const struct query *q, FILE *out)
 {
 	fputs("\n/* ", out);
-	for (size_t i = 0; i < q->comment.count; i++)
-		for (const char *p = q->comment.item[i]; *p || (fputs("\n * ", out), false); p++)
+	for (size_t i = 0; i < q->comment.count; i++) {
+		for (const char *p = q->comment.item[i]; *p; p++)
 			fprintf(out, "%c%s", *p, p[0] == '*' && p[1] == '/' ? " " : "");
+		fputs("\n * ", out);
+	}
 	fprintf(out, "%s:%u */\n", q->source->name, source_line(q->source, q->offset));
 }
 

@@ -251,13 +251,14 @@ static void read_file(struct queries *all, const struct source *s, struct report
 /* The names that C sees, so that a second query of a name, or one called like a part of another, is refused here. */
 static void check_names(const struct queries *all, struct report *r)
 {
-	for (size_t i = 0; i < all->count; i++)
-		for (size_t k = 0; k < i; k++) {
-			const struct query *q = &all->item[i], *other = &all->item[k];
-			if (strcmp(q->name, other->name) == 0)
-				report_error(r, q->source, q->offset, q->len, "there is a query \"%s\" already: %s:%u", q->name,
-					other->source->name, source_line(other->source, other->offset));
-		}
+	for (size_t i = 0; i < all->count; i++) {
+		const struct query *q = &all->item[i], *other = all->item;
+		while (strcmp(q->name, other->name) != 0)
+			other++;
+		if (other != q)
+			report_error(r, q->source, q->offset, q->len, "there is a query \"%s\" already: %s:%u", q->name,
+				other->source->name, source_line(other->source, other->offset));
+	}
 }
 
 struct queries queries_read(const struct app_folder *app, struct report *r)

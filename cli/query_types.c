@@ -425,13 +425,8 @@ static bool is_bare_aggregate(const struct work *w)
 
 static bool may_be_filled_up(const struct work *w, sqlite3_stmt *statement, int i)
 {
-	bool all;
 	const char *table = sqlite3_column_table_name(statement, i);
-	struct strings tables = schema_outer_tables(w->schema, w->q->sql, &all);
-	for (size_t k = 0; k < tables.count && table; k++)
-		if (sqlite3_stricmp(tables.item[k], table) == 0)
-			return true;
-	return all;
+	return table ? scope_fills(&w->scope, table) : w->scope.all_filled;
 }
 
 /* The place of result `i`, for messages. */
@@ -456,7 +451,10 @@ static struct kind column_kind(const struct work *w, sqlite3_stmt *statement, in
 		kind.nullable |= is_compound(w) || is_bare_aggregate(w) || may_be_filled_up(w, statement, i);
 		return kind;
 	}
-	if (result_tokens(w, (size_t)i, &from, &to))
+	bool found = result_tokens(w, (size_t)i, &from, &to);
+	/* A name for something that a subquery has computed. */
+	bool named = found && w->scope.derived && (to == from + 1 || token_is(&w->t->item[from + 1], "."));
+	if (found && !named)
 		kind = expression_kind(&w->scope, from, to);
 	if (is_compound(w) || may_be_filled_up(w, statement, i))
 		kind.nullable = true;
@@ -535,7 +533,7 @@ void query_check(const struct schema *schema, struct query *q, struct report *r)
 	sqlite3_stmt *statement = schema_prepare(schema, r, q->source, q->sql, 0, &q->place);
 	if (!statement)
 		return;
-	w.scope = scope_of(schema, w.t);
+	w.scope = scope_of(schema, w.t, q->sql);
 	find_target(&w);
 	check_form(&w, statement);
 	check_parameters(&w);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sql/sql.h>
 
 #define HEAP_SIZE (256 << 20) /* address space; only what is used is touched */
 #define NUMBER_MAX 999999
@@ -73,28 +74,16 @@ static int refuse(const char **refusal, const char *why)
 	return SQLITE_DENY;
 }
 
-static bool one_of(const char *word, const char *const *list)
+static int judge_pragma(const char **refusal, const char *name, const char *argument)
 {
-	for (; *list; list++)
-		if (sqlite3_stricmp(word, *list) == 0)
-			return true;
-	return false;
-}
-
-static int judge_pragma(const char **refusal, const char *name, bool sets)
-{
-	static const char *const fixed[] = {"journal_mode", "locking_mode", "synchronous", "mmap_size", "page_size",
-		"auto_vacuum", "encoding", NULL};
-	if (!sets)
-		return SQLITE_OK;
-	if (sqlite3_stricmp(name, "user_version") == 0)
+	if (argument && sqlite3_stricmp(name, "user_version") == 0)
 		return refuse(refusal, "PRAGMA user_version is the number of the last migration; Ingot keeps it");
-	if (sqlite3_stricmp(name, "foreign_keys") == 0)
-		return refuse(refusal, "PRAGMA foreign_keys cannot be changed here: while migrations run it is off, and all keys"
-			" are checked before they are committed");
-	if (one_of(name, fixed))
-		return refuse(refusal, format("PRAGMA %s cannot be changed: the page store relies on it, and it does not work in"
-			" a transaction", name));
+	if (argument && sqlite3_stricmp(name, "foreign_keys") == 0)
+		return refuse(refusal, "PRAGMA foreign_keys cannot be changed: it is on, but while migrations run, and then"
+			" all keys are checked before they are committed");
+	if (!sql_pragma_allowed(name, argument))
+		return refuse(refusal, format("PRAGMA %s%s: what it would change belongs to Ingot", name,
+			argument ? " = ..." : ""));
 	return SQLITE_OK;
 }
 
@@ -110,12 +99,15 @@ static int on_authorize(void *cookie, int action, const char *a, const char *b, 
 		return refuse(refusal, "savepoints are not for SQL text (in a handler: db_savepoint)");
 	if (action == SQLITE_ATTACH || action == SQLITE_DETACH)
 		return refuse(refusal, "there is one database: ATTACH and DETACH are not possible");
-	return action == SQLITE_PRAGMA && a ? judge_pragma(refusal, a, b != NULL) : SQLITE_OK;
+	return action == SQLITE_PRAGMA && a ? judge_pragma(refusal, a, b) : SQLITE_OK;
 }
 
 static sqlite3 *database_open(void)
 {
 	sqlite3 *db;
+	static const int limits[][2] = {{SQLITE_LIMIT_EXPR_DEPTH, SQL_LIMIT_EXPRESSION_DEPTH},
+		{SQLITE_LIMIT_COMPOUND_SELECT, SQL_LIMIT_COMPOUND}, {SQLITE_LIMIT_SQL_LENGTH, SQL_LIMIT_TEXT},
+		{SQLITE_LIMIT_VDBE_OP, SQL_LIMIT_STEPS}, {SQLITE_LIMIT_ATTACHED, 1}};
 	sqlite3_config(SQLITE_CONFIG_HEAP, must_alloc(HEAP_SIZE), HEAP_SIZE, 64);
 	if (sqlite3_initialize() != SQLITE_OK || sqlite3_vfs_register(build_vfs(), 0) != SQLITE_OK
 		|| sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE,
@@ -126,6 +118,8 @@ static sqlite3 *database_open(void)
 				    " hash INTEGER NOT NULL, applied_at INTEGER NOT NULL) STRICT",
 			   NULL, NULL, NULL) != SQLITE_OK)
 		die("a bug in Ingot itself: no database in memory; please report it");
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		sqlite3_limit(db, limits[i][0], limits[i][1]);
 	return db;
 }
 
@@ -141,7 +135,8 @@ static struct slice word_of(const char *message)
 		at = m + 2;
 	if (!at)
 		return (struct slice){NULL, 0};
-	struct slice word = slice_sub(slice_from_cstr(at), 0, strcspn(at, " ()"));
+	at += *at == '"';
+	struct slice word = slice_sub(slice_from_cstr(at), 0, strcspn(at, " ()\""));
 	size_t dot = word.len;
 	while (dot > 0 && word.ptr[dot - 1] != '.')
 		dot--;
@@ -222,6 +217,8 @@ static void report_sqlite(const struct schema *schema, struct report *r, const s
 		return;
 	}
 	const struct token *k = last_part(&t, culprit(&t, at, word), word);
+	if (strcmp(message, "incomplete input") == 0)
+		k = &t.item[t.count - 1];
 	size_t first = k->offset, last = k->offset + k->text.len;
 	if (place)
 		first = place->offset[first], last = place->offset[last];
@@ -468,9 +465,12 @@ struct kind schema_column(const struct schema *schema, const char *table, const 
 	if (table_column(schema, table, column, &kind, &declared))
 		return kind;
 	/* A view. */
-	sqlite3_stmt *s = schema_try(schema, sqlite3_mprintf("SELECT \"%w\" FROM \"%w\"", column, table));
-	if (s)
-		schema_origin(schema, s, 0, &kind, &declared);
+	const char *sql = sqlite3_mprintf("SELECT \"%w\" FROM \"%w\"", column, table);
+	sqlite3_stmt *s = schema_try(schema, sql);
+	if (s && schema_origin(schema, s, 0, &kind, &declared)) {
+		bool all;
+		kind.nullable |= schema_outer_tables(schema, sql, &all).count > 0 || all;
+	}
 	sqlite3_finalize(s);
 	return kind;
 }
@@ -496,29 +496,70 @@ static const char *table_at(const struct schema *schema, int64_t root)
 	return name;
 }
 
+/* Whether the statement, or a view (which it may use), has an outer join at all. */
+static bool has_outer_join(const struct schema *schema, const char *sql)
+{
+	static const char *const outer[] = {"LEFT", "RIGHT", "FULL", "OUTER"};
+	char *all = format("%s", sql);
+	sqlite3_stmt *s = schema_try(schema, "SELECT sql FROM sqlite_schema WHERE type = 'view'");
+	while (s && sqlite3_step(s) == SQLITE_ROW)
+		all = format("%s\n%s", all, sqlite3_column_text(s, 0));
+	sqlite3_finalize(s);
+	struct tokens t = lex_sql(slice_from_cstr(all), false);
+	for (size_t i = 0; i < t.count; i++)
+		for (size_t k = 0; k < ARRAY_LEN(outer); k++)
+			if (token_is(&t.item[i], outer[k]))
+				return true;
+	return false;
+}
+
+/* What the cursors of a program stand for. */
+struct cursors {
+	int64_t root[256]; /* of the table or index; 0: something else */
+	bool filled[256];  /* with NULL, when an outer join finds no row */
+	int64_t automatic; /* the index that is being made, -1: none */
+};
+
+static bool is_op(const char *op, const char *name)
+{
+	return strcmp(op, name) == 0;
+}
+
+static void follow(struct cursors *c, const char *op, int64_t p1, int64_t p2)
+{
+	if (p1 < 0 || p1 >= (int64_t)ARRAY_LEN(c->root))
+		return;
+	if (is_op(op, "OpenRead") || is_op(op, "OpenWrite"))
+		c->root[p1] = p2;
+	else if (is_op(op, "NullRow"))
+		c->filled[p1] = true;
+	else if (is_op(op, "OpenAutoindex"))
+		c->automatic = p1;
+	else if (is_op(op, "IdxInsert") && c->automatic == p1)
+		c->automatic = -1;
+	else if (is_op(op, "Rewind") && c->automatic >= 0)
+		c->root[c->automatic] = c->root[p1]; /* it is made of that table's rows */
+}
+
 struct strings schema_outer_tables(const struct schema *schema, const char *sql, bool *all)
 {
-	enum { CURSORS = 256 };
-	int64_t root[CURSORS] = {0};
+	struct cursors c = {.automatic = -1};
 	struct strings tables = {0};
-	sqlite3_stmt *s = schema_try(schema, format("EXPLAIN %s", sql));
 	*all = false;
-	while (s && sqlite3_step(s) == SQLITE_ROW) {
-		const char *op = (const char *)sqlite3_column_text(s, 1);
-		int64_t p1 = sqlite3_column_int64(s, 2), p2 = sqlite3_column_int64(s, 3);
-		if (p1 >= 0 && p1 < CURSORS && (strcmp(op, "OpenRead") == 0 || strcmp(op, "OpenWrite") == 0))
-			root[p1] = p2;
-		if (strcmp(op, "NullRow") != 0)
-			continue;
-		/* The cursor may be opened further on: the programme jumps to its beginning last. */
-		strings_add(&tables, format("%ld", (long)p1));
+	if (!has_outer_join(schema, sql))
+		return tables;
+	/* Tables are opened by the program's last part, so that it is followed twice. */
+	for (int round = 0; round < 2; round++) {
+		sqlite3_stmt *s = schema_try(schema, format("EXPLAIN %s", sql));
+		while (s && sqlite3_step(s) == SQLITE_ROW)
+			follow(&c, (const char *)sqlite3_column_text(s, 1), sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3));
+		sqlite3_finalize(s);
 	}
-	sqlite3_finalize(s);
-	for (size_t i = 0; i < tables.count; i++) {
-		long cursor = strtol(tables.item[i], NULL, 10);
-		const char *name = cursor < CURSORS && root[cursor] ? table_at(schema, root[cursor]) : NULL;
-		*all |= !name;
-		tables.item[i] = format("%s", name ? name : "");
+	for (size_t i = 0; i < ARRAY_LEN(c.root); i++) {
+		const char *name = c.filled[i] && c.root[i] ? table_at(schema, c.root[i]) : NULL;
+		if (name)
+			strings_add(&tables, name);
+		*all |= c.filled[i] && !name;
 	}
 	return tables;
 }

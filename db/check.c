@@ -47,7 +47,10 @@ static void on_damage(void *context, const struct store_damage *d)
 	if (!c->damage)
 		die("out of memory");
 	c->damage[c->damage_count] = *d;
-	c->damage[c->damage_count++].object = format("%s", d->object);
+	c->damage[c->damage_count].object = format("%s", d->object);
+	if (d->snapshot)
+		c->damage[c->damage_count].snapshot = format("%s", d->snapshot);
+	c->damage_count++;
 }
 
 static void on_progress(void *context, uint64_t done, uint64_t all)
@@ -120,16 +123,17 @@ static const char *owner_text(const struct owners *o, uint32_t page_no)
 
 static void report_damage(struct check *c, const struct store_damage *d, const struct owners *o)
 {
-	bool database = o && strcmp(d->object, "main") == 0;
+	bool database = o && !d->snapshot && strcmp(d->object, "main") == 0;
+	const char *as = d->snapshot ? format(", as snapshot \"%s\" holds it,", d->snapshot) : "";
 	const char *why = d->reason.code == ERR_IO ? "cannot be read (the device fails)" : "is damaged";
 	if (d->kind == STORE_DAMAGE_MAP)
-		say(c, "the map of object \"%s\" is damaged: %u pages from page %u on cannot be found", d->object,
-			d->pages, d->page + 1);
+		say(c, "the map of object \"%s\"%s is damaged: %u pages from page %u on cannot be found", d->object,
+			as, d->pages, d->page + 1);
 	else if (database)
 		say(c, "page %u of the database (block %u) %s: %s", d->page + 1, d->block, why,
 			owner_text(o, d->page + 1));
 	else
-		say(c, "page %u of object \"%s\" (block %u) %s", d->page + 1, d->object, d->block, why);
+		say(c, "page %u of object \"%s\"%s (block %u) %s", d->page + 1, d->object, as, d->block, why);
 }
 
 /* --- What SQLite says ------------------------------------------------------------------------- */

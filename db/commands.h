@@ -7,6 +7,9 @@ int command_export(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_info(int argc, char **argv);
+int command_snapshot(int argc, char **argv);
+int command_snapshots(int argc, char **argv);
+int command_restore(int argc, char **argv);
 int command_resize(int argc, char **argv);
 
 #endif

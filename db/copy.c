@@ -93,13 +93,16 @@ static _Noreturn void refuse_damaged(const struct copy *c, err e)
 		err_text(e), c->job->path);
 }
 
-static err open_snapshot(struct copy *c)
+static void open_snapshot(struct copy *c)
 {
 	struct session *s = c->s;
+	const char *name = c->job->snapshot;
 	if (!s->object)
 		die("%s: there is no database in it yet", s->place.path);
-	store_snapshot_begin(s->object, &c->snapshot);
-	return OK;
+	if (!name)
+		store_snapshot_begin(s->object, &c->snapshot);
+	else if (failed(store_named_begin(s->store, name, &c->snapshot)))
+		die("%s: there is no snapshot \"%s\"; see: ingot db snapshots", s->place.path, name);
 }
 
 struct copy_result copy_database(struct session *s, const struct copy_job *job)
@@ -108,9 +111,8 @@ struct copy_result copy_database(struct session *s, const struct copy_job *job)
 	bool keep = s->keep_said;
 	s->keep_said = true; /* what the store says about damage, we say ourselves */
 	for (int i = 0;; i++) {
-		err e = open_snapshot(&c);
-		if (!failed(e))
-			e = pass(&c);
+		open_snapshot(&c);
+		err e = pass(&c);
 		struct copy_result r = {c.snapshot.generation, c.have_count};
 		store_snapshot_end(&c.snapshot);
 		if (!failed(e)) {

@@ -18,6 +18,8 @@
 
 int sqlite_shell_main(int argc, char **argv);
 
+enum { TXN_PAGES = 16384 };
+
 #define SIZE_LEAST ((uint64_t)1 << 30) /* as `ingot run` makes one */
 
 struct import {
@@ -214,8 +216,50 @@ static _Noreturn void die_full(const struct session *s, const struct import *m, 
 	die("%s: %s. Nothing was changed", s->place.path, err_text(e));
 }
 
-static void write_pages(struct session *s, struct import *m, struct store_txn *txn)
+/* The pages go into an object of their own, in as many transactions as they need; then that takes the place of the
+ * database, in one step. */
+static const char scratch[] = "import";
+
+struct sink {
+	struct session *s;
+	struct import *m;
+	struct store_object *object;
+	struct store_txn *txn;
+	uint32_t in_txn;
+};
+
+/* Ends the program when `e` is a failure; then the room that was taken is given back. */
+static void must(struct sink *k, err e)
 {
+	if (!failed(e))
+		return;
+	if (k->in_txn)
+		store_txn_abort(k->txn);
+	if (failed(store_object_delete(k->s->store, scratch)))
+		notice("what was written so far takes room until the next import");
+	die_full(k->s, k->m, e);
+}
+
+static void sink_commit(struct sink *k)
+{
+	uint64_t generation;
+	k->in_txn = 0; /* it ends either way */
+	must(k, store_txn_commit(k->txn, &generation));
+}
+
+static void sink_page(struct sink *k, uint32_t page_no, const uint8_t *page)
+{
+	if (!k->in_txn)
+		must(k, store_txn_begin(k->object, &k->txn));
+	k->in_txn++;
+	must(k, store_txn_write(k->txn, page_no, page));
+	if (k->in_txn == TXN_PAGES)
+		sink_commit(k);
+}
+
+static void write_pages(struct sink *k)
+{
+	struct import *m = k->m;
 	sqlite3_stmt *q;
 	uint32_t done = 0;
 	int rc = sqlite3_prepare_v2(m->db, "SELECT data FROM sqlite_dbpage('main') ORDER BY pgno", -1, &q, NULL);
@@ -226,42 +270,37 @@ static void write_pages(struct session *s, struct import *m, struct store_txn *t
 		memcpy(page, sqlite3_column_blob(q, 0), sizeof page);
 		if (done == 0)
 			adjust_first_page(m, page);
-		err e = store_txn_write(txn, done++, page);
-		if (failed(e))
-			die_full(s, m, e);
+		sink_page(k, done++, page);
 		progress_show("importing", done, (uint64_t)m->pages);
 		rc = SQLITE_OK;
 	}
 	progress_show("", 0, 0);
 	if (rc != SQLITE_DONE || done != m->pages)
 		die_of(m, "reading");
+	if (k->in_txn)
+		sink_commit(k);
 	sqlite3_finalize(q);
 }
 
 static int do_import(struct session *s, void *argument)
 {
 	struct import *m = argument;
-	struct store_txn *txn;
-	uint64_t generation = 0;
+	struct sink k = {.s = s, .m = m};
 	if (s->object_pages && !m->force)
 		die("%s holds a database already (%s); with --force it is replaced. To keep a copy: ingot db export",
 			s->place.path, size_text((uint64_t)s->object_pages * STORE_PAGE_SIZE));
-	err e = s->object ? OK : store_object_open(s->store, "main", true, &s->object);
-	if (!failed(e))
-		e = store_txn_begin(s->object, &txn);
-	if (!failed(e))
-		e = store_txn_truncate(txn, 0);
-	if (failed(e))
-		die_full(s, m, e);
-	write_pages(s, m, txn);
-	e = store_txn_commit(txn, &generation);
-	if (!failed(e))
-		e = store_wait_durable(s->store, generation);
-	if (failed(e))
-		die_full(s, m, e);
+	/* What an import that was cut off has left. */
+	err e = store_object_delete(s->store, scratch);
+	if (e.code != ERR_NOT_FOUND)
+		must(&k, e);
+	if (!s->object)
+		must(&k, store_object_open(s->store, "main", true, &s->object));
+	must(&k, store_object_open(s->store, scratch, true, &k.object));
+	write_pages(&k);
+	must(&k, store_object_replace(s->object, scratch));
 	die_removes(NULL);
 	printf("%s: %s imported, generation %lu\n", s->place.path,
-		size_text((uint64_t)m->pages * STORE_PAGE_SIZE), (unsigned long)generation);
+		size_text((uint64_t)m->pages * STORE_PAGE_SIZE), (unsigned long)store_generation(s->store));
 	return 0;
 }
 

@@ -51,6 +51,27 @@ static void row(const char *name, const char *value)
 	printf("%-12s%s\n", name, value);
 }
 
+/* What else there is, as words. */
+static char *others(const struct session *s)
+{
+	struct store_object_info o;
+	char *text = format("%s", "");
+	for (uint32_t cursor = 0; store_object_next(s->store, &cursor, &o);)
+		if (strcmp(o.name, "main") != 0)
+			text = format("%s%s\"%s\" (%s)", text, *text ? ", " : "", o.name,
+				size_text((uint64_t)o.pages * STORE_PAGE_SIZE));
+	return text;
+}
+
+static uint32_t snapshot_count(const struct session *s)
+{
+	struct store_named_info n;
+	uint32_t count = 0;
+	for (uint32_t cursor = 0; store_named_next(s->store, &cursor, &n);)
+		count++;
+	return count;
+}
+
 static void tell_people(const struct session *s, const struct info *i, const char *holder)
 {
 	const struct store_info *v = &s->info;
@@ -65,6 +86,10 @@ static void tell_people(const struct session *s, const struct info *i, const cha
 	row("generation", format("%lu", (unsigned long)v->generation));
 	row("last stop", v->records_replayed ? format("not a clean one%s: %u records to replay",
 		holder ? " (a machine is at work)" : "", v->records_replayed) : "clean");
+	if (snapshot_count(s))
+		row("snapshots", format("%u", snapshot_count(s)));
+	if (*others(s))
+		row("besides", others(s));
 	if (!s->object_pages) {
 		row("database", "none yet");
 		return;
@@ -94,8 +119,8 @@ static void tell_programs(const struct session *s, const struct info *i, const c
 		v->features_incompatible, v->features_compatible);
 	if (holder)
 		put_text("holder", holder);
-	printf("\"held\":%s,\"bytes\":%lu,\"bytes_free\":%lu,\"generation\":%lu,\"records_to_replay\":%u,",
-		holder ? "true" : "false", (unsigned long)v->blocks * 4096, (unsigned long)v->blocks_free * 4096,
+	printf("\"snapshots\":%u,\"held\":%s,\"bytes\":%lu,\"bytes_free\":%lu,\"generation\":%lu,\"records_to_replay\":%u,",
+		snapshot_count(s), holder ? "true" : "false", (unsigned long)v->blocks * 4096, (unsigned long)v->blocks_free * 4096,
 		(unsigned long)v->generation, v->records_replayed);
 	printf("\"pages\":%s,\"pages_free\":%s,\"tables\":%s,\"schema_version\":%s}\n",
 		i->page_count ? i->page_count : "null", i->freelist ? i->freelist : "null",

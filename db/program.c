@@ -12,6 +12,9 @@ static const struct {
 	{"import", command_import},
 	{"check", command_check},
 	{"info", command_info},
+	{"snapshot", command_snapshot},
+	{"snapshots", command_snapshots},
+	{"restore", command_restore},
 	{"resize", command_resize},
 };
 

@@ -2,16 +2,27 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const char *half_done;
+static const char *volatile half_done;
+
+static void on_signal(int signal)
+{
+	if (half_done)
+		unlink(half_done);
+	_exit(128 + signal);
+}
 
 void die_removes(const char *path)
 {
 	half_done = path;
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	signal(SIGHUP, on_signal);
 }
 
 static void message(const char *fmt, va_list args)

@@ -28,7 +28,7 @@
 /* Prints "ingot: ..." and ends the program with status 1. */
 _Noreturn void die(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void notice(const char *fmt, ...) PRINTF_LIKE(1, 2);
-/* Told once when the program ends by die: removes what is half done. */
+/* What is half done, and goes when the program ends by die or by a signal; NULL: nothing. */
 void die_removes(const char *path);
 /* These do not return on failure. */
 void *must_alloc(size_t size);

@@ -104,6 +104,35 @@ wait $pid 2>/dev/null
 expect "a commit is durable when the prompt comes back, an open transaction is not" 7 ./ingot db shell "$app" 'SELECT sum(x) FROM late'
 check "nothing is damaged" ./ingot db check "$app"
 
+# --- Snapshots ---
+check "a snapshot is made" ./ingot db snapshot "$app" before
+check "what it keeps may go" ./ingot db shell "$app" 'DELETE FROM extra' 'VACUUM'
+check "a second one" ./ingot db snapshot "$app" after
+expect "both are listed" "before after " sh -c "./ingot db snapshots $app | awk 'NR > 1 { print \$1 }' | tr '\n' ' '"
+refused "a name that is taken is said" "one of that name already" ./ingot db snapshot "$app" before
+check "one is exported" ./ingot db export "$app" "$WORK/before.sqlite" --snapshot before
+expect "... and has what was there" "2000 ok" sh -c "echo \$(sqlite3 $WORK/before.sqlite 'SELECT count(*) FROM extra; PRAGMA integrity_check')"
+check "one is restored" ./ingot db restore "$app" before
+expect "... and it is there again" 2000 ./ingot db shell "$app" 'SELECT count(*) FROM extra'
+check "one is deleted" ./ingot db snapshot "$app" after --delete
+refused "what is not there is said" "no snapshot of that name" ./ingot db restore "$app" after
+check "the volume with what is left is well" ./ingot db check "$app"
+# Killed at any moment, an import has happened or has not.
+whole=0
+for delay in 0.03 0.06 0.09 0.12 0.15 0.2; do
+	make -s build/desk/ingot-db
+	build/desk/ingot-db import "$app" "$old" --force >"$WORK/killed.out" 2>&1 &
+	pid=$!
+	sleep $delay
+	kill -KILL $pid 2>/dev/null
+	wait $pid 2>/dev/null
+	case $(./ingot db shell "$app" 'SELECT count(*) FROM extra' "SELECT count(*) FROM sqlite_schema WHERE name IN ('csv', 'late')" | tr '\n' ' ') in
+	"2000 0 " | "2000 2 ") ./ingot db check "$app" >"$WORK/killed.check" 2>&1 && whole=$((whole + 1)) ;;
+	esac
+	./ingot db restore "$app" before >"$WORK/killed.out" 2>&1
+done
+expect "an import that is killed leaves what was there, or what is new" 6 echo $whole
+
 # --- Beside a running guest: import and run are all that it takes ---
 make_old 4096 UTF-8
 rm -rf "$app/.ingot/data.volume"

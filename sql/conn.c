@@ -172,7 +172,7 @@ static bool is_one_of(const char *name, const char *const list[], size_t count)
 
 /* A PRAGMA either belongs to the database, or only tells something. What it would set for a connection would be
  * there for whoever gets the connection next, and some of it the VFS relies on. */
-static bool may_pragma(const char *name, const char *argument)
+bool sql_pragma_allowed(const char *name, const char *argument)
 {
 	static const char *const any[] = {"application_id", "auto_vacuum", "defer_foreign_keys", "foreign_key_check",
 		"foreign_key_list", "incremental_vacuum", "index_info", "index_list", "index_xinfo",
@@ -199,7 +199,7 @@ static int on_authorize(void *cookie, int action, const char *a, const char *b, 
 		return SQLITE_DENY;
 	if (action == SQLITE_SAVEPOINT)
 		return conn->in_transaction ? SQLITE_OK : SQLITE_DENY;
-	return action != SQLITE_PRAGMA || may_pragma(a, b) ? SQLITE_OK : SQLITE_DENY;
+	return action != SQLITE_PRAGMA || sql_pragma_allowed(a, b) ? SQLITE_OK : SQLITE_DENY;
 }
 
 static void set_limits(struct sql_conn *conn)
@@ -224,7 +224,7 @@ static err configure(struct sql_conn *conn, int cache_pages)
 {
 	char text[160];
 	sqlite3_snprintf(sizeof text, text,
-		"PRAGMA journal_mode = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+		"PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
 		"PRAGMA cache_size = %d",
 		cache_pages);
 	int rc = sqlite3_exec(conn->db, text, NULL, NULL, NULL);

@@ -14,8 +14,8 @@
  * 3. All writes go into the store's transaction, whether SQLite makes them at the commit (as one batch) or
  *    spills them before. They become visible at one point: SQLITE_FCNTL_COMMIT_PHASETWO, SQLite's last step
  *    of a commit, after which it only unlocks. A transaction that is unlocked without it is aborted.
- *    So atomicity does not depend on SQLite's journal: the connection keeps one in memory, only to roll its own
- *    cache back (PRAGMA journal_mode = MEMORY, without which a spill would open a journal file).
+ *    So atomicity does not depend on SQLite's journal: that serves only to roll SQLite's own cache back. It is in
+ *    memory until the cache spills, and then a file that need not survive (scratch.c).
  * 4. After any failed write the transaction can only be rolled back (txn_failed).
  * 5. A page is lent in place (xFetch) only while the transaction has written nothing, since the store lends
  *    committed pages.

@@ -14,14 +14,6 @@
 /* How long a wait goes on at most before it is asked whether anybody still wants what it is for. */
 #define SQL_LOOK_NS 50000000
 
-/* What a statement may ask for. Depths are limited by a fiber's stack, of which SQLite gets up to 48 KiB (as
- * measured with the guest's flags: 340 bytes for a level of an expression, 770 for a term of a UNION, 112 for a % in
- * a pattern, 225 for a level of JSON, see SQLITE_JSON_MAX_DEPTH). What a stranger types reaches the last two. */
-#define SQL_LIMIT_EXPRESSION_DEPTH 120
-#define SQL_LIMIT_COMPOUND 48
-#define SQL_LIMIT_PATTERN 600 /* bytes, LIKE and GLOB */
-#define SQL_LIMIT_TEXT 1000000 /* bytes of one statement */
-#define SQL_LIMIT_STEPS 250000 /* instructions of one statement */
 #define SQL_LIMIT_ZEROS 1000000000 /* bytes of a sql_zeros() */
 #define SQL_VALUE_SHARE 8 /* a text or blob may take that part of SQLite's memory */
 
@@ -114,6 +106,8 @@ void sql_vfs_init(struct sql_vfs *vfs, const char *name, struct store_object *ob
 	struct sql_stats *stats, struct loop *loop, struct random *random);
 /* file.c: several files may be open on one object; each is a connection of its own. */
 int sql_file_open(struct sql_file *file, struct store_object *object, struct sql_stats *stats);
+/* scratch.c: a file that need not survive. */
+int sql_scratch_open(sqlite3_file *base, struct store *store);
 /* conn.c */
 err sql_conn_open(struct sql_conn *conn, struct sql *sql, int cache_pages);
 void sql_conn_close(struct sql_conn *conn);

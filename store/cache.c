@@ -220,6 +220,8 @@ static err load_and_verify(struct store *s, struct frame *f, const struct volume
 		return ERR(CORRUPT);
 	if (f->object == OBJECT_MAP)
 		store_log(s, LOG_ERROR, "map node in block %u does not match its checksum", e->block);
+	else if (f->object == OBJECT_SCRATCH)
+		store_log(s, LOG_ERROR, "scratch block %u does not match its checksum", e->block);
 	else
 		store_log(s, LOG_ERROR, "%s \"%s\" page %u (block %u) does not match its checksum",
 			s->version[f->object].named ? "snapshot" : "object",

@@ -13,6 +13,7 @@
  *   map.c         page number -> block, through delta and map
  *   space.c       which blocks are used, and when they become free
  *   io.c          block requests
+ *   scratch.c     pages that need not survive
  *
  * Generations: snapshot.base_generation <= base <= durable <= current. A version of a page, in a frame
  * or a delta, is what generations from <= g < until see. */
@@ -32,6 +33,7 @@
 #define GENERATION_NEVER UINT64_MAX
 #define GENERATION_TXN (UINT64_MAX - 1) /* of what a transaction has not committed yet */
 #define OBJECT_MAP 0xffffu              /* in frames: a map node, "page_no" is its block */
+#define OBJECT_SCRATCH 0xfffeu          /* the same, a scratch page */
 #define RECORDS_MAX 1024u               /* between two checkpoints */
 #define TRUNCATIONS_MAX 32u
 #define IO_REQUESTS 8u
@@ -252,7 +254,8 @@ struct map_result {
 };
 err map_resolve(struct store *s, const struct store_snapshot *snap, uint32_t page_no,
 	uint64_t generation, struct map_result *out);
-/* The first page after page_no that may lie somewhere, when page_no is a hole. Parks. */
+/* The first page after page_no that may lie somewhere (or the size), when page_no is a hole or its map cannot be
+ * had. Parks. */
 uint64_t map_skip_hole(struct store *s, const struct store_snapshot *snap, uint32_t page_no);
 /* It is one that pages, nodes and records may lie in. */
 bool map_block_is_sane(const struct store *s, uint32_t block);
@@ -469,6 +472,7 @@ struct store {
 	struct checkpoint checkpoint;
 	struct store_txn txn;
 	uint32_t txn_pages_max;
+	uint64_t scratch_blocks; /* in use */
 	struct pool requests;
 	struct list deferred; /* requests that the device's queue had no room for */
 	struct fiber_queue request_free, ended;

@@ -159,13 +159,14 @@ static err load_superblock(struct store *s, const struct volume_superblock *b, u
 
 /* --- The chain of records --- */
 
-static bool item_is_sane(const struct store *s, const struct volume_item *i)
+static bool item_is_sane(const struct store *s, const struct volume_item *i, uint64_t generation)
 {
 	if (i->object >= STORE_OBJECTS_MAX || !s->object[i->object].used)
 		return false;
 	if (i->kind == VOLUME_ITEM_SIZE)
 		return true;
-	return i->kind == VOLUME_ITEM_PAGE && i->page != UINT32_MAX && map_block_is_sane(s, i->block);
+	return i->kind == VOLUME_ITEM_PAGE && i->page != UINT32_MAX &&
+	       (i->generation <= generation || generation > UINT32_MAX) && map_block_is_sane(s, i->block);
 }
 
 /* Record `number` of this volume, in whichever life it was written. */
@@ -178,7 +179,7 @@ static bool record_is_sound(const struct store *s, uint64_t number, struct volum
 		!checksum_holds(volume_seed_record(s->nonce, r->record), r, &r->checksum))
 		return false;
 	for (uint32_t i = 0; i < r->item_count; i++)
-		if (!item_is_sane(s, &r->item[i]))
+		if (!item_is_sane(s, &r->item[i], r->generation))
 			return false;
 	return true;
 }

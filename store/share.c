@@ -187,6 +187,12 @@ err share_children(const struct share_query *q, uint32_t level, uint32_t index,
 	return OK;
 }
 
+/* A node is written after what it refers to; what is younger would not be taken for shared. */
+static bool is_older_than(const struct store *s, const struct volume_entry *e, uint64_t generation)
+{
+	return s->generation > UINT32_MAX || e->generation <= generation;
+}
+
 static err walk(struct share_walk *w, uint32_t level, uint32_t index, const struct volume_entry *e)
 {
 	static const struct share_set all = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
@@ -208,9 +214,12 @@ static err walk(struct share_walk *w, uint32_t level, uint32_t index, const stru
 		return OK;
 	}
 	TRY(share_children(&w->query, level, index, child, &all, &shared));
-	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
+	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++) {
+		if (child[i].block && !is_older_than(s, &child[i], at.generation))
+			return ERR(CORRUPT);
 		if (child[i].block && !has_bit(&shared, i))
 			TRY(walk(w, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]));
+	}
 	return OK;
 }
 
@@ -220,6 +229,8 @@ err share_walk(struct share_walk *w)
 	bool shared;
 	if (!v->root.block)
 		return OK;
+	if (!is_older_than(w->query.s, &v->root, v->named ? v->generation : w->query.s->generation))
+		return ERR(CORRUPT);
 	TRY(share_has(&w->query, v->levels, 0, &v->root, &shared));
 	return shared ? OK : walk(w, v->levels, 0, &v->root);
 }

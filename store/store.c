@@ -270,6 +270,11 @@ void store_stats(const struct store *s, struct store_stats *out)
 			      s->space.count[SPACE_WAITING];
 }
 
+struct store *store_object_store(const struct store_object *o)
+{
+	return o->store;
+}
+
 uint64_t store_generation(const struct store *s)
 {
 	return s->generation;

@@ -25,9 +25,9 @@ needs.boot.host := $(sqlite.host.o)
 
 # What SQLite is told about where it lives. The first lines are what the VFS relies on:
 # there is no operating system (sql/vfs.c is its only VFS); one thread; a transaction is a batch of page
-# writes, so that no journal is ever written; temporary tables live in memory; no write-ahead log.
+# writes, or its undo log goes to a scratch file (sql/scratch.c), as do sorts that are too large for memory; no write-ahead log.
 sqlite.options := -DSQLITE_OS_OTHER=1 -DSQLITE_THREADSAFE=0 -DSQLITE_ENABLE_BATCH_ATOMIC_WRITE \
-	-DSQLITE_TEMP_STORE=3 -DSQLITE_OMIT_WAL -DSQLITE_MAX_MMAP_SIZE=0x7fff0000 -DSQLITE_DEFAULT_MMAP_SIZE=0x7fff0000 \
+	-DSQLITE_TEMP_STORE=1 -DSQLITE_OMIT_WAL -DSQLITE_MAX_MMAP_SIZE=0x7fff0000 -DSQLITE_DEFAULT_MMAP_SIZE=0x7fff0000 \
 	-DSQLITE_DEFAULT_PAGE_SIZE=4096 -DSQLITE_MAX_DEFAULT_PAGE_SIZE=4096 -DSQLITE_DEFAULT_LOCKING_MODE=0
 # Memory comes from one bounded heap (SQLITE_CONFIG_HEAP) that sql_open is given.
 sqlite.options += -DSQLITE_ENABLE_MEMSYS5 -DSQLITE_ZERO_MALLOC -DSQLITE_DEFAULT_MEMSTATUS=1 \

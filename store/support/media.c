@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checksum.h"
+
 /* Where a block was found first. */
 struct found {
 	struct volume_entry entry;
@@ -17,11 +19,18 @@ struct walk {
 	struct media_use use;
 };
 
+static bool is_whole(const struct volume_superblock *b)
+{
+	struct volume_superblock copy = *b;
+	copy.checksum = 0;
+	return volume_checksum(VOLUME_MAGIC, &copy, sizeof copy) == b->checksum;
+}
+
 const struct volume_superblock *media_superblock(const uint8_t *media)
 {
 	const struct volume_superblock *a = (const void *)media;
 	const struct volume_superblock *b = (const void *)(media + VOLUME_SLOT_BLOCK(1) * VOLUME_BLOCK_SIZE);
-	return b->sequence > a->sequence ? b : a;
+	return is_whole(b) && (!is_whole(a) || b->sequence > a->sequence) ? b : a;
 }
 
 static void walk(struct walk *w, uint32_t line, uint32_t level, uint32_t index,

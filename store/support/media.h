@@ -1,4 +1,4 @@
-/* A volume's media, read without the store's code: what the maps of its newest superblock refer to. */
+/* A volume's media, read without the store's code (but for its checksum): what the maps of its newest superblock refer to. */
 #ifndef STORE_SUPPORT_MEDIA_H
 #define STORE_SUPPORT_MEDIA_H
 

@@ -163,10 +163,6 @@ int64_t db_changes(struct request *req);
 size_t db_rows_into_values(struct request *req, struct page_value *data, const char *name,
 	const char *sql, size_t count, const struct db_value *values);
 
-/* Of this request's last statement: the number of the row that it has inserted, how many rows it changed. */
-int64_t db_last_id(struct request *req);
-int64_t db_changes(struct request *req);
-
 /* Several statements as one change: all of it happens or nothing. Not ended by db_commit(), it is
  * undone when the handler returns. db_begin waits until no other request is writing. */
 bool db_begin(struct request *req);

@@ -56,8 +56,9 @@ struct sql_config {
 struct sql_stats {
 	uint64_t statements, prepares; /* executions, and those that had to be compiled */
 	uint64_t commits;       /* transactions that changed something */
-	uint64_t batches;       /* atomic batches of page writes; equals commits */
-	uint64_t journal_opens; /* stays 0 */
+	uint64_t batches;       /* atomic batches of page writes: a commit each, but for journal_opens */
+	uint64_t journal_opens; /* transactions that did not fit in SQLite's page cache; else 0 */
+	uint64_t scratch_opens; /* files on scratch pages: those journals, large sorts, VACUUM */
 	uint64_t pages_lent, pages_copied; /* read in place, and through a copy */
 	uint64_t pages_written, pages_spilled; /* spilled: before their transaction's commit */
 	uint64_t rollbacks;     /* of transactions that had changed something */
@@ -150,6 +151,15 @@ struct sql_watch {
 	void *cookie;
 };
 
+/* What a statement may ask for. Depths are limited by a fiber's stack, of which SQLite gets up to 48 KiB (as
+ * measured with the guest's flags: 340 bytes for a level of an expression, 770 for a term of a UNION, 112 for a % in
+ * a pattern, 225 for a level of JSON, see SQLITE_JSON_MAX_DEPTH). What a stranger types reaches the last two. */
+#define SQL_LIMIT_EXPRESSION_DEPTH 120
+#define SQL_LIMIT_COMPOUND 48
+#define SQL_LIMIT_PATTERN 600 /* bytes, LIKE and GLOB */
+#define SQL_LIMIT_TEXT 1000000 /* bytes of one statement */
+#define SQL_LIMIT_STEPS 250000 /* instructions of one statement */
+
 API_BEGIN
 
 /* Opens the object "main" of the store as the database (creating it), applies the migrations, and
@@ -157,6 +167,8 @@ API_BEGIN
  * lies in config->memory. Errors: ERR_NO_MEMORY, ERR_INVALID (config; a migration fails, or has changed
  * since it was applied, see the log), ERR_UNSUPPORTED (the volume's schema is newer than the last migration), the store's. */
 MUST_USE err sql_open(const struct sql_config *config, struct sql **sql);
+/* Whether an application's statement may say PRAGMA `name`, or with an `argument` (NULL: none). Any name. */
+bool sql_pragma_allowed(const char *name, const char *argument);
 /* No connection may be acquired (asserted). */
 void sql_close(struct sql *sql);
 /* Never parks. */

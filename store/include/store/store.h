@@ -94,6 +94,7 @@ struct store_stats {
 	uint64_t corrupt_pages;  /* reads refused because of a checksum */
 	uint64_t io_retries, io_errors; /* requests tried again; failed for good */
 	uint64_t no_space, no_memory; /* calls that failed so */
+	uint64_t scratch_writes; /* pages; not among pages_written */
 	uint64_t blocks, blocks_free, blocks_waiting; /* waiting: free after a checkpoint or a snapshot's end */
 };
 
@@ -104,7 +105,7 @@ enum store_damage_kind {
 
 struct store_damage {
 	enum store_damage_kind kind;
-	const char *object;
+	const char *object, *snapshot; /* a named snapshot of it; NULL: its newest generation */
 	uint32_t page, pages; /* the first, and how many */
 	uint32_t block;       /* of a page */
 	err reason;           /* ERR_CORRUPT: a checksum; ERR_IO: the device */
@@ -119,7 +120,7 @@ struct store_check_job {
 };
 
 struct store_check_result {
-	uint64_t pages;   /* that lie somewhere */
+	uint64_t pages;   /* that lie somewhere; those that several versions share count once */
 	uint64_t damaged; /* pages that cannot be had */
 };
 
@@ -147,6 +148,12 @@ struct store_snapshot {
 	uint16_t object_id, line;
 	uint8_t levels;
 	uint8_t named; /* slot + 1 of a named snapshot */
+};
+
+/* A page that need not survive; the structure is the caller's, {0} at first: a page of zeros. */
+struct store_scratch_page {
+	uint64_t checksum;
+	uint32_t block;
 };
 
 /* Told when a generation has become durable (OK) or never will (ERR_IO). The structure is the
@@ -275,6 +282,16 @@ uint32_t store_txn_pages(const struct store_txn *txn);
 MUST_USE err store_txn_commit(struct store_txn *txn, uint64_t *generation);
 /* Nothing of it ever happened. */
 void store_txn_abort(struct store_txn *txn);
+
+/* Pages on free blocks of the volume, for what memory cannot hold: writing takes a block at first and overwrites it
+ * later, freeing gives it back. After a stop all are gone. One user at a time for each page. They park.
+ * ERR_NO_SPACE (they take no more than half of what is free), ERR_NO_MEMORY (every cache page is lent),
+ * ERR_CORRUPT, ERR_IO. */
+MUST_USE err store_scratch_write(struct store *store, struct store_scratch_page *p, const void *page);
+MUST_USE err store_scratch_read(struct store *store, const struct store_scratch_page *p, void *page);
+void store_scratch_free(struct store *store, struct store_scratch_page *p);
+/* The store that the object is in. */
+struct store *store_object_store(const struct store_object *object);
 
 /* Everything up to this generation survives a power cut. */
 uint64_t store_durable_generation(const struct store *store);
