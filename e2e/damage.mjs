@@ -96,7 +96,7 @@ async function rot() {
 	const disk = new Disk(8 * MIB);
 	let guest = await Guest.boot(disk);
 	check("a guest boots on a disk of its own", guest?.isUp, guest?.log);
-	for (let i = 0; i < 60; i++) await guest.post(`/add?name=${name(i)}`);
+	for (let i = 0; i < 150; i++) await guest.post(`/add?name=${name(i)}`);
 	await sleep(2500); // the seal: what is there now is known to be durable
 	const seals = await guest.counter("store_seals");
 	check("an idle store has sealed its journal", seals >= 1, seals);
@@ -105,19 +105,20 @@ async function rot() {
 	// The newest block with the name in it is the page that counts.
 	const blocks = [];
 	for (let at = 0; at < whole.length; at += BLOCK)
-		if (whole.subarray(at, at + BLOCK).includes(name(7))) blocks.push(at);
+		if (whole[at] === 10 && whole.subarray(at, at + BLOCK).includes(name(7))) blocks.push(at); // (10: of an index)
 	for (const at of blocks) disk.data[at + 2000] ^= 0x10;
 	guest = await Guest.boot(disk);
 	check("it boots with a page that has rotted", guest?.isUp, guest?.log);
-	const bad = await Promise.all(Array.from({ length: 12 }, () => guest.get("/read")));
+	const bad = await Promise.all(Array.from({ length: 30 }, () => guest.get("/read")));
 	check("a query that needs the page gets a 500", bad.every((a) => a.status === 500), bad[0]);
 	check("nothing of the page is shown", bad.every((a) => !a.body.includes("entry-")), bad[0]);
 	check("the log names object and page", await guest.says(/object "main" page \d+ .*does not match its checksum/), guest.log);
 	check("and so does the query's error", await guest.says(/page \d+ of the database has rotted/), guest.log);
-	check("there are not more lines than seconds", guest.lines(/does not match/) <= 5, guest.lines(/does not match/));
+	const lines = [guest.lines(/does not match/), guest.lines(/has rotted/)];
+	check("that many of them do not fill the log", lines[0] <= 8 && lines[1] <= 4, lines);
 	check("it is counted", (await guest.counter("store_corrupt_pages")) >= 1);
 	check("the rest of the site lives", (await guest.get("/alive")).status === 200);
-	check("and so does writing", (await guest.post(`/add?name=new`)).status === 200);
+	check("and so does writing", (await guest.post(`/add?name=zzz`)).status === 200);
 	check("the store is not read-only for it", (await guest.counter("store_read_only")) === 0);
 	await guest.cut();
 	// The header of a durable record: the end of the journal, as it looks.
@@ -145,8 +146,9 @@ async function full() {
 	check("and had taken some", added >= 5, added);
 	check("reads go on", (await guest.get("/count")).body === String(added));
 	check("it is counted", (await guest.counter("store_no_space")) >= 1);
-	check("deleting works", (await guest.post("/clear")).status === 200);
-	for (let i = 0; i < 2; i++) answer = await guest.post(`/add?name=x&size=60000`);
+	answer = await guest.post("/clear");
+	check("deleting works", answer.status === 200, answer);
+	for (let i = 0; i < added; i++) answer = answer.status === 200 ? await guest.post(`/add?name=x&size=60000`) : answer;
 	check("and makes room", answer.status === 200, answer);
 	await guest.cut();
 }

@@ -318,7 +318,7 @@ static int begin_txn(struct sql_file *file)
 		file->stats->stale++;
 		return SQLITE_BUSY_SNAPSHOT;
 	}
-	err e = store_txn_begin(file->object, &file->txn);
+	err e = store_txn_begin_from(file->object, &file->snapshot, &file->txn);
 	if (failed(e)) {
 		file->txn = NULL;
 		file->stats->busy += e.code == ERR_BUSY;

@@ -204,6 +204,6 @@ uint64_t space_available(const struct store *s)
 void space_check_pressure(struct store *s)
 {
 	uint32_t fresh = s->space.count[SPACE_NEW] - s->space.held;
-	if (fresh >= 64 && fresh > space_available(s) / 4)
+	if (fresh >= (s->space.blocks < 2048 ? s->space.blocks / 32 : 64) && fresh > space_available(s) / 4)
 		checkpoint_want(s);
 }
