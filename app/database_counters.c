@@ -2,9 +2,10 @@
 
 #include <stddef.h>
 
+/* The name in it, not a pointer to it: a string constant would be in images without a database, too. */
 struct counter {
-	const char *name;
-	size_t offset;
+	char name[30];
+	uint16_t offset;
 };
 
 #define COUNTER(of, field) {#of "_" #field, offsetof(struct of##_stats, field)}

