@@ -1,9 +1,9 @@
 # Runs files of SQLite's own test suite, each in a process of its own, and judges what they print.
 #
-#   tclsh run.tcl PROGRAM SOURCES WORK EXCLUSIONS [-part I/N] [-set veryquick] [-all] [NAME-PATTERN...]
+#   tclsh run.tcl PROGRAM SOURCES WORK EXCLUSIONS [-part I/N] [-set veryquick] [-quick] [-all] [PATTERN...]
 #
-# -part: the I-th (from 0) of N parts, for several processes at once. -all: excluded files too, to see whether
-# they would pass now. Prints "ok - FILE" or "not ok - FILE" for each file, with the suite's own words on what
+# -part: the I-th (from 0) of N parts, for several processes at once. -quick: without the slow files. -all:
+# excluded files too, to see whether they would pass now. Prints "ok - FILE" or "not ok - FILE" for each file, with the suite's own words on what
 # fails, and at the end totals. The exclusions say what each of their lines means.
 
 set work_limit_s 300 ;# for one file, on a slow machine
@@ -11,12 +11,12 @@ set work_limit_s 300 ;# for one file, on a slow machine
 lassign $argv program sources work exclusions
 set program [file normalize $program]
 set sources [file normalize $sources]
-array set option {-part 0/1 -set veryquick -all 0}
+array set option {-part 0/1 -set veryquick -quick 0 -all 0}
 set patterns {}
 for {set i 4} {$i < $argc} {incr i} {
 	set a [lindex $argv $i]
 	switch -glob -- $a {
-		-all { set option(-all) 1 }
+		-all - -quick { set option($a) 1 }
 		-* { set option($a) [lindex $argv [incr i]] }
 		default { lappend patterns $a }
 	}
@@ -25,7 +25,7 @@ for {set i 4} {$i < $argc} {incr i} {
 # --- What is excluded -------------------------------------------------------------------------------
 #   why(KEY) text; file_key(FILE) key; cases(FILE) {pattern key ...}; environment(FILE) {NAME=VALUE ...}
 proc read_exclusions {path} {
-	global why file_key cases environment
+	global why file_key cases environment slow
 	set f [open $path]
 	set number 0
 	while {[gets $f line] >= 0} {
@@ -37,6 +37,7 @@ proc read_exclusions {path} {
 			reason { set why([lindex $words 1]) [join [lrange $words 2 end]] }
 			file { set file_key([lindex $words 1]) [lindex $words 2] }
 			case { lappend cases([lindex $words 1]) [lindex $words 2] [lindex $words 3] }
+			slow { set slow([lindex $words 1]) 1 }
 			with { lappend environment([lindex $words 1]) [lindex $words 2] }
 			default { error "$path:$number: what is '$line'?" }
 		}
@@ -179,6 +180,7 @@ set i 0
 foreach path [suite_files $option(-set)] {
 	set wanted [expr {[llength $patterns] == 0}]
 	foreach p $patterns { if {[string match $p [file tail $path]]} { set wanted 1 } }
+	if {$option(-quick) && [info exists slow([file tail $path])]} { set wanted 0 }
 	if {$wanted && $i % $parts == $part} { judge $path }
 	incr i
 }

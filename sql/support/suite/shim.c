@@ -200,6 +200,17 @@ static int file_sector_size(sqlite3_file *base)
 	return file_of(base)->vfs->sector_size;
 }
 
+int suite_file_fill(sqlite3_file *base, const void *data, int len)
+{
+	struct suite_file *f = file_of(base);
+	const sqlite3_io_methods *m = f->mirror->pMethods;
+	int rc = m->xTruncate(f->mirror, 0);
+	if (rc == SQLITE_OK && len > 0)
+		rc = m->xWrite(f->mirror, data, len, 0);
+	f->volume->known = false;
+	return rc;
+}
+
 /* --- Opening ---------------------------------------------------------------------------------- */
 
 static int open_main(struct suite_vfs *vfs, const char *path, struct suite_file *f)

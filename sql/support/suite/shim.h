@@ -16,4 +16,7 @@ struct suite_vfs {
 /* Fills in `vfs`, called `name`; the caller registers it. */
 void suite_vfs_init(struct suite_vfs *vfs, const char *name, sqlite3_vfs *below, struct suite_volumes *volumes);
 
+/* The open main database `file` has this content, as if somebody else had written its mirror. SQLITE_x. */
+int suite_file_fill(sqlite3_file *file, const void *data, int len);
+
 #endif

@@ -90,6 +90,13 @@ void suite_volumes_trim(struct suite_volumes *all, uint32_t keep)
 	} while (idle > keep);
 }
 
+void suite_volumes_stats(const struct suite_volumes *all, struct sql_stats *out)
+{
+	*out = all->stats;
+	LIST_FOR_EACH(e, &all->all)
+		add_stats(out, &LIST_ENTRY(e, const struct suite_volume, link)->stats);
+}
+
 /* --- Which file is which ---------------------------------------------------------------------- */
 
 static struct suite_volume *find(struct suite_volumes *all, const struct stat *st, const char *name)

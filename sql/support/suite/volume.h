@@ -49,5 +49,7 @@ int suite_volume_sync(struct suite_volumes *all, struct suite_volume *v, sqlite3
 void suite_volume_seen(struct suite_volumes *all, struct suite_volume *v, const char *path);
 /* Closes those that nobody uses, all but the last `keep`. Parks. */
 void suite_volumes_trim(struct suite_volumes *all, uint32_t keep);
+/* Of all volumes, those that are gone too. */
+void suite_volumes_stats(const struct suite_volumes *all, struct sql_stats *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SQLite's programs for tests, with the page store as their default VFS: their main function runs on a fiber.
  *
  *	SUITE_SECTOR   the size of a sector that SQLite sees, and so the default size of a page (4096)
- *	SUITE_TXN_PAGES  pages that a transaction may change (16384)
+ *	SUITE_TXN_PAGES  pages that a transaction may change (8192)
  *	SUITE_FIBERS   two for each database (128)
  *	SUITE_OFF      set: the host's VFS stays the default, to compare */
 #include "shim.h"
@@ -12,7 +12,7 @@
 
 static struct suite_machine machine;
 static struct suite_volumes volumes = {.machine = &machine, .disk_len = (size_t)256 << 20,
-	.cache_pages = 256, .txn_pages_max = 16384};
+	.cache_pages = 256, .txn_pages_max = 8192};
 static struct suite_vfs vfs;
 
 int SUITE_MAIN(int argc, char **argv);
