@@ -22,7 +22,7 @@ all: guest tool
 
 # --- The module table -------------------------------------------------------------------------
 # uses.M: the modules whose public headers M may include. Include paths come from here alone.
-MODULES := base abi platform machine host sim core net store sql http page libc app boot cli
+MODULES := base abi platform machine host sim core net store sql http page libc app boot db cli
 PURE := base abi net http page
 
 uses.base     :=
@@ -40,7 +40,8 @@ uses.page     := base
 uses.libc     := base core platform store net
 uses.app      := base abi platform core net store sql http page
 uses.boot     := base abi platform core net store sql http page libc app
-uses.cli      := base abi page http store sql
+uses.db       := base abi platform host core store sql
+uses.cli      := base abi platform core page http store sql
 
 # What a module's tests may include besides: simulators stand below what they simulate.
 testuses.sim   := core net store
@@ -51,15 +52,19 @@ testuses.core  := sim
 testuses.app   := sim host
 # Libraries that only a module's tests link.
 testlibs.page := -ljansson
+testlibs.db = $(sqlite.shell-libs)
+# SQLite knows the host there (see sql/os.c).
+without.db = $(BUILD)/host/sql/os.o
 
 # --- Configurations ---------------------------------------------------------------------------
 # guest: the bare machine, musl.  host: a Linux process under the sanitizers, glibc; unit tests too.
-# fuzz: libFuzzer.  tool: the `ingot` command.  fast: simulations, without the sanitizers.
+# fuzz: libFuzzer.  tool: the `ingot` command.  desk: `ingot db`.  fast: simulations, without the sanitizers.
 guest.modules := base abi core net store sql http page libc app boot machine
-host.modules  := base abi core net store sql http page app boot host sim
+host.modules  := base abi core net store sql http page app boot host sim db
 fuzz.modules  := base abi core net store sql http page sim
+desk.modules  := base platform host core store sql db
 fast.modules  := base core net store sql sim
-tool.modules  := base page cli
+tool.modules  := base abi core store sql page cli
 
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
 	-Wswitch-enum -Wundef -Wpointer-arith -Wwrite-strings -Werror
@@ -89,6 +94,8 @@ fast.cc := $(CC)
 fast.flags := $(COMMON) -O2 -D_GNU_SOURCE
 fuzz.cc := $(CLANG)
 fuzz.flags := $(COMMON) -O1 $(SANITIZE) -fsanitize=fuzzer-no-link -D_GNU_SOURCE
+desk.cc := $(CC)
+desk.flags := $(COMMON) -O2 -D_GNU_SOURCE
 tool.cc := $(CC)
 tool.flags := $(COMMON) -O2 -D_GNU_SOURCE
 
@@ -102,7 +109,7 @@ closure = $(sort $1 $(foreach m,$(uses.$1),$(call closure,$m)))
 tested = $(sort $(call closure,$1) $(foreach m,$(testuses.$1),$(call closure,$m)))
 includes = $(foreach m,$1 $(uses.$1),-I$m/include)
 all_sources = $(wildcard $1/*.c $1/*/*.c $1/*/*.S $1/*.S)
-sources = $(filter-out %_test.c %_fuzz.c $1/support/%,$(call all_sources,$1))
+sources = $(filter-out %_test.c %_fuzz.c %/program.c $1/support/%,$(call all_sources,$1))
 # x.c becomes x.o, x.S becomes x.S.o: the two may stand beside each other.
 objects = $(patsubst %.S,$(BUILD)/$1/%.S.o,$(patsubst %.c,$(BUILD)/$1/%.o,$(call sources,$2)))
 tests = $(filter %_test.c,$(call all_sources,$1))
@@ -123,7 +130,7 @@ $(BUILD)/$1/$2.o: $$(call objects,$1,$2)
 	$$(if $$^,$$(LD) -r -o $$@.all $$^ && $$(OBJCOPY) --localize-hidden $$@.all $$@)
 -include $$(patsubst %.o,%.d,$$(call objects,$1,$2))
 endef
-$(foreach c,guest host fuzz fast tool,$(foreach m,$($c.modules),$(eval $(call module_rules,$c,$m))))
+$(foreach c,guest host fuzz fast tool desk,$(foreach m,$($c.modules),$(eval $(call module_rules,$c,$m))))
 
 guest.parts := $(foreach m,$(guest.modules),$(if $(call sources,$m),$(BUILD)/guest/$m.o))
 guest: $(BUILD)/guest/toolchain
@@ -143,8 +150,13 @@ $(BUILD)/guest/toolchain: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o) machine/x
 
 tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
 tool: $(if $(call sources,cli),$(BUILD)/ingot)
-$(BUILD)/ingot: $(tool.parts)
+$(BUILD)/ingot: $(tool.parts) $(sqlite.tool.o)
 	$(tool.cc) -o $@ $^ -lm $(tool.libs)
+
+# `ingot db`, built when it is first asked for. SQLite is another than the guest's: it has an operating system below it.
+desk.parts := $(filter-out $(BUILD)/desk/sql/os.o,$(foreach m,$(desk.modules),$(call objects,desk,$m)))
+$(BUILD)/desk/ingot-db: db/program.c $(desk.parts) $(sqlite.shell.o) $(sqlite.shell-main.o)
+	$(desk.cc) $(desk.flags) $(call includes,db) -Wl,--gc-sections -o $@ $^ $(sqlite.shell-libs)
 
 # Unit tests: FILE_test.c is a program with the objects of its module, of what that uses, and cmocka.
 # third_party objects that a module needs are in needs.MODULE.CONFIG.
@@ -154,7 +166,7 @@ $(BUILD)/host/test/$1/%_test: $1/%_test.c $(wildcard $1/support/*.c) \
 		$(BUILD)/host/host/assert.o $(needs.$1.host)
 	@mkdir -p $$(@D)
 	$$(host.cc) $$(host.flags) $$(call includes,$1) -I$1 $$(foreach m,$(testuses.$1),-I$$m/include) \
-		$$(extra.$1) -MMD -MP -MF $$@.d $$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^)) -o $$@ \
+		$$(extra.$1) -MMD -MP -MF $$@.d $$(filter-out $$(without.$1),$$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^))) -o $$@ \
 		-lcmocka $(testlibs.$1) -lm -lpthread
 .PHONY: test-$1 fuzz-$1
 unit-programs.$1 := $$(patsubst %.c,$(BUILD)/host/test/%,$(call tests,$1))
@@ -187,6 +199,7 @@ fuzz: $(foreach m,$(MODULES),$(if $(call fuzzers,$m),fuzz-$m))
 .PHONY: unit-programs fuzz-programs
 
 # The simulated network (`ingot sim net`), twice: fast, and under the sanitizers.
+comma := ,
 sim.modules := base net sim
 sim.sources := $(wildcard net/support/sim/*.c) net/support/check.c host/assert.c
 define sim_rules
@@ -196,8 +209,23 @@ $(BUILD)/$1/net_sim: $(sim.sources) $$(wildcard net/*.h net/support/*.h net/supp
 		$$(filter %.c %.o,$$^) -o $$@
 endef
 $(foreach c,fast host,$(eval $(call sim_rules,$c)))
+# The simulated disk under the store (`ingot sim store`). The linker leads some calls between the store's
+# files through store/support/sim/seam.c.
+store-sim.modules := base core store sim
+store-sim.sources := $(wildcard store/support/sim/*.c) store/support/rig.c host/assert.c
+store-sim.wrapped := cache_take delta_new io_flush io_write_block space_defer space_node_superseded space_take space_mark \
+	volume_checksum store_is_needed store_oldest_base cache_supersede object_low \
+	checkpoint_reserve
+define store_sim_rules
+$(BUILD)/$1/store_sim: $(store-sim.sources) $$(wildcard store/*.h store/support/*.h store/support/sim/*.h \
+		store/include/store/*.h sim/include/sim/*.h abi/include/abi/*.h) \
+		$(foreach m,$(store-sim.modules),$(call objects,$1,$m))
+	$$($1.cc) $$($1.flags) -Istore -Ihost/include $(foreach m,base abi platform core store sim,-I$m/include) \
+		$(addprefix -Wl$(comma)--wrap=,$(store-sim.wrapped)) $$(filter %.c %.o,$$^) -o $$@
+endef
+$(foreach c,fast host,$(eval $(call store_sim_rules,$c)))
 .PHONY: sim-programs
-sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim
+sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim $(BUILD)/fast/store_sim $(BUILD)/host/store_sim
 
 # SQLite's own tests and its speed test, with our page store as their VFS: their main functions on a fiber of
 # ours. The fuzz corpus runs under the sanitizers.
@@ -274,7 +302,6 @@ house: guest
 self-contained: $(foreach m,$(MODULES),$(patsubst %,$(BUILD)/headers/%.ok,$(call headers,$m)))
 
 # For editors and clang-tidy: how each source of the guest is compiled.
-comma := ,
 define command_entry
 {"directory": "$(CURDIR)"$(comma) "file": "$1"$(comma) "command": "$(guest.cc) $(guest.flags) $(call includes,$2) $(extra.$2) -c $1"}
 endef

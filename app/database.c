@@ -18,6 +18,8 @@
 #define CONNECTION_MEMORY (512u << 10) /* of SQLite's, for each connection */
 #define STORE_MEMORY_MIN (1u << 20)
 #define STORE_CACHE_PAGES_LEAST (4 * STORE_CACHE_PAGES_MIN)
+/* A client that has closed its side may still read, but most that do so have gone. */
+#define HALF_CLOSED_NS 5000000000u
 
 struct database {
 	struct sql *sql;
@@ -33,10 +35,21 @@ struct db_rows {
 	bool open;
 };
 
+struct db_blob {
+	struct db_blob *next; /* of the request's open ones */
+	struct request *req;
+	struct sql_blob blob;
+	bool open;
+};
+
 /* What a request holds of the database. */
 struct db_request {
 	struct sql_conn *conn;
 	struct db_rows *open;
+	struct db_blob *blobs;
+	uint64_t half_closed_ns; /* when that was first seen; 0: not yet */
+	bool retrying; /* db_transaction may run its function again */
+	bool again;    /* and will: until then nothing is done */
 	struct store_waiter waiter;
 	struct request *req;
 };
@@ -172,9 +185,29 @@ static uint16_t status_of(err e)
 static void database_fail(struct request *req, const struct sql_conn *conn, const char *sql, err e)
 {
 	const char *why = conn ? sql_error(conn) : "";
-	log_write(req->exchange->server->config.log, LOG_ERROR, "sql", "%s: %s (in: %s)",
-		err_text(e), *why ? why : "no connection", sql);
+	struct db_request *d = req->database;
+	if (d && d->retrying && (e.code == ERR_STALE || e.code == ERR_BUSY)) {
+		d->again = true;
+		return;
+	}
+	log_write(req->exchange->server->config.log, e.code == ERR_CLOSED ? LOG_INFO : LOG_ERROR, "sql",
+		"%s: %s (in: %s)", err_text(e), *why ? why : "no connection", sql);
 	request_fail(req, status_of(e));
+}
+
+/* Whether nobody waits for the answer any more. */
+static bool client_gone(void *cookie)
+{
+	struct db_request *d = cookie;
+	const struct exchange *x = d->req->exchange;
+	uint64_t now_ns = x->server->config.loop->now_ns;
+	if (!x->tcp)
+		return true;
+	if (!x->connection->peer_closed)
+		return false;
+	if (!d->half_closed_ns)
+		d->half_closed_ns = now_ns;
+	return now_ns - d->half_closed_ns >= HALF_CLOSED_NS;
 }
 
 static void waiter_done(struct store_waiter *waiter, err result)
@@ -190,6 +223,8 @@ static bool database_finish(struct request *req)
 	struct database *db = req->exchange->server->config.database;
 	while (d->open)
 		db_end(d->open);
+	while (d->blobs)
+		db_blob_close(d->blobs);
 	sql_rollback(d->conn);
 	uint64_t generation = sql_generation(d->conn);
 	sql_release(d->conn);
@@ -208,21 +243,26 @@ static struct db_request *database_use(struct request *req)
 	struct database *db = req->exchange->server->config.database;
 	if (req->broken)
 		return NULL;
-	if (req->database)
-		return req->database;
+	struct db_request *d = req->database;
+	if (d)
+		return d->again ? NULL : d;
 	if (!db) {
 		log_write(req->exchange->server->config.log, LOG_ERROR, "sql",
 			"this application has no migrations/, so it has no database");
 		request_fail(req, 500);
 		return NULL;
 	}
-	struct db_request *d = ARENA_NEW(&req->exchange->arena, struct db_request);
-	err e = d ? sql_acquire(db->sql, db->loop->now_ns + QUERY_DEADLINE_NS, &d->conn) : ERR(NO_MEMORY);
+	d = ARENA_NEW(&req->exchange->arena, struct db_request);
+	err e = ERR(NO_MEMORY);
+	if (d) {
+		d->req = req;
+		e = sql_acquire_watched(db->sql, db->loop->now_ns + QUERY_DEADLINE_NS,
+			&(struct sql_watch){client_gone, d}, &d->conn);
+	}
 	if (failed(e)) {
 		database_fail(req, NULL, "connecting", e);
 		return NULL;
 	}
-	d->req = req;
 	req->database = d;
 	req->finish = database_finish;
 	return d;
@@ -233,11 +273,11 @@ static struct sql_value *values_convert(
 {
 	static const enum sql_type types[] = {
 		[DB_NULL] = SQL_NULL, [DB_INT] = SQL_INT, [DB_REAL] = SQL_REAL, [DB_TEXT] = SQL_TEXT,
-		[DB_BLOB] = SQL_BLOB};
+		[DB_BLOB] = SQL_BLOB, [DB_ZEROS] = SQL_ZEROS};
 	struct sql_value *out = ARENA_NEW_ARRAY(&req->exchange->arena, struct sql_value, count + 1);
 	for (size_t i = 0; out && i < count; i++) {
 		out[i].type = types[values[i].type];
-		if (values[i].type == DB_INT)
+		if (values[i].type == DB_INT || values[i].type == DB_ZEROS)
 			out[i].integer = values[i].integer;
 		else if (values[i].type == DB_REAL)
 			out[i].real = values[i].real;
@@ -327,6 +367,27 @@ struct slice db_text(struct db_rows *rows, unsigned column)
 					: (struct slice){NULL, 0};
 }
 
+struct slice db_blob(struct db_rows *rows, unsigned column)
+{
+	return has_column(rows, column) ? sql_column_blob(&rows->query, column)
+					: (struct slice){NULL, 0};
+}
+
+bool db_is_null(struct db_rows *rows, unsigned column)
+{
+	return !has_column(rows, column) || sql_column_type(&rows->query, column) == SQL_NULL;
+}
+
+unsigned db_column_count(struct db_rows *rows)
+{
+	return rows && rows->open ? sql_column_count(&rows->query) : 0;
+}
+
+struct slice db_column_name(struct db_rows *rows, unsigned column)
+{
+	return has_column(rows, column) ? sql_column_name(&rows->query, column) : (struct slice){NULL, 0};
+}
+
 /* False when it was not carried out. `may_conflict`: a constraint that does not hold is no failure. */
 static bool run(struct request *req, const char *sql, size_t count, const struct db_value *values,
 	bool may_conflict)
@@ -357,6 +418,20 @@ bool db_try_values(
 	return run(req, sql, count, values, true);
 }
 
+int64_t db_last_id(struct request *req)
+{
+	struct db_request *d = req->database;
+	return d ? sql_last_id(d->conn) : 0;
+}
+
+int64_t db_changes(struct request *req)
+{
+	struct db_request *d = req->database;
+	return d ? sql_changes(d->conn) : 0;
+}
+
+/* --- Transactions ----------------------------------------------------------------------------- */
+
 static bool transaction(struct request *req, const char *what, err (*carry_out)(struct sql_conn *))
 {
 	struct db_request *d = database_use(req);
@@ -371,14 +446,196 @@ static err begin(struct sql_conn *conn)
 	return sql_begin(conn, SQL_WRITE);
 }
 
+static err begin_read(struct sql_conn *conn)
+{
+	return sql_begin(conn, SQL_READ);
+}
+
 bool db_begin(struct request *req)
 {
 	return transaction(req, "begin", begin);
 }
 
+bool db_begin_read(struct request *req)
+{
+	return transaction(req, "begin", begin_read);
+}
+
 bool db_commit(struct request *req)
 {
 	return transaction(req, "commit", sql_commit);
+}
+
+void db_rollback(struct request *req)
+{
+	struct db_request *d = req->database;
+	if (!d)
+		return;
+	while (d->open)
+		db_end(d->open);
+	while (d->blobs)
+		db_blob_close(d->blobs);
+	sql_rollback(d->conn);
+}
+
+/* One run of a handler's function. */
+struct body {
+	struct request *req;
+	bool (*run)(struct request *, void *);
+	void *context;
+	bool refused;
+};
+
+/* ERR_DENIED: the function or a failure of the request's does not want it; ERR_STALE: again. */
+static err body_run(struct sql_conn *conn, void *context)
+{
+	struct body *b = context;
+	struct db_request *d = b->req->database;
+	struct db_rows *open = d->open;
+	struct db_blob *blobs = d->blobs;
+	(void)conn;
+	bool wanted = b->run(b->req, b->context);
+	/* What it has left open must not hold up the commit. */
+	while (d->open != open)
+		db_end(d->open);
+	while (d->blobs != blobs)
+		db_blob_close(d->blobs);
+	if (d->again)
+		return ERR(STALE);
+	b->refused = !wanted && !b->req->broken;
+	return wanted && !b->req->broken ? OK : ERR(DENIED);
+}
+
+static err body_attempt(struct sql_conn *conn, void *context)
+{
+	struct body *b = context;
+	struct db_request *d = b->req->database;
+	d->again = false;
+	return body_run(conn, context);
+}
+
+static bool transact(struct request *req, enum sql_mode mode, bool (*body)(struct request *, void *),
+	void *context)
+{
+	struct db_request *d = database_use(req);
+	struct body b = {.req = req, .run = body, .context = context};
+	if (!d)
+		return false;
+	bool outermost = !sql_in_transaction(d->conn);
+	if (outermost)
+		d->retrying = true;
+	err e = sql_transaction(d->conn, mode, outermost ? body_attempt : body_run, &b);
+	if (outermost)
+		d->retrying = d->again = false;
+	if (failed(e) && !b.refused && !req->broken)
+		database_fail(req, d->conn, "a transaction", e);
+	return !failed(e);
+}
+
+bool db_transaction(struct request *req, bool (*body)(struct request *, void *),
+	void *context)
+{
+	return transact(req, SQL_WRITE, body, context);
+}
+
+bool db_transaction_optimistic(struct request *req, bool (*body)(struct request *, void *),
+	void *context)
+{
+	return transact(req, SQL_READ, body, context);
+}
+
+bool db_savepoint(struct request *req)
+{
+	return transaction(req, "savepoint", sql_savepoint);
+}
+
+bool db_savepoint_release(struct request *req)
+{
+	return transaction(req, "savepoint", sql_savepoint_release);
+}
+
+bool db_savepoint_undo(struct request *req)
+{
+	return transaction(req, "savepoint", sql_savepoint_undo);
+}
+
+/* --- Blobs ------------------------------------------------------------------------------------ */
+
+static struct db_blob *blob_open(struct request *req, const char *table, const char *column, int64_t row,
+	enum sql_mode mode)
+{
+	struct db_request *d = database_use(req);
+	if (!d)
+		return NULL;
+	struct db_blob *b = ARENA_NEW(&req->exchange->arena, struct db_blob);
+	if (!b) {
+		request_fail(req, 503);
+		return NULL;
+	}
+	err e = sql_blob_open(d->conn, &b->blob, table, column, row, mode);
+	if (e.code == ERR_NOT_FOUND)
+		return NULL;
+	if (failed(e)) {
+		database_fail(req, d->conn, table, e);
+		return NULL;
+	}
+	b->req = req;
+	b->open = true;
+	b->next = d->blobs;
+	d->blobs = b;
+	return b;
+}
+
+struct db_blob *db_blob_open(struct request *req, const char *table, const char *column, int64_t row)
+{
+	return blob_open(req, table, column, row, SQL_READ);
+}
+
+struct db_blob *db_blob_open_to_write(struct request *req, const char *table, const char *column, int64_t row)
+{
+	return blob_open(req, table, column, row, SQL_WRITE);
+}
+
+size_t db_blob_len(struct db_blob *b)
+{
+	return b && b->open ? sql_blob_len(&b->blob) : 0;
+}
+
+static bool blob_done(struct db_blob *b, const char *what, err e)
+{
+	struct db_request *d = b->req->database;
+	if (failed(e))
+		database_fail(b->req, d->conn, what, e);
+	return !failed(e);
+}
+
+bool db_blob_read(struct db_blob *b, size_t offset, void *out, size_t len)
+{
+	if (!b || !b->open)
+		return false;
+	return blob_done(b, "reading a blob", offset <= UINT32_MAX ?
+		sql_blob_read(&b->blob, (uint32_t)offset, out, len) : ERR(INVALID));
+}
+
+bool db_blob_write(struct db_blob *b, size_t offset, struct slice bytes)
+{
+	if (!b || !b->open || b->req->broken)
+		return false;
+	return blob_done(b, "writing a blob", offset <= UINT32_MAX ?
+		sql_blob_write(&b->blob, (uint32_t)offset, bytes) : ERR(INVALID));
+}
+
+bool db_blob_close(struct db_blob *b)
+{
+	if (!b || !b->open)
+		return false;
+	struct db_request *d = b->req->database;
+	struct db_blob **at = &d->blobs;
+	while (*at != b)
+		at = &(*at)->next;
+	*at = b->next;
+	b->open = false;
+	return blob_done(b, "closing a blob", sql_blob_close(&b->blob));
 }
 
 /* --- Rows into pages -------------------------------------------------------------------------- */
@@ -388,6 +645,7 @@ static void column_into(struct arena *arena, struct sql_query *q, uint32_t i, st
 	struct slice text;
 	switch (sql_column_type(q, i)) {
 	case SQL_NULL:
+	case SQL_ZEROS:
 		break;
 	case SQL_INT:
 		page_become_int(v, sql_column_int(q, i));
@@ -414,13 +672,17 @@ size_t db_rows_into_values(struct request *req, struct page_value *data, const c
 	for (uint32_t i = 0; names && i < columns; i++)
 		names[i] = arena_copy(arena, sql_column_name(&rows->query, i));
 	size_t n = 0;
-	for (; names && db_next(rows); n++) {
+	for (; !arena->exhausted && db_next(rows); n++) {
 		struct page_value *row = page_list_add(list);
 		for (uint32_t i = 0; i < columns; i++)
 			column_into(arena, &rows->query, i, page_member(row, names[i]));
 	}
 	db_end(rows);
-	if (arena->exhausted)
+	if (arena->exhausted && !req->broken) {
+		log_write(req->exchange->server->config.log, LOG_ERROR, "sql",
+			"%u rows are more than a request's memory holds: ask for fewer, with LIMIT (in: %s)",
+			(unsigned)n, sql);
 		request_fail(req, 503);
+	}
 	return n;
 }

@@ -184,6 +184,8 @@ static const char *part_name(const struct app_folder *app, const char *object)
 		return "application: static files";
 	if (strstr(base, "-database-c.o"))
 		return "application: migrations";
+	if (strstr(base, "-queries-c.o"))
+		return "application: queries";
 	return "application: code";
 }
 

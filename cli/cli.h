@@ -53,12 +53,15 @@ struct app_folder {
 	const char *dir;  /* as given */
 	const char *name; /* the folder's own name */
 	const char *out;  /* DIR/.ingot */
-	struct strings sources, pages, assets, migrations;
+	struct strings sources, pages, assets, migrations, queries;
 };
 struct app_folder app_folder_open(const char *dir);
-/* Writes pages.h, and the C and assembler sources for pages, assets, migrations and the manifest, to
- * app->out; their names are added to `sources`. */
+/* Writes pages.h, queries.h, and the C and assembler sources for pages, assets, migrations, queries and the manifest,
+ * to app->out; their names are added to `sources`. Ends the program when something is wrong with them. */
 void app_generate(const struct app_folder *app, struct strings *sources);
+
+/* A C string literal, whatever the bytes are. */
+void write_c_literal(FILE *out, struct slice s);
 
 /* Builds the image; the path of the ELF file. `output` NULL: in app->out. `report` prints sizes. */
 const char *app_build(const struct app_folder *app, const char *output, bool report);
@@ -71,5 +74,6 @@ int command_build(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_test(int argc, char **argv);
 int command_sim(int argc, char **argv);
+int command_db(int argc, char **argv);
 
 #endif

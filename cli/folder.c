@@ -23,7 +23,7 @@ static struct strings find_sources(const char *dir)
 	for (size_t i = 0; i < all.count; i++) {
 		const char *f = all.item[i];
 		if (ends_with(f, ".c") && !starts_with(f, "static/") && !starts_with(f, "pages/")
-			&& !starts_with(f, "migrations/"))
+			&& !starts_with(f, "migrations/") && !starts_with(f, "queries/"))
 			strings_add(&sources, f);
 	}
 	return sources;
@@ -45,6 +45,7 @@ struct app_folder app_folder_open(const char *dir)
 		.pages = files_below(format("%s/pages", real)),
 		.assets = files_below(format("%s/static", real)),
 		.migrations = files_below(format("%s/migrations", real)),
+		.queries = files_below(format("%s/queries", real)),
 	};
 	if (!app.sources.count && !app.assets.count)
 		die("'%s' is not an application: it has neither a C file nor static/.\n"

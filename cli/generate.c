@@ -1,6 +1,7 @@
-/* What becomes of pages/, static/ and migrations/: C and assembler source in the application's
+/* What becomes of pages/, static/, migrations/ and queries/: C and assembler source in the application's
  * .ingot folder. The same folder always gives the same bytes. */
-#include "cli.h"
+#include "literals.h"
+#include "query.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,8 +112,7 @@ static void generate_assets(const struct app_folder *app, struct arena *arena)
 	text_sink_save(&t, app, "assets_data.S");
 }
 
-/* A C string literal, whatever the bytes are. */
-static void write_literal(FILE *out, struct slice s)
+void write_c_literal(FILE *out, struct slice s)
 {
 	fputc('"', out);
 	for (size_t i = 0; i < s.len; i++) {
@@ -129,38 +129,57 @@ static void write_literal(FILE *out, struct slice s)
 	fputc('"', out);
 }
 
-/* The number at the start of "012-name.sql". */
-static unsigned migration_number(const char *path)
-{
-	char *end;
-	unsigned long n = strtoul(path, &end, 10);
-	if (end == path || *end != '-' || n == 0 || n > 999999 || strchr(path, '/')
-		|| !slice_ends_with(slice_from_cstr(path), SLICE(".sql")))
-		die("migrations/%s: a migration is called NUMBER-NAME.sql, like 001-entries.sql", path);
-	return (unsigned)n;
-}
-
-static void generate_migrations(const struct app_folder *app)
+static void generate_migrations(const struct app_folder *app, const struct schema *schema)
 {
 	struct text_sink t;
-	unsigned last = 0;
 	text_sink_open(&t);
 	fputs("#include <app/database.h>\n\n"
 	      "static const struct sql_migration migrations[] = {\n", t.file);
-	for (size_t i = 0; i < app->migrations.count; i++) {
-		const char *path = app->migrations.item[i];
-		unsigned number = migration_number(path);
-		if (number <= last)
-			die("migrations/%s: number %u comes after number %u", path, number, last);
-		last = number;
-		fprintf(t.file, "\t{%u, \"%s\",\n\t\t", number, path);
-		write_literal(t.file, file_read(format("%s/migrations/%s", app->dir, path)));
+	for (size_t i = 0; i < schema->count; i++) {
+		const struct migration *m = &schema->migration[i];
+		fprintf(t.file, "\t{%u, \"%s\",\n\t\t", m->number, m->source.name + strlen("migrations/"));
+		write_c_literal(t.file, m->source.text);
 		fputs("},\n", t.file);
 	}
 	fprintf(t.file, "};\n\nextern const struct app_database app_database;\n"
-		"const struct app_database app_database = {migrations, %zu, &app_database_sqlite};\n",
-		app->migrations.count);
+		"const struct app_database app_database = {migrations, %zu, &app_database_sqlite};\n", schema->count);
 	text_sink_save(&t, app, "database.c");
+}
+
+static void generate_queries(const struct app_folder *app, const struct queries *queries)
+{
+	struct text_sink t;
+	text_sink_open(&t);
+	queries_emit_header(queries, t.file);
+	text_sink_save(&t, app, "queries.h");
+	text_sink_open(&t);
+	queries_emit_c(queries, t.file);
+	text_sink_save(&t, app, "queries.c");
+}
+
+/* Migrations, queries, and SQL that stands in the C sources: all that is wrong with them is said. */
+static void generate_sql(const struct app_folder *app, struct strings *sources)
+{
+	struct report r = {0};
+	struct schema schema = schema_open(app, &r);
+	if (r.errors)
+		die("%u %s in the migrations; the queries are looked at when they are right", r.errors,
+			r.errors == 1 ? "error" : "errors");
+	struct queries queries = queries_read(app, &r);
+	for (size_t i = 0; i < queries.count; i++)
+		query_check(&schema, &queries.item[i], &r);
+	for (size_t i = 0; i < app->sources.count; i++) {
+		struct source s = source_read(app, app->sources.item[i]);
+		literals_check(&schema, &s, &r);
+	}
+	if (r.errors)
+		die("%u %s in the SQL", r.errors, r.errors == 1 ? "error" : "errors");
+	generate_migrations(app, &schema);
+	strings_add(sources, "database.c");
+	if (!app->queries.count)
+		return;
+	generate_queries(app, &queries);
+	strings_add(sources, "queries.c");
 }
 
 static void generate_manifest(const struct app_folder *app)
@@ -192,10 +211,10 @@ void app_generate(const struct app_folder *app, struct strings *sources)
 		strings_add(sources, "assets.c");
 		strings_add(sources, "assets_data.S");
 	}
-	if (app->migrations.count) {
-		generate_migrations(app);
-		strings_add(sources, "database.c");
-	}
+	if (app->queries.count && !app->migrations.count)
+		die("queries/ needs migrations/: numbered files that make the tables, like migrations/001-entries.sql");
+	if (app->migrations.count)
+		generate_sql(app, sources);
 	generate_manifest(app);
 	strings_add(sources, "manifest.c");
 }

@@ -12,6 +12,7 @@ static const struct {
 	{"run", command_run},
 	{"test", command_test},
 	{"sim", command_sim},
+	{"db", command_db},
 };
 
 int main(int argc, char **argv)

@@ -137,9 +137,11 @@ static int volume_open(struct run_options *o, const struct app_folder *app)
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) != 0)
 		die("cannot open the volume %s: %s", o->data, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		die("the volume %s is in use by another run; stop that one first, or name another "
-		    "volume with --data", o->data);
+	/* The second lock is one that an emulator which somebody started by hand respects. */
+	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0 || (fcntl(fd, F_OFD_SETLK, &all) != 0 && errno != ENOLCK))
+		die("the volume %s is in use by another run, or by `ingot db`; stop that first, or name "
+		    "another volume with --data", o->data);
 	if (S_ISREG(st.st_mode) && st.st_size == 0) {
 		uint64_t size = size_parse("--data-size", o->data_size) & ~(uint64_t)4095;
 		if (ftruncate(fd, (off_t)size) != 0)

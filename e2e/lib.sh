@@ -17,6 +17,9 @@ failed=0
 guest='' url='' log='' status=0
 PORT_BASE=${PORT_BASE:-$((20000 + $$ % 20000))}
 
+# One build at a time: other scripts run meanwhile.
+make() { flock build/lock env make "$@"; }
+
 ok() { echo "ok - $1"; }
 bad() {
 	failed=1

@@ -13,7 +13,7 @@ WORK=$home/$WORK
 cd "$place" || exit 2
 expect "without arguments it says what there is to do" "Ingot turns a web application into one bootable image with no operating system in it." \
 	sh -c 'ingot | head -n 1'
-check "each command has its help" sh -c 'for c in new build run test; do ingot help $c >/dev/null || exit 1; done'
+check "each command has its help" sh -c 'for c in new build run db test; do ingot help $c >/dev/null || exit 1; done'
 check "ingot new makes a folder" ingot new blog
 check "a second one of that name is refused" sh -c '! ingot new blog'
 cd blog || exit 2

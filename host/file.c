@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -120,12 +121,12 @@ static err explain(struct writer *why, const char *path, const char *what, err e
 	return e;
 }
 
-/* The lock is the open file's and spans all of it, so it excludes an emulator that has the same
- * volume open and locks single bytes. */
+/* Two locks, both the open file's: one spans all of it, so that it excludes an emulator that has the
+ * same volume open and locks single bytes; the other is the one that `ingot run` takes. */
 static err lock(int fd, const char *path, struct writer *why)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
+	if (fcntl(fd, F_OFD_SETLK, &l) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
 		return OK;
 	if (errno == EAGAIN || errno == EACCES)
 		return explain(why, path, "in use by another process; stop that first", ERR(BUSY));
@@ -137,10 +138,13 @@ static err measure(int fd, const char *path, uint64_t wanted, struct writer *why
 	struct stat st;
 	if (fstat(fd, &st) < 0)
 		return explain(why, path, strerror(errno), ERR(IO));
-	if (!S_ISREG(st.st_mode))
-		return explain(why, path, "not a regular file", ERR(INVALID));
-	*size = (uint64_t)st.st_size;
-	if (*size == 0) {
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return explain(why, path, "neither a file nor a block device", ERR(INVALID));
+	off_t end = lseek(fd, 0, SEEK_END);
+	if (end < 0)
+		return explain(why, path, strerror(errno), ERR(IO));
+	*size = (uint64_t)end;
+	if (*size == 0 && wanted && S_ISREG(st.st_mode)) {
 		if (ftruncate(fd, (off_t)wanted) < 0)
 			return explain(why, path, strerror(errno), ERR(IO));
 		*size = wanted;
@@ -150,22 +154,23 @@ static err measure(int fd, const char *path, uint64_t wanted, struct writer *why
 	return OK;
 }
 
-err file_open(struct file *f, const char *path, uint64_t size, struct writer *why)
+err file_open(struct file *f, const char *path, const struct file_options *o, struct writer *why)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int how = o->read_only ? O_RDONLY : o->must_exist ? O_RDWR : O_RDWR | O_CREAT;
+	int fd = open(path, how | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return explain(why, path, strerror(errno), ERR(IO));
 	uint64_t bytes = 0;
-	err e = lock(fd, path, why);
+	err e = o->read_only ? OK : lock(fd, path, why);
 	if (!failed(e))
-		e = measure(fd, path, size, why, &bytes);
+		e = measure(fd, path, o->read_only ? 0 : o->size, why, &bytes);
 	if (failed(e)) {
 		close(fd);
 		return e;
 	}
 	*f = (struct file){
-		.device = {.sector_size = SECTOR, .sector_count = bytes / SECTOR, .has_flush = true,
-			.has_discard = true, .buffers_max = BLOCK_BUFFERS_MAX,
+		.device = {.sector_size = SECTOR, .sector_count = bytes / SECTOR,
+			.read_only = o->read_only, .has_flush = true, .has_discard = true, .buffers_max = BLOCK_BUFFERS_MAX,
 			.transfer_max = TRANSFER_MAX, .name = "file0", .submit = submit,
 			.kick = kick, .poll = poll},
 		.fd = fd,

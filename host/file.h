@@ -12,8 +12,15 @@ struct file {
 	uint32_t in_flight, kicked_count; /* all of both lists; of `kicked` */
 };
 
-/* `size`: for a file that is missing or empty. See host_create for the errors. */
-MUST_USE err file_open(struct file *f, const char *path, uint64_t size, struct writer *why);
+struct file_options {
+	uint64_t size;   /* bytes, for a file that is missing or empty; 0: such a one is refused */
+	bool must_exist;
+	bool read_only;  /* and not locked: others may write to it */
+};
+
+/* See host_create for the errors. */
+MUST_USE err file_open(
+	struct file *f, const char *path, const struct file_options *o, struct writer *why);
 void file_close(struct file *f);
 /* Whether poll would complete something. */
 bool file_has_work(const struct file *f);

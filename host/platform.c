@@ -190,8 +190,11 @@ static err open_devices(struct host *h, const struct host_options *o, struct wri
 		p->net[p->net_count++] = &h->tap.device;
 	}
 	if (o->data) {
-		uint64_t size = o->data_size ? o->data_size : HOST_DATA_SIZE_DEFAULT;
-		TRY(file_open(&h->file, o->data, size, why));
+		struct file_options file = {.must_exist = o->data_must_exist, .read_only = o->data_read_only,
+			.size = o->data_size ? o->data_size : HOST_DATA_SIZE_DEFAULT};
+		if (file.must_exist)
+			file.size = 0;
+		TRY(file_open(&h->file, o->data, &file, why));
 		h->has_file = true;
 		p->block[p->block_count++] = &h->file.device;
 	}
@@ -216,7 +219,7 @@ err host_create(const struct host_options *o, struct writer *why, struct host **
 	err e = take_memory(h, o->memory_len, why);
 	if (!failed(e))
 		e = open_devices(h, o, why);
-	if (!failed(e))
+	if (!failed(e) && !o->keep_signals)
 		e = take_signals(h);
 	if (failed(e)) {
 		host_destroy(h);

@@ -1,17 +1,8 @@
-#include <sim/disk.h>
+#include "disk_private.h"
 
+#include <base/assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TEAR 512u /* bytes that survive together */
-#define NOT_YET UINT64_MAX
-
-struct sim_disk_op {
-	bool flush;
-	uint64_t submitted, done; /* event numbers */
-	uint64_t offset, len;     /* bytes */
-	uint8_t *data;
-};
 
 /* While a request is queued, its cookie-less link is all we have; the rest stands here. */
 struct pending {
@@ -19,7 +10,7 @@ struct pending {
 	struct block_request *request;
 	uint64_t due_ns;
 	size_t op; /* recorded as; SIZE_MAX: not */
-	bool fails;
+	bool fails, outside; /* outside: of the device */
 };
 
 static struct sim_disk *of(struct block_device *device)
@@ -27,7 +18,7 @@ static struct sim_disk *of(struct block_device *device)
 	return CONTAINER_OF(device, struct sim_disk, device);
 }
 
-static void *must(void *p)
+void *sim_must(void *p)
 {
 	if (!p)
 		abort();
@@ -59,21 +50,40 @@ static void gather(const struct block_request *r, uint8_t *out)
 	}
 }
 
+/* What a discarded range will hold. */
+static void fill_discarded(struct sim_disk *d, uint8_t *out, uint64_t len)
+{
+	memset(out, 0, len);
+	for (uint64_t i = 0; d->discard == SIM_DISCARD_GARBAGE && i < len; i += 8) {
+		uint64_t v = sim_random(&d->random);
+		memcpy(out + i, &v, 8);
+	}
+}
+
+static bool changes(const struct sim_disk *d, enum block_op op)
+{
+	return op == BLOCK_WRITE || (op == BLOCK_DISCARD && d->discard != SIM_DISCARD_KEEPS);
+}
+
 static size_t record(struct sim_disk *d, const struct block_request *r)
 {
-	if (!d->recording || (r->op != BLOCK_WRITE && r->op != BLOCK_FLUSH))
+	if (!d->recording || (r->op != BLOCK_FLUSH && !changes(d, r->op)))
 		return SIZE_MAX;
 	event(d);
 	if (d->op_count == d->op_capacity) {
 		d->op_capacity = d->op_capacity ? 2 * d->op_capacity : 256;
-		d->ops = must(realloc(d->ops, d->op_capacity * sizeof *d->ops));
+		d->ops = sim_must(realloc(d->ops, d->op_capacity * sizeof *d->ops));
 	}
 	struct sim_disk_op *op = &d->ops[d->op_count];
-	*op = (struct sim_disk_op){.flush = r->op == BLOCK_FLUSH, .submitted = d->events, .done = NOT_YET,
-		.offset = r->sector * d->device.sector_size, .len = length(r)};
+	*op = (struct sim_disk_op){.flush = r->op == BLOCK_FLUSH, .submitted = d->events, .done = SIM_NOT_YET,
+		.durable = SIM_NOT_YET, .offset = r->sector * d->device.sector_size,
+		.len = (uint64_t)r->sector_count * d->device.sector_size};
 	if (!op->flush) {
-		op->data = must(malloc(op->len));
-		gather(r, op->data);
+		op->data = sim_must(malloc(op->len));
+		if (r->op == BLOCK_WRITE)
+			gather(r, op->data);
+		else
+			fill_discarded(d, op->data, op->len);
 	}
 	return d->op_count++;
 }
@@ -86,15 +96,35 @@ static uint64_t duration(struct sim_disk *d, enum block_op op)
 
 static bool is_to_fail(struct sim_disk *d, enum block_op op)
 {
-	if (d->fail_at && d->fail_at == 1)
-		return true;
-	if (d->fail_at)
-		d->fail_at--;
 	if (op == BLOCK_FLUSH && d->fail_flush_at && --d->fail_flush_at == 0) {
 		d->fail_flush_at = d->fail_from;
 		return true;
 	}
-	return false;
+	if (!d->fail_at || (d->fail_only && !(d->fail_only >> op & 1)))
+		return false;
+	if (d->fail_at > 1) {
+		d->fail_at--;
+		return false;
+	}
+	if (!d->fail_from && !d->fail_more)
+		d->fail_at = 0;
+	d->fail_more -= d->fail_more != 0;
+	return true;
+}
+
+static void note_overlaps(struct sim_disk *d, const struct block_request *r)
+{
+	LIST_FOR_EACH(e, &d->queue) {
+		const struct block_request *o = LIST_ENTRY(e, struct pending, link)->request;
+		d->overlaps += changes(d, r->op) && changes(d, o->op) &&
+			       r->sector < o->sector + o->sector_count && o->sector < r->sector + r->sector_count;
+	}
+}
+
+static void mix(struct sim_disk *d, uint64_t v)
+{
+	d->hash = (d->hash ^ v) * 0x9e3779b97f4a7c15u;
+	d->hash ^= d->hash >> 29;
 }
 
 static bool submit(struct block_device *device, struct block_request *r)
@@ -102,16 +132,16 @@ static bool submit(struct block_device *device, struct block_request *r)
 	struct sim_disk *d = of(device);
 	if (d->queued >= d->queue_depth)
 		return false;
-	struct pending *p = must(malloc(sizeof *p));
+	struct pending *p = sim_must(malloc(sizeof *p));
 	*p = (struct pending){.request = r, .due_ns = d->sim->now_ns + duration(d, r->op)};
 	p->fails = is_to_fail(d, r->op);
-	if (p->fails && d->fail_at && !d->fail_from)
-		d->fail_at = 0;
 	uint64_t end = (r->sector + r->sector_count) * device->sector_size;
 	if (r->op != BLOCK_FLUSH && (end > d->bytes || r->sector > d->bytes))
-		p->fails = true;
-	p->op = record(d, r);
+		p->fails = p->outside = true;
+	note_overlaps(d, r);
+	p->op = p->outside ? SIZE_MAX : record(d, r);
 	d->operations++;
+	mix(d, r->sector << 16 ^ (uint64_t)r->sector_count << 4 ^ (uint64_t)r->op);
 	list_push_back(&d->queue, &p->link);
 	d->queued++;
 	return true;
@@ -127,7 +157,18 @@ static bool happens(struct sim_disk *d, uint32_t one_in)
 	return one_in && sim_random(&d->random) % one_in == 0;
 }
 
-static void perform_write(struct sim_disk *d, struct block_request *r, uint8_t *at)
+static void keep_older(struct sim_disk *d, uint64_t offset, uint64_t len)
+{
+	if (!d->stale_one_in)
+		return;
+	if (!d->older) {
+		d->older = sim_must(malloc(d->bytes));
+		memcpy(d->older, d->media, d->bytes);
+	}
+	memcpy(d->older + offset, d->media + offset, len);
+}
+
+static void perform_write(struct sim_disk *d, struct block_request *r, uint64_t at)
 {
 	uint64_t len = length(r);
 	d->writes++;
@@ -138,23 +179,96 @@ static void perform_write(struct sim_disk *d, struct block_request *r, uint8_t *
 	}
 	if (happens(d, d->misdirect_one_in)) {
 		d->misdirected++;
-		at = d->media + sim_random(&d->random) % ((d->bytes - len) / 4096 + 1) * 4096;
+		at = sim_random(&d->random) % ((d->bytes - len) / 4096 + 1) * 4096;
 	}
-	gather(r, at);
+	keep_older(d, at, len);
+	gather(r, d->media + at);
+	sim_disk_touch(d, at, len);
 }
 
-static void perform(struct sim_disk *d, struct block_request *r)
+static void perform_read(struct sim_disk *d, struct block_request *r, uint64_t at)
 {
-	uint8_t *at = d->media + r->sector * d->device.sector_size;
-	if (r->op == BLOCK_READ) {
-		d->reads++;
-		for (uint32_t i = 0; i < r->buffer_count; at += r->buffer[i].len, i++)
-			memcpy(r->buffer[i].ptr, at, r->buffer[i].len);
-	} else if (r->op == BLOCK_WRITE) {
-		perform_write(d, r, at);
-	} else {
-		d->flushes += r->op == BLOCK_FLUSH;
+	const uint8_t *from = d->media;
+	d->reads++;
+	if (d->older && happens(d, d->stale_one_in)) {
+		from = d->older;
+		d->stale++;
 	}
+	for (uint32_t i = 0; i < r->buffer_count; at += r->buffer[i].len, i++)
+		memcpy(r->buffer[i].ptr, from + at, r->buffer[i].len);
+}
+
+static void perform_discard(struct sim_disk *d, const struct pending *p, uint64_t at)
+{
+	uint64_t len = (uint64_t)p->request->sector_count * d->device.sector_size;
+	d->discards++;
+	if (d->discard == SIM_DISCARD_KEEPS)
+		return;
+	keep_older(d, at, len);
+	if (p->op != SIZE_MAX)
+		memcpy(d->media + at, d->ops[p->op].data, len);
+	else
+		fill_discarded(d, d->media + at, len);
+	sim_disk_touch(d, at, len);
+}
+
+static void perform(struct sim_disk *d, const struct pending *p)
+{
+	struct block_request *r = p->request;
+	uint64_t at = r->sector * d->device.sector_size;
+	if (r->op == BLOCK_READ)
+		perform_read(d, r, at);
+	else if (r->op == BLOCK_WRITE)
+		perform_write(d, r, at);
+	else if (r->op == BLOCK_DISCARD)
+		perform_discard(d, p, at);
+	else
+		d->flushes++;
+	if (happens(d, d->rot_one_in)) {
+		uint64_t block = sim_random(&d->random) % (d->bytes / 4096), seed = sim_random(&d->random);
+		sim_disk_rot(d, block, (enum sim_rot)(seed % SIM_ROT_KINDS), seed);
+	}
+}
+
+/* An error says nothing about what was done. */
+static void fail_badly(struct sim_disk *d, const struct pending *p)
+{
+	struct block_request *r = p->request;
+	if (!d->fails_badly || p->outside)
+		return;
+	if (r->op == BLOCK_WRITE && p->op != SIZE_MAX) {
+		const struct sim_disk_op *op = &d->ops[p->op];
+		for (uint64_t i = 0; i < op->len; i += SIM_SECTOR)
+			if (sim_random(&d->random) % 2)
+				memcpy(d->media + op->offset + i, op->data + i, SIM_SECTOR);
+		sim_disk_touch(d, op->offset, op->len);
+	}
+	for (size_t i = d->first_open; r->op == BLOCK_FLUSH && i < d->op_count; i++)
+		if (d->ops[i].durable == SIM_NOT_YET && d->ops[i].done != SIM_NOT_YET)
+			d->ops[i].forgotten |= sim_random(&d->random) % 2;
+}
+
+static void complete(struct sim_disk *d, struct pending *p)
+{
+	struct block_request *r = p->request;
+	if (p->fails) {
+		d->failed++;
+		fail_badly(d, p);
+	} else {
+		perform(d, p);
+	}
+	if (p->op != SIZE_MAX) {
+		event(d);
+		d->ops[p->op].forgotten = p->fails;
+		if (!p->fails)
+			d->ops[p->op].done = d->events;
+		if (!p->fails && r->op == BLOCK_FLUSH)
+			sim_disk_settle(d, &d->ops[p->op]);
+	}
+	mix(d, d->sim->now_ns << 1 ^ p->fails);
+	r->result = p->fails ? ERR(IO) : OK;
+	free(p);
+	r->done(r);
 }
 
 static uint32_t poll(struct block_device *device)
@@ -165,19 +279,9 @@ static uint32_t poll(struct block_device *device)
 		struct pending *p = LIST_ENTRY(e, struct pending, link);
 		if (p->due_ns > d->sim->now_ns)
 			continue;
-		struct block_request *r = p->request;
 		list_remove(e);
 		d->queued--;
-		if (!p->fails)
-			perform(d, r);
-		if (p->op != SIZE_MAX) {
-			event(d);
-			if (!p->fails)
-				d->ops[p->op].done = d->events;
-		}
-		r->result = p->fails ? ERR(IO) : OK;
-		free(p);
-		r->done(r);
+		complete(d, p);
 		count++;
 	}
 	return count;
@@ -206,87 +310,76 @@ void sim_disk_init(struct sim_disk *d, struct sim_platform *sim, uint64_t bytes,
 		.source = {.next_ns = next_ns},
 		.sim = sim, .bytes = bytes, .random = seed, .queue_depth = 16,
 		.read_ns = 50000, .write_ns = 50000, .flush_ns = 500000,
-		.media = must(calloc(1, bytes)),
+		.media = sim_must(calloc(1, bytes)),
 	};
 	list_init(&d->queue);
 	sim_platform_add(sim, &d->source);
 }
 
-static void forget(struct sim_disk *d)
+void sim_disk_drop_queue(struct sim_disk *d)
 {
-	for (size_t i = 0; i < d->op_count; i++)
-		free(d->ops[i].data);
-	free(d->ops);
-	free(d->start);
-	d->ops = NULL;
-	d->start = NULL;
-	d->op_count = d->op_capacity = 0;
+	LIST_FOR_EACH(e, &d->queue) {
+		list_remove(e);
+		free(LIST_ENTRY(e, struct pending, link));
+	}
+	d->queued = 0;
 }
 
 void sim_disk_free(struct sim_disk *d)
 {
-	LIST_FOR_EACH(e, &d->queue)
-		free(LIST_ENTRY(e, struct pending, link));
+	sim_disk_drop_queue(d);
 	list_remove(&d->source.link);
-	forget(d);
+	sim_disk_forget(d);
+	free(d->floor);
+	free(d->floor_log);
+	free(d->settled);
+	free(d->ops);
+	free(d->older);
+	sim_marks_free(&d->above_origin);
+	sim_marks_free(&d->above_floor);
 	free(d->media);
 	d->media = NULL;
 }
 
-void sim_disk_record(struct sim_disk *d)
+void sim_disk_touch(struct sim_disk *d, uint64_t offset, uint64_t len)
 {
-	forget(d);
-	d->start = must(malloc(d->bytes));
-	memcpy(d->start, d->media, d->bytes);
-	d->events = 0;
-	d->recording = true;
+	sim_marks_add(&d->above_origin, offset, len);
+	sim_marks_add(&d->above_floor, offset, len);
 }
 
-/* A write is on stable storage when a flush that was submitted after its completion has completed. */
-static bool is_durable(const struct sim_disk *d, size_t op, uint64_t at)
+void sim_disk_grow(struct sim_disk *d, uint64_t bytes)
 {
-	for (size_t i = op + 1; i < d->op_count && d->ops[i].submitted < at; i++)
-		if (d->ops[i].flush && d->ops[i].done < at && d->ops[i].submitted > d->ops[op].done)
-			return true;
-	return false;
+	ASSERT(bytes >= d->bytes);
+	d->origin = NULL;
+	d->media = sim_must(realloc(d->media, bytes));
+	memset(d->media + d->bytes, 0, bytes - d->bytes);
+	free(d->older);
+	d->older = NULL;
+	d->bytes = bytes;
+	d->device.sector_count = bytes / d->device.sector_size;
+	sim_disk_forget(d);
+	free(d->floor);
+	d->floor = NULL;
+	sim_marks_free(&d->above_origin);
+	sim_marks_free(&d->above_floor);
+	d->recording = false;
 }
 
-static void tear(const struct sim_disk_op *op, uint64_t *random, uint8_t *image)
+void sim_disk_rot(struct sim_disk *d, uint64_t block, enum sim_rot how, uint64_t seed)
 {
-	uint64_t how = sim_random(random) % 4;
-	for (uint64_t at = 0; at < op->len; at += TEAR)
-		if (how == 0 || (how >= 2 && sim_random(random) % 2))
-			memcpy(image + op->offset + at, op->data + at, TEAR);
-}
-
-uint32_t sim_disk_cut(const struct sim_disk *d, uint64_t at, enum sim_disk_cut_mode mode,
-	uint64_t seed, uint8_t *image)
-{
-	enum { UNDECIDED_MAX = 4096 };
-	size_t *undecided = must(malloc(UNDECIDED_MAX * sizeof(size_t)));
-	uint32_t count = 0;
-	memcpy(image, d->start, d->bytes);
-	for (size_t i = 0; i < d->op_count && d->ops[i].submitted < at; i++) {
-		if (d->ops[i].flush)
-			continue;
-		if (is_durable(d, i, at))
-			memcpy(image + d->ops[i].offset, d->ops[i].data, d->ops[i].len);
-		else if (count < UNDECIDED_MAX)
-			undecided[count++] = i;
+	uint8_t *at = d->media + block * 4096;
+	uint64_t len = how == SIM_ROT_BLOCK ? 4096 : SIM_SECTOR;
+	uint64_t from = how == SIM_ROT_BLOCK ? 0 : sim_random(&seed) % 8 * SIM_SECTOR;
+	bool garbage = sim_random(&seed) % 2;
+	d->rotted++;
+	sim_disk_touch(d, block * 4096, 4096);
+	if (how == SIM_ROT_BIT) {
+		uint64_t bit = sim_random(&seed) % (4096 * 8);
+		at[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		return;
 	}
-	for (uint32_t i = 0; mode == SIM_CUT_RANDOM && i + 1 < count; i++) {
-		uint32_t j = i + (uint32_t)(sim_random(&seed) % (count - i));
-		size_t t = undecided[i];
-		undecided[i] = undecided[j];
-		undecided[j] = t;
+	for (uint64_t i = from; i < from + len; i += 8) {
+		uint64_t v = garbage ? sim_random(&seed) : 0;
+		memcpy(at + i, &v, 8);
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		const struct sim_disk_op *op = &d->ops[undecided[i]];
-		if (mode == SIM_CUT_RANDOM)
-			tear(op, &seed, image);
-		else if (mode == SIM_CUT_KEEP || (mode == SIM_CUT_MASK && seed >> i % 64 & 1))
-			memcpy(image + op->offset, op->data, op->len);
-	}
-	free(undecided);
-	return count;
 }

@@ -1,11 +1,7 @@
-/* Connections: the pool, the one writer's slot, transactions, deadlines, what went wrong.
+/* Connections: the pool, the one writer's slot, deadlines, what went wrong.
  *
- * Writers queue here, before SQLite asks the store for its transaction, so a write never fails because of
- * another one. The exception is a SQL_READ transaction that writes after all: its snapshot must still be
- * the newest (ERR_STALE) and the slot free at once (ERR_BUSY), since waiting could only make it older.
- *
- * SQLite rolls a transaction back by itself after some failures. in_transaction then stays set and every
- * further statement is refused until sql_rollback: none of them may run as a transaction of its own. */
+ * There are two lines, for the slot and for a connection, each served first come, first served: what is put back
+ * is handed to the first who waits, so nobody who comes at that moment gets in between. */
 #include <base/assert.h>
 #include <base/cursor.h>
 #include "private.h"
@@ -74,15 +70,26 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 	struct writer w = writer_of(conn->message, sizeof conn->message - 1);
 	const char *what = sqlite3_errmsg(conn->db);
 	conn->error_code = code;
-	if (err_of(code).code == ERR_NO_MEMORY && conn->file && conn->file->too_large)
+	err e = (code & 0xff) == SQLITE_INTERRUPT && failed(conn->stopped) ? conn->stopped : err_of(code);
+	if (e.code == ERR_NO_MEMORY && conn->file && conn->file->too_large)
 		what = "the transaction changes too many pages for this machine's memory: split it";
+	else if (e.code == ERR_TIMEOUT)
+		what = "the deadline has passed";
+	else if (e.code == ERR_CLOSED)
+		what = "nobody waits for the result any more";
+	else if (e.code == ERR_DENIED)
+		what = "not allowed: transactions are begun by calls, a connection's settings are fixed, and there is "
+		       "one database";
+	else if (e.code == ERR_STALE)
+		what = "another has written since this began to read: begin a transaction for writing first";
 	write_bytes(&w, slice_sub(slice_from_cstr(what), 0, SQL_MESSAGE_MAX - 64));
 	int offset = sqlite3_error_offset(conn->db);
 	if (text && offset >= 0)
 		put_position(&w, text, offset);
 	*w.pos = 0;
-	err e = err_of(code);
 	conn->sql->stats.memory_failures += e.code == ERR_NO_MEMORY;
+	if (e.code == ERR_STALE || e.code == ERR_BUSY)
+		conn->outdated = e;
 	return e;
 }
 
@@ -90,6 +97,8 @@ err sql_fail_text(struct sql_conn *conn, err result, const char *what)
 {
 	struct writer w = writer_of(conn->message, sizeof conn->message - 1);
 	conn->error_code = SQLITE_ERROR;
+	if (result.code == ERR_STALE || result.code == ERR_BUSY)
+		conn->outdated = result;
 	write_bytes(&w, slice_sub(slice_from_cstr(what), 0, SQL_MESSAGE_MAX - 1));
 	*w.pos = 0;
 	return result;
@@ -114,17 +123,33 @@ bool sql_error_is_unique(const struct sql_conn *conn)
 
 /* --- Opening ---------------------------------------------------------------------------------- */
 
+/* Whether what runs is to end, and why. */
+static bool must_stop(struct sql_conn *conn, uint64_t now_ns)
+{
+	if (conn->unstoppable)
+		return false;
+	if (now_ns >= conn->until_ns) {
+		conn->sql->stats.deadlines++;
+		conn->stopped = ERR(TIMEOUT);
+		return true;
+	}
+	if (conn->watch.gone && conn->watch.gone(conn->watch.cookie)) {
+		conn->sql->stats.abandoned++;
+		conn->stopped = ERR(CLOSED);
+		return true;
+	}
+	return false;
+}
+
 /* SQLite calls this between virtual machine steps: a long statement lets others run, and ends at its
- * deadline. */
+ * deadline or when nobody waits for it any more. */
 static int on_progress(void *cookie)
 {
 	struct sql_conn *conn = cookie;
 	struct loop *loop = conn->sql->config.loop;
 	uint64_t now_ns = loop->platform->now_ns(loop->platform);
-	if (now_ns >= conn->until_ns) {
-		conn->sql->stats.deadlines++;
+	if (must_stop(conn, now_ns))
 		return 1;
-	}
 	if (now_ns - conn->slice_start_ns > SQL_SLICE_NS && fiber_self(loop)) {
 		fiber_yield(loop);
 		conn->slice_start_ns = loop->platform->now_ns(loop->platform);
@@ -132,50 +157,83 @@ static int on_progress(void *cookie)
 	return 0;
 }
 
-/* Settings that the VFS relies on; and transactions are begun by sql_begin alone. Only the application's own
- * statements are judged, not those that SQLite makes of them (VACUUM). */
+static bool is_one_of(const char *name, const char *const list[], size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (sqlite3_stricmp(name, list[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A PRAGMA either belongs to the database, or only tells something. What it would set for a connection would be
+ * there for whoever gets the connection next, and some of it the VFS relies on. */
+bool sql_pragma_allowed(const char *name, const char *argument)
+{
+	static const char *const any[] = {"application_id", "auto_vacuum", "defer_foreign_keys", "foreign_key_check",
+		"foreign_key_list", "incremental_vacuum", "index_info", "index_list", "index_xinfo",
+		"integrity_check", "optimize", "quick_check", "table_info", "table_list", "table_xinfo",
+		"user_version"};
+	static const char *const bare[] = {"cache_size", "cell_size_check", "collation_list", "compile_options",
+		"data_version", "database_list", "encoding", "foreign_keys", "freelist_count", "function_list",
+		"journal_mode", "locking_mode", "mmap_size", "module_list", "page_count", "page_size",
+		"pragma_list", "recursive_triggers", "schema_version", "secure_delete", "synchronous",
+		"temp_store", "trusted_schema"};
+	return is_one_of(name, any, ARRAY_LEN(any)) || (!argument && is_one_of(name, bare, ARRAY_LEN(bare)));
+}
+
+/* Transactions are begun by sql_begin alone, and there is one database. Only the application's own statements are
+ * judged, not those that SQLite makes of them (VACUUM attaches a database). */
 static int on_authorize(void *cookie, int action, const char *a, const char *b, const char *db,
 	const char *by)
 {
-	static const char *const fixed[] = {"journal_mode", "locking_mode", "synchronous", "mmap_size",
-		"page_size", "temp_store", "writable_schema", "cache_spill"};
 	struct sql_conn *conn = cookie;
 	(void)db, (void)by;
 	if (!conn->preparing)
 		return SQLITE_OK;
-	if (action == SQLITE_TRANSACTION)
+	if (action == SQLITE_TRANSACTION || action == SQLITE_ATTACH || action == SQLITE_DETACH)
 		return SQLITE_DENY;
 	if (action == SQLITE_SAVEPOINT)
 		return conn->in_transaction ? SQLITE_OK : SQLITE_DENY;
-	if (action != SQLITE_PRAGMA || !b)
-		return SQLITE_OK;
-	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
-		if (sqlite3_stricmp(a, fixed[i]) == 0)
-			return SQLITE_DENY;
-	return SQLITE_OK;
+	return action != SQLITE_PRAGMA || sql_pragma_allowed(a, b) ? SQLITE_OK : SQLITE_DENY;
 }
 
-/* One of our own statements, without rows. */
-static int run_own(struct sql_conn *conn, const char *text)
+static void set_limits(struct sql_conn *conn)
 {
-	return sqlite3_exec(conn->db, text, NULL, NULL, NULL);
+	static const struct {
+		int which, value;
+	} limits[] = {
+		{SQLITE_LIMIT_SQL_LENGTH, SQL_LIMIT_TEXT},
+		{SQLITE_LIMIT_EXPR_DEPTH, SQL_LIMIT_EXPRESSION_DEPTH},
+		{SQLITE_LIMIT_COMPOUND_SELECT, SQL_LIMIT_COMPOUND},
+		{SQLITE_LIMIT_LIKE_PATTERN_LENGTH, SQL_LIMIT_PATTERN},
+		{SQLITE_LIMIT_VDBE_OP, SQL_LIMIT_STEPS},
+		{SQLITE_LIMIT_ATTACHED, 1}, /* VACUUM's */
+		{SQLITE_LIMIT_WORKER_THREADS, 0},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		sqlite3_limit(conn->db, limits[i].which, limits[i].value);
+	sqlite3_limit(conn->db, SQLITE_LIMIT_LENGTH, conn->sql->value_max);
 }
 
 static err configure(struct sql_conn *conn, int cache_pages)
 {
-	char text[128];
+	char text[160];
 	sqlite3_snprintf(sizeof text, text,
-		"PRAGMA journal_mode = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = %d",
+		"PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+		"PRAGMA cache_size = %d",
 		cache_pages);
-	int rc = run_own(conn, text);
+	int rc = sqlite3_exec(conn->db, text, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	if (rc == SQLITE_OK)
+		rc = sql_transaction_prepare(conn);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_set_authorizer(conn->db, on_authorize, conn);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &conn->file);
 	if (rc != SQLITE_OK)
 		return sql_fail(conn, rc, text);
+	set_limits(conn);
 	conn->file->generation = &conn->generation;
 	sqlite3_progress_handler(conn->db, SQL_PROGRESS_STEPS, on_progress, conn);
 	return OK;
@@ -197,12 +255,59 @@ err sql_conn_open(struct sql_conn *conn, struct sql *sql, int cache_pages)
 void sql_conn_close(struct sql_conn *conn)
 {
 	sql_cache_clear(conn);
+	sql_transaction_clear(conn);
 	int rc = sqlite3_close(conn->db);
 	ASSERT(rc == SQLITE_OK);
 	conn->db = NULL;
 }
 
 /* --- The pool --------------------------------------------------------------------------------- */
+
+/* Somebody in a line. In it until served, or until the wait is given up. */
+struct waiter {
+	struct list link;
+	struct fiber_queue turn;
+	bool served;
+	struct sql_conn *conn; /* who waits for the writer's slot; what has been given */
+};
+
+static bool is_gone(const struct sql_watch *watch)
+{
+	return watch->gone && watch->gone(watch->cookie);
+}
+
+/* Waits behind all who are in the line already, for what serve() hands to its first. */
+static err line_wait(struct sql *sql, struct list *line, struct waiter *w, uint64_t until_ns,
+	const struct sql_watch *watch)
+{
+	struct loop *loop = sql->config.loop;
+	err e = OK;
+	fiber_queue_init(&w->turn);
+	list_push_back(line, &w->link);
+	while (!w->served && !failed(e)) {
+		uint64_t look_ns = watch->gone ? loop->now_ns + SQL_LOOK_NS : TIMER_NEVER;
+		if (is_gone(watch))
+			e = ERR(CLOSED);
+		else if (failed(fiber_queue_wait(loop, &w->turn, look_ns < until_ns ? look_ns : until_ns)) &&
+			 until_ns <= loop->now_ns)
+			e = ERR(TIMEOUT);
+	}
+	if (w->served)
+		return OK;
+	list_remove(&w->link);
+	return e;
+}
+
+static struct waiter *serve(struct list *line)
+{
+	struct list *first = list_pop_front(line);
+	if (!first)
+		return NULL;
+	struct waiter *w = LIST_ENTRY(first, struct waiter, link);
+	w->served = true;
+	(void)fiber_queue_wake_one(&w->turn);
+	return w;
+}
 
 static struct sql_conn *free_conn(struct sql *sql)
 {
@@ -212,13 +317,17 @@ static struct sql_conn *free_conn(struct sql *sql)
 	return NULL;
 }
 
-err sql_acquire(struct sql *sql, uint64_t until_ns, struct sql_conn **out)
+err sql_acquire_watched(struct sql *sql, uint64_t until_ns, const struct sql_watch *watch,
+	struct sql_conn **out)
 {
-	struct sql_conn *conn;
-	while (!(conn = free_conn(sql)))
-		TRY(fiber_queue_wait(sql->config.loop, &sql->conn_queue, until_ns));
+	/* While others wait for one, none is free: it was handed to the first. */
+	struct waiter w = {.conn = free_conn(sql)};
+	if (!w.conn)
+		TRY(line_wait(sql, &sql->conn_line, &w, until_ns, watch));
+	struct sql_conn *conn = w.conn;
 	conn->acquired = true;
 	conn->until_ns = until_ns;
+	conn->watch = *watch;
 	conn->generation = 0;
 	conn->error_code = SQLITE_OK;
 	conn->message[0] = 0;
@@ -226,13 +335,21 @@ err sql_acquire(struct sql *sql, uint64_t until_ns, struct sql_conn **out)
 	return OK;
 }
 
+err sql_acquire(struct sql *sql, uint64_t until_ns, struct sql_conn **out)
+{
+	return sql_acquire_watched(sql, until_ns, &(struct sql_watch){NULL, NULL}, out);
+}
+
 void sql_release(struct sql_conn *conn)
 {
 	ASSERT(conn->acquired && conn->queries == 0);
-	conn->until_ns = TIMER_NEVER;
 	sql_rollback(conn);
-	conn->acquired = false;
-	fiber_queue_wake_one(&conn->sql->conn_queue);
+	conn->until_ns = TIMER_NEVER;
+	conn->watch.gone = NULL;
+	struct waiter *next = serve(&conn->sql->conn_line);
+	conn->acquired = next != NULL;
+	if (next)
+		next->conn = conn;
 }
 
 void sql_set_deadline(struct sql_conn *conn, uint64_t until_ns)
@@ -255,89 +372,34 @@ int64_t sql_changes(const struct sql_conn *conn)
 	return sqlite3_changes64(conn->db);
 }
 
-/* --- Transactions ----------------------------------------------------------------------------- */
+/* --- The writer's slot ------------------------------------------------------------------------ */
 
 err sql_writer_take(struct sql_conn *conn)
 {
 	struct sql *sql = conn->sql;
-	ASSERT(sql->writer != conn);
-	while (sql->writer) {
-		err e = fiber_queue_wait(sql->config.loop, &sql->writer_queue, conn->until_ns);
+	if (sql->writer == conn) {
+		conn->writer_holds++;
+		return OK;
+	}
+	if (sql->writer) {
+		struct waiter w = {.conn = conn};
+		err e = line_wait(sql, &sql->writer_line, &w, conn->until_ns, &conn->watch);
 		if (failed(e))
-			return sql_fail_text(conn, e, "timed out waiting for another writer");
+			return sql_fail_text(conn, e, e.code == ERR_CLOSED ?
+				"nobody waits for the result any more" :
+				"the deadline passed while others were writing");
 	}
 	sql->writer = conn;
+	conn->writer_holds = 1;
 	return OK;
 }
 
 void sql_writer_put(struct sql_conn *conn)
 {
-	ASSERT(conn->sql->writer == conn);
-	conn->sql->writer = NULL;
-	fiber_queue_wake_one(&conn->sql->writer_queue);
-}
-
-bool sql_in_transaction(const struct sql_conn *conn)
-{
-	return conn->in_transaction;
-}
-
-static void end_transaction(struct sql_conn *conn)
-{
-	conn->in_transaction = false;
-	if (conn->sql->writer == conn)
-		sql_writer_put(conn);
-}
-
-err sql_begin(struct sql_conn *conn, enum sql_mode mode)
-{
-	if (conn->in_transaction)
-		return sql_fail_text(conn, ERR(INVALID), "a transaction is already open");
-	if (mode == SQL_WRITE) {
-		if (conn->queries)
-			return sql_fail_text(conn, ERR(INVALID), "a query is still open");
-		TRY(sql_writer_take(conn));
-	}
-	conn->in_transaction = true;
-	int rc = run_own(conn, mode == SQL_WRITE ? "BEGIN IMMEDIATE" : "BEGIN");
-	if (rc == SQLITE_OK)
-		return OK;
-	err e = sql_fail(conn, rc, NULL);
-	end_transaction(conn);
-	return e;
-}
-
-err sql_commit(struct sql_conn *conn)
-{
-	if (!conn->in_transaction)
-		return sql_fail_text(conn, ERR(INVALID), "no transaction is open");
-	if (conn->queries)
-		return sql_fail_text(conn, ERR(INVALID), "a query is still open");
-	err e = OK;
-	if (sqlite3_get_autocommit(conn->db)) {
-		e = sql_fail_text(conn, ERR(INVALID), "the transaction has been rolled back");
-	} else {
-		int rc = run_own(conn, "COMMIT");
-		if (rc != SQLITE_OK)
-			e = sql_fail(conn, rc, NULL);
-	}
-	if (failed(e))
-		sql_rollback(conn);
-	else
-		end_transaction(conn);
-	return e;
-}
-
-void sql_rollback(struct sql_conn *conn)
-{
-	if (!conn->in_transaction)
+	struct sql *sql = conn->sql;
+	ASSERT(sql->writer == conn && conn->writer_holds);
+	if (--conn->writer_holds)
 		return;
-	/* It cannot fail but by having happened already; a deadline must not stop it. */
-	uint64_t until_ns = conn->until_ns;
-	conn->until_ns = TIMER_NEVER;
-	if (!sqlite3_get_autocommit(conn->db))
-		run_own(conn, "ROLLBACK");
-	conn->until_ns = until_ns;
-	ASSERT(sqlite3_get_autocommit(conn->db));
-	end_transaction(conn);
+	struct waiter *next = serve(&sql->writer_line);
+	sql->writer = next ? next->conn : NULL;
 }

@@ -14,14 +14,15 @@
  * 3. All writes go into the store's transaction, whether SQLite makes them at the commit (as one batch) or
  *    spills them before. They become visible at one point: SQLITE_FCNTL_COMMIT_PHASETWO, SQLite's last step
  *    of a commit, after which it only unlocks. A transaction that is unlocked without it is aborted.
- *    So atomicity does not depend on SQLite's journal: the connection keeps one in memory, only to roll its own
- *    cache back (PRAGMA journal_mode = MEMORY, without which a spill would open a journal file).
+ *    So atomicity does not depend on SQLite's journal: that serves only to roll SQLite's own cache back. It is in
+ *    memory until the cache spills, and then a file that need not survive (scratch.c).
  * 4. After any failed write the transaction can only be rolled back (txn_failed).
  * 5. A page is lent in place (xFetch) only while the transaction has written nothing, since the store lends
  *    committed pages.
  *
  * Nothing here flushes: durability is the business of whoever answers (store_wait_durable). */
 #include <base/assert.h>
+#include <sql/file.h>
 #include "private.h"
 
 #include <string.h>
@@ -430,4 +431,14 @@ int sql_file_open(struct sql_file *file, struct store_object *object, struct sql
 {
 	*file = (struct sql_file){.base.pMethods = &file_methods, .object = object, .stats = stats};
 	return SQLITE_OK;
+}
+
+size_t sql_file_bytes(void)
+{
+	return sizeof(struct sql_file);
+}
+
+int sql_file_init(struct sqlite3_file *file, struct store_object *object, struct sql_stats *stats)
+{
+	return sql_file_open((struct sql_file *)file, object, stats);
 }

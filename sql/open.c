@@ -11,6 +11,8 @@
 
 #define HEAP_ALLOCATION_MIN 64
 #define CACHE_PAGES_MIN 16
+/* A sort goes to scratch pages in pieces; each costs some KiB again when they are merged, so small ones do not help. */
+#define SORT_PIECE_MAX (1u << 20)
 
 static err check(const struct sql_config *config)
 {
@@ -37,6 +39,8 @@ static err set_memory(const struct sql_config *config, uint8_t *from, int *cache
 	int page_len = (int)STORE_PAGE_SIZE + header_len;
 	*cache_pages = (int)(config->memory_len / 4) / page_len;
 	sqlite3_config(SQLITE_CONFIG_URI, 0);
+	size_t piece = config->memory_len / 8 < SORT_PIECE_MAX ? config->memory_len / 8 : SORT_PIECE_MAX;
+	sqlite3_config(SQLITE_CONFIG_PMASZ, (unsigned)(piece / STORE_PAGE_SIZE));
 	if (config->memory_methods) {
 		rc = sqlite3_config(SQLITE_CONFIG_MALLOC, config->memory_methods);
 		sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
@@ -58,10 +62,32 @@ static void close_all(struct sql *sql)
 	sqlite3_shutdown();
 }
 
+static err run(struct sql_conn *conn, const char *text)
+{
+	int rc = sqlite3_exec(conn->db, text, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? OK : sql_fail(conn, rc, text);
+}
+
+/* SQLite keeps the undo log of a transaction in memory as long as its cache lasts, so that a commit is one batch;
+ * but not for the very first one of an empty database, unless it is told to. That one has nothing to undo. */
+static err migrate(struct sql *sql, struct sql_conn *conn)
+{
+	int64_t pages;
+	TRY(sql_query_int(conn, "PRAGMA page_count", SQL_NO_ARGS, &pages));
+	if (!pages)
+		TRY(run(conn, "PRAGMA journal_mode = MEMORY"));
+	TRY(sql_migrate(sql, conn));
+	if (!pages)
+		TRY(run(conn, "PRAGMA journal_mode = DELETE"));
+	return OK;
+}
+
 static err open_all(struct sql *sql, int cache_pages)
 {
 	if (sqlite3_initialize() != SQLITE_OK || sqlite3_vfs_register(&sql->vfs.base, 1) != SQLITE_OK)
 		return ERR(NO_MEMORY);
+	/* With half of the memory in use, pieces of sorts get no larger than that. */
+	sqlite3_soft_heap_limit64((sqlite3_int64)(sql->config.memory_len / 2));
 	for (uint32_t i = 0; i < sql->config.connections; i++) {
 		struct sql_conn *conn = &sql->conn[i];
 		err e = sql_conn_open(conn, sql, cache_pages);
@@ -73,7 +99,7 @@ static err open_all(struct sql *sql, int cache_pages)
 		}
 		sql->conn_count++;
 	}
-	return sql_migrate(sql, &sql->conn[0]);
+	return migrate(sql, &sql->conn[0]);
 }
 
 err sql_open(const struct sql_config *config, struct sql **out)
@@ -83,10 +109,12 @@ err sql_open(const struct sql_config *config, struct sql **out)
 	size_t sql_len = sizeof *sql + config->connections * sizeof sql->conn[0];
 	memset(sql, 0, sql_len);
 	sql->config = *config;
-	fiber_queue_init(&sql->writer_queue);
-	fiber_queue_init(&sql->conn_queue);
+	list_init(&sql->writer_line);
+	list_init(&sql->conn_line);
 	TRY(store_object_open(config->store, "main", true, &sql->object));
 	sql_vfs_init(&sql->vfs, "store", sql->object, &sql->stats, config->loop, config->random);
+	size_t value_max = config->memory_len / SQL_VALUE_SHARE;
+	sql->value_max = value_max < SQL_LIMIT_ZEROS ? (int)value_max : SQL_LIMIT_ZEROS;
 	int cache_pages;
 	TRY(set_memory(config, align_up(config->memory + sql_len), &cache_pages));
 	int limit = cache_pages / 2 > CACHE_PAGES_MIN ? cache_pages / 2 : CACHE_PAGES_MIN;

@@ -11,6 +11,11 @@
 /* Virtual machine steps between two looks at the clock, and how long a statement may keep the loop. */
 #define SQL_PROGRESS_STEPS 2000
 #define SQL_SLICE_NS 2000000
+/* How long a wait goes on at most before it is asked whether anybody still wants what it is for. */
+#define SQL_LOOK_NS 50000000
+
+#define SQL_LIMIT_ZEROS 1000000000 /* bytes of a sql_zeros() */
+#define SQL_VALUE_SHARE 8 /* a text or blob may take that part of SQLite's memory */
 
 /* SQLite's handle of the database file; see file.c. */
 struct sql_file {
@@ -38,18 +43,38 @@ struct sql_cached {
 	bool busy;
 };
 
+/* The statements of transaction.c. */
+enum sql_own {
+	SQL_OWN_BEGIN,
+	SQL_OWN_BEGIN_IMMEDIATE,
+	SQL_OWN_COMMIT,
+	SQL_OWN_ROLLBACK,
+	SQL_OWN_SAVEPOINT,
+	SQL_OWN_RELEASE,
+	SQL_OWN_ROLLBACK_TO,
+	SQL_OWN_COUNT
+};
+
 struct sql_conn {
 	struct sql *sql;
 	sqlite3 *db;
 	struct sql_file *file;
 	bool acquired, in_transaction;
+	bool transaction_writes; /* one of writer_holds is the transaction's */
+	bool unstoppable;        /* what runs now is not to be interrupted */
+	uint32_t writer_holds;   /* its statements and its transaction that need the slot, while it has it */
 	bool preparing; /* a statement of the application's: not everything is allowed */
-	uint32_t queries; /* open */
+	uint32_t queries; /* open, and blobs */
+	uint32_t savepoints; /* open */
 	uint64_t until_ns, slice_start_ns;
+	struct sql_watch watch;
+	err stopped;  /* why the last statement was interrupted */
+	err outdated; /* ERR_STALE or ERR_BUSY: a write of this transaction could not be done */
 	uint64_t generation;
 	uint64_t ticks;
 	int error_code; /* SQLite's extended code of the last failure */
 	char message[SQL_MESSAGE_MAX];
+	sqlite3_stmt *own[SQL_OWN_COUNT];
 	struct sql_cached cache[SQL_STATEMENTS_CACHED];
 };
 
@@ -67,9 +92,10 @@ struct sql {
 	struct store_object *object;
 	struct sql_vfs vfs;
 	struct sql_conn *writer; /* who holds the writer's slot */
-	struct fiber_queue writer_queue, conn_queue;
+	struct list writer_line, conn_line; /* of who waits, first come first served */
 	struct sql_stats stats;
 	uint32_t conn_count; /* opened */
+	int value_max;        /* bytes of a text or blob */
 	bool ready;           /* sql_open has succeeded */
 	struct sql_conn conn[];
 };
@@ -79,16 +105,28 @@ void sql_vfs_init(struct sql_vfs *vfs, const char *name, struct store_object *ob
 	struct sql_stats *stats, struct loop *loop, struct random *random);
 /* file.c: several files may be open on one object; each is a connection of its own. */
 int sql_file_open(struct sql_file *file, struct store_object *object, struct sql_stats *stats);
+/* scratch.c: a file that need not survive. */
+int sql_scratch_open(sqlite3_file *base, struct store *store);
 /* conn.c */
 err sql_conn_open(struct sql_conn *conn, struct sql *sql, int cache_pages);
 void sql_conn_close(struct sql_conn *conn);
+/* The writer's slot, for each statement and transaction that needs it; waits its turn. */
 err sql_writer_take(struct sql_conn *conn);
 void sql_writer_put(struct sql_conn *conn);
 /* Remembers what went wrong, and where in `text` (may be NULL); the err for SQLite's code. */
 err sql_fail(struct sql_conn *conn, int code, const char *text);
 err sql_fail_text(struct sql_conn *conn, err result, const char *what);
+/* transaction.c */
+/* What undoing needs, so that it cannot fail for want of memory; SQLite's code. */
+int sql_transaction_prepare(struct sql_conn *conn);
+void sql_transaction_clear(struct sql_conn *conn);
 /* statement.c */
 void sql_cache_clear(struct sql_conn *conn);
+/* Whether a statement may begin now; forgets what went wrong before. */
+err sql_check_usable(struct sql_conn *conn);
+/* A write takes the writer's slot, unless its transaction has it: then *holds. To be left when it has ended. */
+err sql_slot_take(struct sql_conn *conn, bool writes, bool *holds);
+void sql_slot_leave(struct sql_conn *conn);
 /* migrate.c */
 err sql_migrate(struct sql *sql, struct sql_conn *conn);
 

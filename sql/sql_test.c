@@ -63,13 +63,14 @@ static void check_integrity(struct sql_conn *conn)
 	ok(sql_query_end(&q), conn);
 }
 
-/* Each commit was one batch, and SQLite has not fallen back to a journal. */
+/* Each commit was one batch, but for transactions that are larger than SQLite's cache. */
 static void check_batches(struct world *w)
 {
 	struct sql_stats s;
 	sql_stats(w->sql, &s);
-	assert_int_equal(s.batches, s.commits);
-	assert_int_equal(s.journal_opens, 0);
+	assert_int_equal(s.batches + s.journal_opens, s.commits + s.rollbacks);
+	if (!s.pages_spilled)
+		assert_int_equal(s.journal_opens, 0);
 }
 
 static void open_world(struct world *w)
@@ -307,15 +308,25 @@ WORLD_TEST(an_error_says_what_and_where)
 WORLD_TEST(what_the_vfs_relies_on_cannot_be_changed)
 {
 	static const char *const denied[] = {"BEGIN", "COMMIT", "SAVEPOINT a", "PRAGMA journal_mode = DELETE",
-		"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA synchronous = OFF", "PRAGMA writable_schema = 1"};
+		"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA synchronous = OFF", "PRAGMA writable_schema = 1",
+		"PRAGMA writable_schema", "PRAGMA foreign_keys = OFF", "PRAGMA cache_size = 100000",
+		"PRAGMA encoding = 'UTF-16'", "PRAGMA case_sensitive_like = 1", "PRAGMA hard_heap_limit = 0",
+		"PRAGMA trusted_schema = 1", "PRAGMA max_page_count = 3", "PRAGMA no_such_thing",
+		"ATTACH 'other' AS other", "ATTACH ':memory:' AS other", "DETACH main"};
 	struct sql_conn *conn = acquire(w);
 	for (size_t i = 0; i < ARRAY_LEN(denied); i++)
 		assert_err(sql_exec(conn, denied[i], SQL_NO_ARGS), DENIED);
-	assert_err(sql_exec(conn, "ATTACH 'other' AS other", SQL_NO_ARGS), IO);
+	assert_non_null(strstr(sql_error(conn), "not allowed"));
+	/* Nobody writes to the schema by hand, and strings are in single quotes. */
+	assert_err(sql_exec(conn, "DELETE FROM sqlite_schema", SQL_NO_ARGS), INVALID);
+	assert_err(sql_exec(conn, "SELECT load_extension('x')", SQL_NO_ARGS), INVALID);
+	assert_int_equal(number(conn, "PRAGMA foreign_keys"), 1);
+	assert_int_equal(number(conn, "PRAGMA cell_size_check"), 1);
+	assert_int_equal(number(conn, "PRAGMA trusted_schema"), 0);
 	struct sql_query q;
 	ok(sql_query_begin(conn, &q, "PRAGMA journal_mode", SQL_NO_ARGS), conn);
 	assert_true(sql_query_next(&q));
-	assert_true(slice_eq(sql_column_text(&q, 0), SLICE("memory")));
+	assert_true(slice_eq(sql_column_text(&q, 0), SLICE("delete")));
 	ok(sql_query_end(&q), conn);
 	sql_release(conn);
 }
@@ -483,27 +494,6 @@ WORLD_TEST(a_large_transaction_is_atomic)
 	sql_release(reader);
 }
 
-WORLD_TEST(a_transaction_too_large_for_memory_fails_whole)
-{
-	struct sql_conn *conn = acquire(w);
-	ok(sql_begin(conn, SQL_WRITE), conn);
-	insert_10_mib(conn);
-	ok(sql_commit(conn), conn);
-	/* SQLite keeps the old content of each changed page in memory: 10 MiB do not fit. */
-	ok(sql_begin(conn, SQL_WRITE), conn);
-	insert(conn, "first");
-	assert_err(sql_exec(conn, "UPDATE entry SET body = zeroblob(4000)", SQL_NO_ARGS), NO_MEMORY);
-	sql_rollback(conn);
-	assert_int_equal(number(conn, "SELECT count(*) FROM entry WHERE body = zeroblob(4000)"), 0);
-	assert_int_equal(number(conn, "SELECT count(*) FROM entry"), 2600);
-	check_integrity(conn);
-	insert(conn, "goes on");
-	struct sql_stats s;
-	sql_stats(w->sql, &s);
-	assert_true(s.memory_failures > 0);
-	sql_release(conn);
-}
-
 static void insert_pages(struct sql_conn *conn, int count, err *e)
 {
 	*e = OK;
@@ -657,7 +647,7 @@ static void only_the_first_was_applied(struct world *w)
 {
 	struct sql_conn *conn = acquire(w);
 	assert_int_equal(number(conn, "PRAGMA user_version"), 1);
-	assert_int_equal(number(conn, "SELECT count(*) FROM sqlite_schema"), 1);
+	assert_int_equal(number(conn, "SELECT count(*) FROM sqlite_schema WHERE name <> 'ingot_migration'"), 1);
 	ok(sql_exec(conn, "PRAGMA user_version = 9", SQL_NO_ARGS), conn);
 	sql_release(conn);
 }
@@ -700,7 +690,6 @@ int main(void)
 		cmocka_unit_test(statements_are_prepared_once),
 		cmocka_unit_test(pages_are_read_in_place),
 		cmocka_unit_test(a_large_transaction_is_atomic),
-		cmocka_unit_test(a_transaction_too_large_for_memory_fails_whole),
 		cmocka_unit_test(a_transaction_too_large_for_the_store_fails_whole),
 		cmocka_unit_test(space_is_given_back_by_vacuum),
 		cmocka_unit_test(the_extensions_are_there),

@@ -109,6 +109,9 @@ static int statement_put(struct sql_query *q)
 		sqlite3_clear_bindings(q->statement);
 		q->conn->cache[q->cache_slot].busy = false;
 	}
+	if (q->raised)
+		sqlite3_limit(q->conn->db, SQLITE_LIMIT_LENGTH, q->conn->sql->value_max);
+	q->raised = false;
 	q->statement = NULL;
 	return rc;
 }
@@ -135,6 +138,8 @@ static int bind_one(sqlite3_stmt *s, int at, const struct sql_value *v)
 			SQLITE_UTF8);
 	case SQL_BLOB:
 		return sqlite3_bind_blob64(s, at, pointer_of(v->bytes), v->bytes.len, SQLITE_STATIC);
+	case SQL_ZEROS:
+		return sqlite3_bind_zeroblob64(s, at, (sqlite3_uint64)v->integer);
 	}
 	UNREACHABLE();
 }
@@ -144,6 +149,10 @@ static err bind_all(struct sql_query *q, const char *text, const struct sql_valu
 	if ((size_t)sqlite3_bind_parameter_count(q->statement) != count)
 		return sql_fail_text(q->conn, ERR(INVALID), "wrong number of arguments");
 	for (size_t i = 0; i < count; i++) {
+		if (args[i].type == SQL_ZEROS && !q->raised) {
+			q->raised = true;
+			sqlite3_limit(q->conn->db, SQLITE_LIMIT_LENGTH, SQL_LIMIT_ZEROS);
+		}
 		int rc = bind_one(q->statement, (int)i + 1, &args[i]);
 		if (rc != SQLITE_OK)
 			return sql_fail(q->conn, rc, text);
@@ -153,7 +162,7 @@ static err bind_all(struct sql_query *q, const char *text, const struct sql_valu
 
 /* --- Running ---------------------------------------------------------------------------------- */
 
-static err check_usable(struct sql_conn *conn)
+err sql_check_usable(struct sql_conn *conn)
 {
 	ASSERT(conn->acquired || !conn->sql->ready);
 	conn->error_code = SQLITE_OK;
@@ -163,32 +172,47 @@ static err check_usable(struct sql_conn *conn)
 			"the transaction has been rolled back after an error");
 	struct loop *loop = conn->sql->config.loop;
 	conn->slice_start_ns = loop->platform->now_ns(loop->platform);
+	conn->stopped = OK;
 	if (conn->slice_start_ns >= conn->until_ns)
 		return sql_fail_text(conn, ERR(TIMEOUT), "the deadline has passed");
 	return OK;
 }
 
-/* A write that is a transaction of its own waits for the slot. In a SQL_READ transaction it does not wait:
- * SQLite will ask the store, which knows whether the snapshot is still good. */
-static err take_slot(struct sql_conn *conn, sqlite3_stmt *statement, bool *holds)
+/* A write that is a transaction of its own waits for the slot. One in a SQL_READ transaction does not: waiting
+ * could only make its snapshot older. If the slot is free it takes it, since others must wait for it now. */
+err sql_slot_take(struct sql_conn *conn, bool writes, bool *holds)
 {
 	*holds = false;
-	if (conn->in_transaction || conn->sql->writer == conn || sqlite3_stmt_readonly(statement))
+	if (conn->transaction_writes || !writes)
 		return OK;
+	if (conn->in_transaction && conn->sql->writer && conn->sql->writer != conn) {
+		conn->sql->stats.busy++;
+		return sql_fail_text(conn, ERR(BUSY),
+			"another is writing: begin a transaction for writing, which waits its turn");
+	}
 	TRY(sql_writer_take(conn));
 	*holds = true;
 	return OK;
+}
+
+/* The slot stays with a transaction that has become a writing one. */
+void sql_slot_leave(struct sql_conn *conn)
+{
+	if (conn->in_transaction && conn->file->txn && !conn->transaction_writes)
+		conn->transaction_writes = true;
+	else
+		sql_writer_put(conn);
 }
 
 err sql_query_begin(struct sql_conn *conn, struct sql_query *q, const char *sql,
 	const struct sql_value *args, size_t arg_count)
 {
 	*q = (struct sql_query){.conn = conn, .cache_slot = SLOT_NONE};
-	TRY(check_usable(conn));
+	TRY(sql_check_usable(conn));
 	TRY(statement_get(conn, sql, q));
 	err e = bind_all(q, sql, args, arg_count);
 	if (!failed(e))
-		e = take_slot(conn, q->statement, &q->holds_writer);
+		e = sql_slot_take(conn, !sqlite3_stmt_readonly(q->statement), &q->holds_writer);
 	if (failed(e)) {
 		statement_put(q);
 		return e;
@@ -221,7 +245,7 @@ err sql_query_end(struct sql_query *q)
 		q->result = sql_fail(conn, rc, NULL);
 	conn->queries--;
 	if (q->holds_writer)
-		sql_writer_put(conn);
+		sql_slot_leave(conn);
 	return q->result;
 }
 
@@ -237,7 +261,7 @@ err sql_exec(struct sql_conn *conn, const char *sql, const struct sql_value *arg
 static err run_one(struct sql_conn *conn, sqlite3_stmt *statement, const char *text)
 {
 	bool holds;
-	TRY(take_slot(conn, statement, &holds));
+	TRY(sql_slot_take(conn, !sqlite3_stmt_readonly(statement), &holds));
 	conn->sql->stats.statements++;
 	int rc;
 	do {
@@ -246,7 +270,7 @@ static err run_one(struct sql_conn *conn, sqlite3_stmt *statement, const char *t
 	err e = rc == SQLITE_DONE ? OK : sql_fail(conn, rc, text);
 	sqlite3_reset(statement);
 	if (holds)
-		sql_writer_put(conn);
+		sql_slot_leave(conn);
 	return e;
 }
 
@@ -255,7 +279,7 @@ err sql_run(struct sql_conn *conn, const char *sql)
 	while (!is_blank(sql)) {
 		sqlite3_stmt *statement;
 		const char *tail;
-		TRY(check_usable(conn));
+		TRY(sql_check_usable(conn));
 		TRY(prepare(conn, sql, 0, &statement, &tail));
 		err e = statement ? run_one(conn, statement, sql) : OK;
 		sqlite3_finalize(statement);

@@ -1,6 +1,6 @@
-/* The operating system that SQLite sees: one file called "main", a clock, entropy. There are no other
- * files: a journal cannot be opened, so a mode in which SQLite would want one fails and is counted instead of
- * silently losing what makes a commit one batch. */
+/* The operating system that SQLite sees: one file called "main", a clock, entropy; and files that need not survive
+ * (scratch.c). A journal is such a file too: it serves to undo a transaction that does not fit in SQLite's
+ * memory, never to recover. It is counted, since such a transaction is no longer one batch. */
 #include <core/fiber.h>
 #include "private.h"
 
@@ -16,8 +16,11 @@ static int vfs_open(sqlite3_vfs *vfs_base, const char *name, sqlite3_file *base,
 	struct sql_vfs *vfs = vfs_of(vfs_base);
 	base->pMethods = NULL;
 	if (!(flags & SQLITE_OPEN_MAIN_DB)) {
-		vfs->stats->journal_opens++;
-		return SQLITE_CANTOPEN;
+		vfs->stats->journal_opens += (flags & SQLITE_OPEN_MAIN_JOURNAL) != 0;
+		vfs->stats->scratch_opens++;
+		if (out_flags)
+			*out_flags = flags;
+		return sql_scratch_open(base, store_object_store(vfs->object));
 	}
 	if (!name || strcmp(name, "main") != 0)
 		return SQLITE_CANTOPEN;
@@ -28,8 +31,9 @@ static int vfs_open(sqlite3_vfs *vfs_base, const char *name, sqlite3_file *base,
 
 static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 {
+	/* Files that need not survive are gone when they are closed. */
 	(void)vfs, (void)name, (void)sync_dir;
-	return SQLITE_IOERR_DELETE_NOENT;
+	return SQLITE_OK;
 }
 
 static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)

@@ -175,6 +175,15 @@ void cache_supersede(struct store *s, uint32_t object, uint32_t page_no, bool al
 		supersede_in(s->cache.bucket[i], object, page_no, true, generation);
 }
 
+void cache_forget(struct store *s, uint32_t object)
+{
+	for (uint32_t i = 0; i < s->cache.count; i++) {
+		struct frame *f = &s->cache.frame[i];
+		if (f->hashed && f->object == object)
+			cache_drop(s, f);
+	}
+}
+
 void frame_put(struct frame *f)
 {
 	ASSERT(f->pins);
@@ -209,8 +218,11 @@ static err load_and_verify(struct store *s, struct frame *f, const struct volume
 	s->stats.corrupt_pages++;
 	if (f->object == OBJECT_MAP)
 		store_log(s, LOG_ERROR, "map node in block %u does not match its checksum", e->block);
+	else if (f->object == OBJECT_SCRATCH)
+		store_log(s, LOG_ERROR, "scratch block %u does not match its checksum", e->block);
 	else
-		store_log(s, LOG_ERROR, "object \"%s\" page %u (block %u) does not match its checksum",
+		store_log(s, LOG_ERROR, "%s \"%s\" page %u (block %u) does not match its checksum",
+			s->version[f->object].named ? "snapshot" : "object",
 			s->object[f->object].name, f->page_no, e->block);
 	return ERR(CORRUPT);
 }

@@ -37,7 +37,6 @@ static void fill_superblock(struct store *s, struct volume_superblock *b, uint64
 	b->magic = VOLUME_MAGIC;
 	b->version = VOLUME_VERSION;
 	b->header_size = 512;
-	b->features_incompatible = VOLUME_FEATURES_INCOMPATIBLE;
 	b->features_compatible = s->features_compatible;
 	memcpy(b->uuid, s->uuid, sizeof b->uuid);
 	b->nonce = s->nonce;
@@ -46,23 +45,24 @@ static void fill_superblock(struct store *s, struct volume_superblock *b, uint64
 	b->generation = generation;
 	b->record = s->journal.durable_record;
 	b->record_link = s->journal.durable_link;
-	b->record_block = s->journal.durable_block;
+	const uint32_t *next = s->journal.header + s->journal.durable_headers;
+	b->record_block = next[0];
+	if (s->journal.durable_headers + 1 < s->journal.header_count)
+		b->record_block_after = next[1];
 }
 
-static err merge_all(struct store *s, struct volume_superblock *b, uint32_t pages[])
+static err merge_all(struct store *s, uint64_t generation, const struct table_change *change)
 {
+	struct volume_entry root;
+	uint32_t levels;
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
-		pages[i] = s->object[i].durable_pages;
+		if (s->object[i].used && i != change->to)
+			s->version[i].pages = s->object[i].durable_pages;
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		struct store_object *o = &s->object[i];
-		struct volume_object *to = &b->object[i];
-		if (!o->used)
-			continue;
-		memcpy(to->name, o->name, sizeof to->name);
-		to->pages = pages[i];
-		TRY(merge_object(s, o, b->generation, pages[i], object_low(o, b->generation), &to->root,
-			&to->levels));
-		b->object_count = i + 1;
+		if (o->used && i != change->to && i != change->remove)
+			TRY(merge_object(s, o, generation, s->version[i].pages,
+				object_low(o, generation), &root, &levels));
 	}
 	return OK;
 }
@@ -92,11 +92,15 @@ static void mark_merged(struct store *s, struct list *list, uint64_t generation)
 }
 
 /* The new maps are the base from now on. */
-static void switch_base(struct store *s, const struct volume_superblock *b, uint32_t headers)
+static void switch_base(struct store *s, const struct volume_superblock *b,
+	const struct table_change *change, uint32_t headers)
 {
 	struct journal *j = &s->journal;
+	table_change_done(s, change, b);
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		struct store_object *o = &s->object[i];
+		if (!o->used)
+			continue;
 		o->root = b->object[i].root;
 		o->levels = b->object[i].levels;
 		o->base_pages = b->object[i].pages;
@@ -126,28 +130,51 @@ static void free_again(struct store *s)
 	space_collect(s);
 }
 
+/* What the checkpoint has written so far is on stable storage after any flush that begins from now on: that of the
+ * next commit, if one is being written or is likely to come soon and nobody waits for us. */
+static err flush_shared(struct store *s)
+{
+	struct journal *j = &s->journal;
+	uint64_t enough = s->io.flushes_begun + 1, until_ns = j->durable_at_ns + FLUSH_SHARE_NS;
+	while (s->io.flushed < enough) {
+		bool likely = !s->checkpoint.awaited && s->loop->now_ns < until_ns;
+		if (s->state != STORE_OPEN)
+			return ERR(IO);
+		if (!j->writing && !likely)
+			return io_flush(s);
+		err e = fiber_queue_wait(s->loop, &j->progress, j->writing ? TIMER_NEVER : until_ns);
+		(void)e; /* whatever has come, we look again */
+	}
+	return OK;
+}
+
 static err run_checkpoint(struct store *s)
 {
 	struct checkpoint *c = &s->checkpoint;
-	uint32_t pages[STORE_OBJECTS_MAX];
+	struct table_change change = {VERSION_NONE, VERSION_NONE, VERSION_NONE, VERSION_NONE};
 	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers) {
 		free_again(s);
 		return OK;
 	}
 	c->force = false;
 	c->running = true;
-	c->target = s->journal.durable;
+	if (s->admin.pending)
+		change = s->admin.change;
+	s->admin.pending = false;
+	c->target = s->journal.durable + (change.to != VERSION_NONE);
 	uint32_t headers = s->journal.durable_headers;
 	fill_superblock(s, c->superblock, c->target);
 	space_checkpoint_begin(&s->space);
-	TRY(merge_all(s, c->superblock, pages));
+	TRY(table_change_begin(s, &change, c->target));
+	TRY(merge_all(s, c->target, &change));
+	table_change_fill(s, &change, c->superblock);
 	c->superblock->checksum = volume_checksum(VOLUME_MAGIC, c->superblock, VOLUME_BLOCK_SIZE);
-	TRY(io_flush(s));
+	TRY(flush_shared(s));
 	TRY(io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock));
-	TRY(io_flush(s));
+	TRY(flush_shared(s));
 	c->sequence++;
 	c->slot = 1 - c->slot;
-	switch_base(s, c->superblock, headers);
+	switch_base(s, c->superblock, &change, headers);
 	s->stats.checkpoints++;
 	return io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock);
 }
@@ -161,15 +188,21 @@ void checkpoint_want(struct store *s)
 err checkpoint_now(struct store *s)
 {
 	TRY(store_wait_durable(s, s->generation));
+	err e = OK;
+	s->checkpoint.awaited++;
+	fiber_queue_wake_all(&s->journal.progress); /* a checkpoint that waits for a commit */
 	/* One that runs already may have begun too early. */
 	uint64_t enough = s->checkpoint.done_count + 1 + s->checkpoint.running;
 	while (s->checkpoint.done_count < enough) {
-		if (s->state != STORE_OPEN)
-			return ERR(IO);
+		if (s->state != STORE_OPEN) {
+			e = ERR(IO);
+			break;
+		}
 		checkpoint_want(s);
 		store_wait(s, &s->checkpoint.done);
 	}
-	return s->checkpoint.result;
+	s->checkpoint.awaited--;
+	return failed(e) ? e : s->checkpoint.result;
 }
 
 void checkpoint_fiber(void *argument)

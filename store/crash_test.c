@@ -135,6 +135,8 @@ static void work(void *argument)
 		}
 		if (below(r, 3) == 0)
 			assert_int_equal(store_wait_durable(r->rig.store, r->model->newest).code, ERR_OK);
+		if (below(r, 8) == 0) /* long enough for a seal */
+			fiber_sleep_until(&r->rig.loop, r->rig.loop.now_ns + 1200000000u);
 		if (!r->gentle && below(r, 9) == 0)
 			assert_int_equal(store_checkpoint(r->rig.store).code, ERR_OK);
 	}
@@ -181,7 +183,7 @@ static uint32_t live_blocks(const struct model *m, uint64_t generation)
 	uint32_t n = 0;
 	for (uint32_t p = 0; p < PAGES; p++)
 		n += m->id[generation][p] != 0;
-	return 16 + n + (n != 0) + 1; /* reserved, pages, a leaf, the next header */
+	return 16 + n + (n != 0) + 2; /* reserved, pages, a leaf, the next two headers */
 }
 
 /* Opens what is on v's disk; between `least` and the model's newest generation must be there. */

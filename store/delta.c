@@ -56,12 +56,12 @@ void delta_remove(struct store *s, struct delta *d, bool release_now)
 }
 
 /* A version may go when nobody sees it any more. What superseded it must be durable: else recovery
- * could still come to it (while it has a block; without one, recovery never will). */
+ * could still come to it (if it has a block), and so could a snapshot of the durable generation. */
 static bool may_go(const struct store *s, const struct delta *d)
 {
 	if (d->in_flight || (d->frame && d->block))
 		return false;
-	if (d->block && !d->merged && d->until > s->journal.durable)
+	if ((d->block || d->from <= s->journal.durable) && !d->merged && d->until > s->journal.durable)
 		return false;
 	if (d->until == GENERATION_NEVER && !d->merged)
 		return false;

@@ -65,14 +65,18 @@ static uint32_t make_room(struct store *s)
 	while ((parts = parts_of(count_items(s))) + s->journal.header_count > RECORDS_MAX - 2 &&
 		s->state == STORE_OPEN && s->journal.durable_headers) {
 		checkpoint_want(s);
+		s->checkpoint.awaited++;
+		fiber_queue_wake_all(&s->journal.progress);
 		store_wait(s, &s->checkpoint.done);
+		s->checkpoint.awaited--;
 	}
 	return parts;
 }
 
 struct batch {
 	uint64_t target;
-	uint32_t parts, first; /* first: index of the first header in journal.header */
+	uint32_t parts;
+	uint32_t pages;        /* that are written */
 	uint32_t sizes;        /* items for sizes; they come first */
 	struct volume_item size[STORE_OBJECTS_MAX];
 	struct io_wait wait;
@@ -102,45 +106,67 @@ static bool take_header(struct store *s)
 	return block != 0;
 }
 
-static bool place(struct store *s, struct delta *d)
+static bool place(struct store *s, struct batch *b, struct delta *d)
 {
 	d->in_flight = true;
 	if (!d->frame)
 		return true;
+	b->pages++;
 	d->block = space_take(&s->space);
 	if (!d->block)
 		return false;
 	s->space.promised--;
 	d->generation = (uint32_t)d->from;
-	d->checksum = volume_checksum(volume_seed_page(s->nonce, d->object, 0, d->page_no, d->generation),
+	d->checksum = volume_checksum(volume_seed_page(s->nonce, s->object[d->object].line, 0, d->page_no,
+		d->generation),
 		d->frame->page.data, STORE_PAGE_SIZE);
 	cache_set_writing(s, d->frame);
 	s->stats.pages_written++;
 	return true;
 }
 
+/* Reserves the headers of the records to come. Each lies behind as much room as this batch's pages have taken,
+ * since the next batch is probably as large: then header and pages are one run again. */
+static bool take_ahead(struct store *s, uint32_t next, uint32_t room)
+{
+	struct journal *j = &s->journal;
+	room = room < BLOCK_BUFFERS_MAX ? room : BLOCK_BUFFERS_MAX - 1;
+	while (j->header_count < next + HEADERS_AHEAD) {
+		if (j->header_count > next)
+			space_go(&s->space, (uint64_t)j->header[j->header_count - 1] + 1 + room);
+		space_seek(&s->space, room + 1);
+		if (!take_header(s))
+			return false;
+	}
+	space_go(&s->space, (uint64_t)j->header[j->header_count - 1] + 1 + room);
+	return true;
+}
+
 /* Gives each page and header its block, in the order in which they are written. Does not park. */
 static bool place_all(struct store *s, struct batch *b)
 {
-	uint32_t items = b->sizes;
+	struct journal *j = &s->journal;
+	uint32_t items = b->sizes, first = j->header_count - j->ahead, part = first;
 	bool ok = true;
-	s->space.promised -= s->journal.header_promise;
-	s->journal.header_promise = 0;
+	s->space.promised -= j->header_promise;
+	j->header_promise = 0;
+	space_go(&s->space, (uint64_t)j->header[first] + 1);
 	LIST_FOR_EACH(e, &s->deltas.unbatched) {
 		struct delta *d = LIST_ENTRY(e, struct delta, link);
 		if (is_listed(d, b->target)) {
 			if (items == VOLUME_RECORD_ITEMS) {
-				ok = ok && take_header(s);
+				if (++part == j->header_count)
+					ok = ok && take_header(s);
 				items = 0;
 			}
 			items++;
 		}
-		ok = ok && place(s, d);
+		ok = ok && place(s, b, d);
 		list_remove(e);
 		list_push_back(&s->deltas.in_flight, e);
 	}
-	space_seek(&s->space, 8);
-	return ok && take_header(s);
+	j->ahead = HEADERS_AHEAD;
+	return ok && take_ahead(s, first + b->parts, b->pages);
 }
 
 static struct list *fill_record(struct store *s, struct batch *b, uint32_t part, struct list *at,
@@ -165,9 +191,16 @@ static struct list *fill_record(struct store *s, struct batch *b, uint32_t part,
 	return at;
 }
 
-static void seal_record(struct store *s, struct batch *b, uint32_t part, struct volume_record *r)
+/* Where the header of a part is, once all are placed. (A checkpoint takes headers off the array's front.) */
+static const uint32_t *header_of(const struct journal *j, const struct batch *b, uint32_t part)
+{
+	return j->header + j->header_count - HEADERS_AHEAD - b->parts + part;
+}
+
+static void finish_record(struct store *s, struct batch *b, uint32_t part, struct volume_record *r)
 {
 	struct journal *j = &s->journal;
+	const uint32_t *header = header_of(j, b, part);
 	r->magic = VOLUME_RECORD_MAGIC;
 	memcpy(r->uuid, s->uuid, sizeof r->uuid);
 	r->record = j->record;
@@ -175,13 +208,12 @@ static void seal_record(struct store *s, struct batch *b, uint32_t part, struct 
 	r->life = j->life;
 	r->generation = b->target;
 	r->durable = j->durable;
-	r->next_block = j->header[b->first + part + 1];
+	r->next_block = header[1];
+	r->next_block_after = header[2];
 	r->flags = part + 1 == b->parts ? VOLUME_RECORD_COMMIT : 0;
 	r->checksum = volume_checksum(volume_seed_record(s->nonce, r->record), r, sizeof *r);
 	j->link = r->checksum;
 	j->record++;
-	j->block = r->next_block;
-	s->stats.records++;
 }
 
 static err write_all(struct store *s, struct batch *b)
@@ -193,9 +225,10 @@ static err write_all(struct store *s, struct batch *b)
 			io_run_submit(s, &b->run, &b->wait);
 			TRY(io_wait_all(s, &b->wait));
 		}
-		uint32_t block = s->journal.header[b->first + part];
+		uint32_t block = *header_of(&s->journal, b, part);
 		struct list *end = fill_record(s, b, part, at, r);
-		seal_record(s, b, part, r);
+		finish_record(s, b, part, r);
+		s->stats.records++;
 		io_run_add(s, &b->run, &b->wait, block, r);
 		for (; at != end; at = at->next) {
 			struct delta *d = LIST_ENTRY(at, struct delta, link);
@@ -225,14 +258,21 @@ static void settle(struct store *s, bool written)
 	}
 }
 
+static void chain_is_durable(struct journal *j)
+{
+	j->durable_record = j->record;
+	j->durable_link = j->link;
+	j->durable_headers = j->header_count - j->ahead;
+}
+
 static void become_durable(struct store *s, const struct batch *b)
 {
 	struct journal *j = &s->journal;
 	j->durable = b->target;
-	j->durable_record = j->record;
-	j->durable_link = j->link;
-	j->durable_block = j->block;
-	j->durable_headers = j->header_count - 1;
+	chain_is_durable(j);
+	j->sealed = false;
+	j->durable_at_ns = s->loop->now_ns;
+	j->seal_at_ns = j->durable_at_ns + SEAL_AFTER_NS;
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
 		s->object[i].durable_pages = s->object[i].batch_pages;
 	settle(s, true);
@@ -254,14 +294,16 @@ static void write_batch(struct store *s)
 	}
 	b.parts = parts;
 	b.target = s->generation;
-	b.first = s->journal.header_count - 1;
 	io_wait_init(s, &b.wait);
+	s->journal.writing = true;
 	take_sizes(s, &b);
 	bool placed = place_all(s, &b);
-	if (!placed || failed(write_all(s, &b))) {
+	bool written = placed && !failed(write_all(s, &b));
+	s->journal.writing = false;
+	if (!written) {
 		(void)io_wait_all(s, &b.wait);
 		settle(s, false);
-		store_fail(s, placed ? "a write or flush to the device has failed" :
+		store_fail(s, placed ? "a commit could not be written" :
 				       "the volume is full though space was promised");
 		return;
 	}
@@ -269,15 +311,52 @@ static void write_batch(struct store *s)
 	journal_notify(s);
 }
 
+/* An empty record says that all before it was durable: from then on rot in the last one is noticed. It has no
+ * flush of its own, since nothing is lost with it. A checkpoint that begins meanwhile needs only its link; one
+ * that runs already may show its generation, to which no record could be added. */
+static void write_seal(struct store *s)
+{
+	struct journal *j = &s->journal;
+	struct volume_record *r = j->buffer[0];
+	struct batch b = {.target = j->durable, .parts = 1};
+	uint32_t first = j->header_count - j->ahead;
+	j->sealed = true; /* or there is no room for one */
+	if (s->state != STORE_OPEN || j->header_count > RECORDS_MAX / 2 || space_available(s) < HEADERS_AHEAD)
+		return;
+	bool placed = take_ahead(s, first + 1, 3);
+	j->ahead = placed ? HEADERS_AHEAD : j->header_count - first;
+	if (!placed)
+		return;
+	memset(r, 0, sizeof *r);
+	finish_record(s, &b, 0, r);
+	chain_is_durable(j);
+	s->stats.seals++;
+	if (failed(io_write_block(s, *header_of(j, &b, 0), r)))
+		store_fail(s, "a record could not be written");
+}
+
+/* Until there is something to write; a while after the last batch, a seal. */
+static void rest(struct store *s)
+{
+	struct journal *j = &s->journal;
+	j->busy = false;
+	fiber_queue_wake_all(&s->cache.starved);
+	err e = fiber_queue_wait(s->loop, &j->idle,
+		!j->sealed && j->durable_headers ? j->seal_at_ns : TIMER_NEVER);
+	if (!failed(e) || has_work(s))
+		return;
+	if (s->checkpoint.running || s->admin.exclusive)
+		j->seal_at_ns = s->loop->now_ns + SEAL_AFTER_NS;
+	else if (j->durable_headers)
+		write_seal(s);
+}
+
 void journal_fiber(void *argument)
 {
 	struct store *s = argument;
 	for (;;) {
-		while (!has_work(s) && !s->closing) {
-			s->journal.busy = false;
-			fiber_queue_wake_all(&s->cache.starved);
-			store_wait(s, &s->journal.idle);
-		}
+		while (!has_work(s) && !s->closing)
+			rest(s);
 		if (!has_work(s))
 			break;
 		s->journal.busy = true;

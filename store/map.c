@@ -20,9 +20,14 @@ uint64_t map_nodes(uint32_t pages)
 	return total;
 }
 
+bool map_block_is_sane(const struct store *s, uint32_t block)
+{
+	return block >= VOLUME_RESERVED_BLOCKS && block < s->space.blocks;
+}
+
 bool map_entry_is_sane(const struct store *s, const struct volume_entry *e)
 {
-	return e->block >= VOLUME_RESERVED_BLOCKS && e->block < s->space.blocks;
+	return map_block_is_sane(s, e->block);
 }
 
 /* Lends the node; parks on a miss. */
@@ -61,7 +66,7 @@ static err map_walk(struct store *s, const struct store_snapshot *snap, uint32_t
 		if (!map_entry_is_sane(s, &e))
 			return ERR(CORRUPT);
 		uint32_t index = level < 4 ? page_no >> (8 * level) : 0;
-		TRY(node_get(s, &e, volume_seed_page(s->nonce, snap->object_id, level, index,
+		TRY(node_get(s, &e, volume_seed_page(s->nonce, snap->line, level, index,
 				e.generation), &node));
 		const struct volume_entry *entries = (const void *)node->page.data;
 		e = entries[page_no >> (8 * (level - 1)) & (VOLUME_MAP_FANOUT - 1)];
@@ -97,13 +102,15 @@ uint64_t map_skip_hole(struct store *s, const struct store_snapshot *snap, uint3
 	struct volume_entry e;
 	uint32_t level = 0;
 	uint64_t next = snap->pages;
-	if (page_no < snap->base_pages) {
+	bool in_reach = snap->levels && !((uint64_t)page_no >> (8 * snap->levels));
+	if (page_no < snap->base_pages && in_reach) { /* beyond the map's reach nothing lies */
 		err result = map_walk(s, snap, page_no, &e, &level);
-		if (failed(result) || !level)
+		(void)result; /* all below the node that is missing, or cannot be had */
+		if (!level)
 			return (uint64_t)page_no + 1;
-		/* Beyond the map's reach nothing lies; else the missing node's part is empty. */
-		if (!((uint64_t)page_no >> (8 * snap->levels)))
-			next = (((uint64_t)page_no >> (8 * level)) + 1) << (8 * level);
+		next = (((uint64_t)page_no >> (8 * level)) + 1) << (8 * level);
+		if (next > snap->pages)
+			next = snap->pages;
 	}
 	for (uint32_t i = 0; i < 1u << (64 - s->deltas.shift); i++)
 		for (const struct delta *d = s->deltas.bucket[i]; d; d = d->next)

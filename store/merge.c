@@ -1,5 +1,6 @@
 /* Merging one object's part of the delta into its map: the nodes on the way to each changed page are
- * copied to new blocks, bottom up; old nodes and old pages are deferred. One buffer for each level. */
+ * copied to new blocks, bottom up; old nodes and old pages are deferred, unless a named snapshot (or another
+ * object of the line) has them, too. One buffer for each level. */
 #include "private.h"
 
 struct merge {
@@ -8,6 +9,7 @@ struct merge {
 	uint32_t generation; /* of the new nodes */
 	uint32_t low;        /* pages from here on had been truncated away */
 	uint32_t count, next; /* sorted[next] is the first change that is not merged yet */
+	struct share_query query; /* versions that may have blocks of this map */
 };
 
 static struct delta *change_at(const struct merge *m, uint32_t i)
@@ -53,7 +55,7 @@ static void collect_from(struct merge *m, const struct list *list, uint64_t gene
 
 static uint64_t node_seed(const struct merge *m, uint32_t level, uint32_t index, uint32_t generation)
 {
-	return volume_seed_page(m->s->nonce, m->o->id, level, index, generation);
+	return volume_seed_page(m->s->nonce, m->o->line, level, index, generation);
 }
 
 static err read_node(struct merge *m, uint32_t level, uint32_t index, const struct volume_entry *e)
@@ -103,28 +105,46 @@ static err write_node(struct merge *m, uint32_t level, uint32_t index, struct vo
 	return io_write_block(s, out->block, child);
 }
 
-static err free_tree(struct merge *m, uint32_t level, uint32_t index, struct volume_entry *e)
+static bool has_bit(const struct share_set *set, uint32_t i)
 {
-	struct volume_entry old = *e;
-	if (!old.block)
+	return set->bits[i / 64] >> i % 64 & 1;
+}
+
+/* Which of the node's children other versions have. All, when they have the node (`held`). */
+static err find_shared(struct merge *m, uint32_t level, uint32_t index, bool held,
+	const struct share_set *wanted, struct share_set *shared)
+{
+	memset(shared, held ? 0xff : 0, sizeof *shared);
+	if (held || !m->query.count)
 		return OK;
-	if (level) {
-		TRY(read_node(m, level, index, &old));
-		struct volume_entry *child = (void *)m->s->checkpoint.node[level];
-		for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
-			TRY(free_tree(m, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]));
-		space_node_superseded(&m->s->space, old.block);
-	} else {
-		space_defer(&m->s->space, SPACE_MERGING, old.block);
-	}
+	return share_children(&m->query, level, index, (void *)m->s->checkpoint.node[level], wanted, shared);
+}
+
+static err free_tree(struct merge *m, uint32_t level, uint32_t index, bool held, struct volume_entry *e)
+{
+	static const struct share_set all = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
+	struct volume_entry old = *e;
+	struct share_set shared;
 	*e = (struct volume_entry){0, 0, 0};
+	if (!old.block || held)
+		return OK;
+	if (!level) {
+		space_defer(&m->s->space, SPACE_MERGING, old.block);
+		return OK;
+	}
+	TRY(read_node(m, level, index, &old));
+	TRY(find_shared(m, level, index, false, &all, &shared));
+	struct volume_entry *child = (void *)m->s->checkpoint.node[level];
+	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
+		TRY(free_tree(m, level - 1, index * VOLUME_MAP_FANOUT + i, has_bit(&shared, i), &child[i]));
+	space_node_superseded(&m->s->space, old.block);
 	return OK;
 }
 
-static void put_page(struct merge *m, struct volume_entry *slot)
+static void put_page(struct merge *m, bool held, struct volume_entry *slot)
 {
 	const struct delta *d = change_at(m, m->next++);
-	if (slot->block)
+	if (slot->block && !held)
 		space_defer(&m->s->space, SPACE_MERGING, slot->block);
 	*slot = (struct volume_entry){d->block, d->generation, d->checksum};
 	if (!d->block)
@@ -142,24 +162,42 @@ static bool has_changes(const struct merge *m, uint32_t level, uint32_t index)
 	return m->next < m->count && change_at(m, m->next)->page_no < end_of(level, index);
 }
 
+/* The children that change, or may. */
+static struct share_set touched(const struct merge *m, uint32_t level, uint32_t index)
+{
+	struct share_set set = {{0}};
+	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
+		if (end_of(level - 1, index * VOLUME_MAP_FANOUT + i) > m->low)
+			set.bits[i / 64] |= 1ull << i % 64;
+	for (uint32_t j = m->next; j < m->count && change_at(m, j)->page_no < end_of(level, index); j++) {
+		uint32_t i = change_at(m, j)->page_no >> (8 * (level - 1)) & (VOLUME_MAP_FANOUT - 1);
+		set.bits[i / 64] |= 1ull << i % 64;
+	}
+	return set;
+}
+
 /* Recursion ends with the level: at most VOLUME_MAP_LEVELS_MAX deep. */
-static err merge_node(struct merge *m, uint32_t level, uint32_t index, struct volume_entry *e)
+static err merge_node(struct merge *m, uint32_t level, uint32_t index, bool held, struct volume_entry *e)
 {
 	struct volume_entry old = *e;
+	struct share_set shared, wanted = {{0}};
 	TRY(read_node(m, level, index, &old));
+	if (m->query.count && !held)
+		wanted = touched(m, level, index);
+	TRY(find_shared(m, level, index, held, &wanted, &shared));
 	struct volume_entry *child = (void *)m->s->checkpoint.node[level];
 	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++) {
 		uint32_t below = level - 1, number = index * VOLUME_MAP_FANOUT + i;
 		uint64_t start = (uint64_t)number << (8 * below), end = end_of(below, number);
 		if (start >= m->low)
-			TRY(free_tree(m, below, number, &child[i]));
+			TRY(free_tree(m, below, number, has_bit(&shared, i), &child[i]));
 		bool cut = start < m->low && m->low < end && child[i].block;
 		if (below && (cut || has_changes(m, below, number)))
-			TRY(merge_node(m, below, number, &child[i]));
+			TRY(merge_node(m, below, number, has_bit(&shared, i), &child[i]));
 		else if (!below && has_changes(m, below, number))
-			put_page(m, &child[i]);
+			put_page(m, has_bit(&shared, i), &child[i]);
 	}
-	if (old.block) /* its content is in the buffer */
+	if (old.block && !held) /* its content is in the buffer */
 		space_node_superseded(&m->s->space, old.block);
 	return write_node(m, level, index, e);
 }
@@ -182,17 +220,23 @@ err merge_object(struct store *s, struct store_object *o, uint64_t generation, u
 	uint32_t low, struct volume_entry *root, uint32_t *levels)
 {
 	struct merge m = {.s = s, .o = o, .generation = (uint32_t)generation, .low = low};
+	bool held;
 	*root = o->root;
 	*levels = o->levels;
+	share_query_init(&m.query, s, o->id, UINT32_MAX);
+	TRY(share_has(&m.query, *levels, 0, root, &held));
 	collect_from(&m, &s->deltas.fresh, generation);
 	collect_from(&m, &s->deltas.retained, generation);
 	sort_changes(&m);
 	/* A page that was changed and then truncated away lies behind the end. */
 	uint32_t reach = m.count ? change_at(&m, m.count - 1)->page_no + 1 : 0;
 	TRY(grow(&m, map_levels(reach > pages ? reach : pages), root, levels));
+	held = held && *levels == o->levels;
 	if (*levels && (m.count || low < o->base_pages))
-		TRY(merge_node(&m, *levels, 0, root));
+		TRY(merge_node(&m, *levels, 0, held, root));
 	if (!root->block)
 		*levels = 0;
+	s->version[o->id].root = *root;
+	s->version[o->id].levels = *levels;
 	return OK;
 }

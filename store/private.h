@@ -1,16 +1,19 @@
 /* The store's insides. Who does what:
  *
- *   store.c       open, close, state, objects, snapshots, counters
+ *   store.c       open, close, state, snapshots, counters
+ *   object.c      objects and named snapshots: their table, and what changes it
  *   recovery.c    superblocks, format, following the chain of records
  *   txn.c         the writer: changes, spilling, commit
  *   journal.c     the fiber that writes batches of commits and flushes; durability
  *   checkpoint.c  the fiber that merges the delta into the maps and moves the superblock
  *   merge.c       one object's merge
+ *   share.c       which blocks several versions have in common
  *   delta.c       the map entries that are newer than the maps on the device
  *   cache.c       frames: pages of objects, and map nodes
  *   map.c         page number -> block, through delta and map
  *   space.c       which blocks are used, and when they become free
  *   io.c          block requests
+ *   scratch.c     pages that need not survive
  *
  * Generations: snapshot.base_generation <= base <= durable <= current. A version of a page, in a frame
  * or a delta, is what generations from <= g < until see. */
@@ -30,10 +33,15 @@
 #define GENERATION_NEVER UINT64_MAX
 #define GENERATION_TXN (UINT64_MAX - 1) /* of what a transaction has not committed yet */
 #define OBJECT_MAP 0xffffu              /* in frames: a map node, "page_no" is its block */
+#define OBJECT_SCRATCH 0xfffeu          /* the same, a scratch page */
 #define RECORDS_MAX 1024u               /* between two checkpoints */
 #define TRUNCATIONS_MAX 32u
 #define IO_REQUESTS 8u
 #define HEADER_BUFFERS 4u
+#define HEADERS_AHEAD 2u /* reserved for the records to come */
+#define FLUSH_SHARE_NS 20000000u /* so soon after a commit the next one is likely */
+#define GENERATIONS_SKIPPED (1u << 20) /* after a loss */
+#define SEAL_AFTER_NS 1000000000u
 #define NODE_BUFFERS (VOLUME_MAP_LEVELS_MAX + 1)
 
 /* --- io.c --- */
@@ -50,7 +58,27 @@ struct io_request {
 	struct block_request block;
 	struct io_wait *wait;
 	struct store *store;
+	struct list link;  /* in io.under_way, oldest first */
+	struct timer again; /* for the next try */
+	uint64_t since_ns; /* of this try */
+	uint32_t tries;
 };
+
+struct io {
+	struct list under_way;
+	struct timer watch; /* armed while something may be under way */
+	uint64_t flushes_begun, flushed; /* flushed: number of the newest that has succeeded */
+	bool slow, hung;    /* it has been said that the device does not answer; it counts as dead */
+	char failure[96];   /* the first write or flush that failed, in words; "" */
+	uint64_t log_at_ns; /* not before that, the next line about a failed read */
+};
+
+/* A block device's cache may have thrown away what a failed flush was for, and reports the next one as done: so
+ * a flush is never tried again. Reads and writes are, up to so many times in all. */
+#define IO_TRIES 4u
+#define IO_SLOW_NS 10000000000u
+#define IO_HUNG_NS 60000000000u
+#define LOG_EVERY_NS 1000000000u
 
 /* A run of adjacent blocks that becomes one request. */
 struct io_run {
@@ -98,6 +126,8 @@ struct space {
 bool space_mark(struct space *sp, uint32_t block);
 /* The first free block from the cursor on; 0 when there is none. */
 uint32_t space_take(struct space *sp);
+/* Puts the cursor to `block` (any number). */
+void space_go(struct space *sp, uint64_t block);
 /* Moves the cursor to the next run of free blocks that holds `blocks`, if there is one near. */
 void space_seek(struct space *sp, uint32_t blocks);
 /* A block that nothing durable has ever referred to is free at once. */
@@ -163,6 +193,8 @@ struct frame *cache_find_txn(struct store *s, uint32_t object, uint32_t page_no)
 void cache_drop(struct store *s, struct frame *f);
 void cache_set_dirty(struct store *s, struct frame *f);
 void cache_set_writing(struct store *s, struct frame *f);
+/* All of the object's, in every version. */
+void cache_forget(struct store *s, uint32_t object);
 /* After a write (false: it failed, dirty again). */
 void cache_written(struct store *s, struct frame *f, bool clean);
 /* Every version in the cache that `generation` supersedes: this page, or (all_beyond) those from it on. */
@@ -222,12 +254,95 @@ struct map_result {
 };
 err map_resolve(struct store *s, const struct store_snapshot *snap, uint32_t page_no,
 	uint64_t generation, struct map_result *out);
-/* The first page after page_no that may lie somewhere, when page_no is a hole. Parks. */
+/* The first page after page_no that may lie somewhere (or the size), when page_no is a hole or its map cannot be
+ * had. Parks. */
 uint64_t map_skip_hole(struct store *s, const struct store_snapshot *snap, uint32_t page_no);
+/* It is one that pages, nodes and records may lie in. */
+bool map_block_is_sane(const struct store *s, uint32_t block);
 bool map_entry_is_sane(const struct store *s, const struct volume_entry *e);
 uint32_t map_levels(uint32_t pages);
 /* How many nodes a map of so many pages has at most. */
 uint64_t map_nodes(uint32_t pages);
+
+/* --- share.c --- */
+
+/* A map on the device with its place in the table: of an object or of a named snapshot. */
+struct version {
+	struct volume_entry root; /* an object's: as the running merge has left it */
+	uint64_t generation;      /* of a snapshot; GENERATION_NEVER for an object */
+	uint64_t time, fork;
+	uint32_t levels, pages;   /* pages: of a snapshot */
+	uint32_t readers;         /* of a snapshot */
+	uint16_t line;
+	uint8_t parent;           /* of a snapshot; VERSION_NONE when that has been deleted */
+	bool used, named;
+	bool hidden;              /* is being made or deleted */
+};
+
+#define VERSION_NONE 0xffu
+
+struct share_buffers {
+	uint8_t *node[VOLUME_MAP_LEVELS_MAX + 1];
+	uint32_t block[VOLUME_MAP_LEVELS_MAX + 1]; /* that is in it */
+};
+
+/* What a version's blocks are compared with. For the checkpoint fiber, and for opening. */
+struct share_query {
+	struct store *s;
+	uint32_t self, count;
+	uint8_t other[STORE_OBJECTS_MAX];
+	bool hold; /* what a damaged map may refer to counts as shared */
+};
+
+struct share_set {
+	uint64_t bits[VOLUME_MAP_FANOUT / 64];
+};
+
+/* `among`: a bit for each version that counts. */
+void share_query_init(struct share_query *q, struct store *s, uint32_t self, uint32_t among);
+/* Does another version have this entry at the same place? */
+err share_has(const struct share_query *q, uint32_t level, uint32_t index, const struct volume_entry *e,
+	bool *shared);
+/* Which of the node's `wanted` children do. */
+err share_children(const struct share_query *q, uint32_t level, uint32_t index,
+	const struct volume_entry *child, const struct share_set *wanted, struct share_set *found);
+
+/* Visits each block that the version `self` has alone, parents first. */
+struct share_walk {
+	struct share_query query;
+	err (*visit)(struct share_walk *w, uint32_t level, const struct volume_entry *e);
+	void *cookie;
+	bool damaged; /* what is below some node could not be visited */
+};
+err share_walk(struct share_walk *w);
+
+/* --- object.c --- */
+
+/* What the next checkpoint does to the table; slots, or VERSION_NONE. */
+struct table_change {
+	uint8_t add;      /* a snapshot of what its parent then is */
+	uint8_t from, to; /* `to` gets the content of `from`, as a new generation */
+	uint8_t remove;
+};
+
+struct admin {
+	bool busy;      /* somebody changes the table; others wait in the queue */
+	bool exclusive; /* no transaction can be begun */
+	bool pending;   /* `change` is for the next checkpoint */
+	struct fiber_queue queue;
+	struct table_change change;
+};
+
+/* The checkpoint fiber's part, before the merges: frees what only a map that goes has. */
+err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation);
+/* After the merges: completes the superblock's table. */
+void table_change_fill(struct store *s, const struct table_change *change, struct volume_superblock *b);
+/* When that is durable. */
+void table_change_done(struct store *s, const struct table_change *change,
+	const struct volume_superblock *b);
+/* From a superblock. False when it makes no sense. */
+bool table_is_sane(const struct store *s, const struct volume_superblock *b);
+void table_load(struct store *s, const struct volume_superblock *b);
 
 /* --- merge.c, checkpoint.c --- */
 
@@ -239,8 +354,9 @@ struct store_truncation {
 struct store_object {
 	struct store *store;
 	uint32_t id;
+	uint16_t line;      /* what the checksums of its pages and nodes bind */
 	bool used, changed; /* size changed since the last record */
-	char name[VOLUME_NAME_SIZE];
+	char name[VOLUME_NAME_SIZE]; /* also of a named snapshot in this place; `used` is false then */
 	struct volume_entry root; /* of the base */
 	uint32_t levels, base_pages;
 	uint32_t pages;           /* newest */
@@ -256,6 +372,7 @@ struct checkpoint {
 	uint64_t target;
 	uint64_t done_count;
 	struct fiber_queue idle, done;
+	uint32_t awaited; /* fibers in checkpoint_now */
 	uint8_t *node[NODE_BUFFERS];
 	struct volume_superblock *superblock;
 	uint64_t sequence;
@@ -280,15 +397,18 @@ uint32_t object_low(const struct store_object *o, uint64_t generation);
 
 struct journal {
 	uint64_t record, link; /* of the next record */
-	uint32_t block;        /* its header: reserved */
 	uint64_t life;
 	uint64_t durable;      /* generation */
-	/* Headers since the last checkpoint; the first is that checkpoint's record_block. */
-	uint32_t header[RECORDS_MAX], header_count;
+	/* Headers since the last checkpoint; the first is that checkpoint's record_block. The last `ahead` are
+	 * reserved for the next records: HEADERS_AHEAD, or one less where an older writer had left one. */
+	uint32_t header[RECORDS_MAX], header_count, ahead;
 	/* The chain as of `durable`. */
 	uint64_t durable_record, durable_link;
-	uint32_t durable_block, durable_headers;
-	bool busy;
+	uint32_t durable_headers;
+	bool writing;          /* a flush will come */
+	bool busy, sealed; /* sealed: the last record says that all before it is durable */
+	uint64_t durable_at_ns; /* when the last batch became so */
+	uint64_t seal_at_ns;    /* seal: see write_seal */
 	uint64_t header_promise; /* part of space.promised */
 	struct list waiters;
 	struct fiber_queue idle, progress; /* progress: a batch has become durable, or the store failed */
@@ -317,6 +437,12 @@ struct store_txn {
 	err failure; /* it can only be aborted */
 };
 
+/* Generations that were durable and cannot be read; record 0: none. */
+struct store_loss {
+	uint64_t record, from, to, seen; /* seen: the largest generation that a record names */
+	uint32_t block;
+};
+
 struct store {
 	struct store_config config;
 	struct loop_client client;
@@ -324,15 +450,21 @@ struct store {
 	struct block_device *device;
 	enum store_state state;
 	bool closing, kick, notify;
+	struct io io;
+	uint64_t damage_log_at_ns;
 	uint32_t fibers; /* service fibers that run */
-	const char *reason;
+	char reason[192];
 	uint8_t uuid[16];
 	uint64_t nonce;
 	uint32_t features_compatible;
 	uint64_t generation; /* newest */
 	uint64_t base;       /* that the maps on the device show */
+	struct store_loss loss; /* what recovery has missed */
 	struct list snapshots;
 	struct store_object object[STORE_OBJECTS_MAX];
+	struct version version[STORE_OBJECTS_MAX];
+	struct share_buffers share;
+	struct admin admin;
 	struct cache cache;
 	struct deltas deltas;
 	struct space space;
@@ -340,14 +472,18 @@ struct store {
 	struct checkpoint checkpoint;
 	struct store_txn txn;
 	uint32_t txn_pages_max;
+	uint64_t scratch_blocks; /* in use */
 	struct pool requests;
 	struct list deferred; /* requests that the device's queue had no room for */
 	struct fiber_queue request_free, ended;
 	struct store_stats stats;
 };
 
-/* Read-only from now on; everything that waits for durability fails. `reason` is static. */
-void store_fail(struct store *s, const char *reason);
+/* Read-only from now on; everything that waits for durability fails. The failed request, if there is one, is
+ * added to `what`. */
+void store_fail(struct store *s, const char *what);
+/* At most one such line in a while; false: leave this one out. */
+bool store_may_log(struct store *s, uint64_t *at_ns);
 /* Waits in the queue; there is no deadline. */
 void store_wait(struct store *s, struct fiber_queue *q);
 /* Does a snapshot (or the running checkpoint) see the version from..until of something that is not in

@@ -11,6 +11,12 @@ enum slot_state {
 	SLOT_VALID,
 };
 
+/* Position in the chain: what the next record must be. after: where the one behind it is, 0 if unknown. */
+struct chain {
+	uint64_t record, link, generation;
+	uint32_t block, after, headers;
+};
+
 static bool is_zero(const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -28,17 +34,6 @@ static bool checksum_holds(uint64_t seed, void *block, uint64_t *field)
 	return actual == stored;
 }
 
-static bool object_is_sane(const struct store *s, const struct volume_object *o)
-{
-	if (!o->name[0])
-		return is_zero((const void *)o, sizeof *o);
-	if (o->name[VOLUME_NAME_SIZE - 1] || o->levels > VOLUME_MAP_LEVELS_MAX)
-		return false;
-	if (!o->root.block)
-		return o->levels == 0;
-	return o->levels && map_entry_is_sane(s, &o->root) && map_levels(o->pages) <= o->levels;
-}
-
 static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 {
 	if (b->magic != VOLUME_MAGIC)
@@ -48,14 +43,11 @@ static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 	if (b->version > VOLUME_VERSION || (b->features_incompatible & ~VOLUME_FEATURES_INCOMPATIBLE))
 		return SLOT_NEWER;
 	if (b->version != VOLUME_VERSION || b->generation >= UINT64_MAX / 2 ||
-		b->record_block < VOLUME_RESERVED_BLOCKS || b->record_block >= s->space.blocks ||
+		!map_block_is_sane(s, b->record_block) ||
 		b->blocks > s->space.blocks || b->object_count > VOLUME_OBJECTS_MAX ||
 		b->sequence >= UINT64_MAX / 2)
 		return SLOT_DAMAGED;
-	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++)
-		if (!object_is_sane(s, &b->object[i]))
-			return SLOT_DAMAGED;
-	return SLOT_VALID;
+	return table_is_sane(s, b) ? SLOT_VALID : SLOT_DAMAGED;
 }
 
 /* --- Format --- */
@@ -85,6 +77,7 @@ static err format(struct store *s)
 	b->blocks = s->space.blocks;
 	b->record = 1;
 	b->record_block = VOLUME_RESERVED_BLOCKS;
+	b->record_block_after = VOLUME_RESERVED_BLOCKS + 4;
 	TRY(write_first_slots(s, b));
 	store_log(s, LOG_INFO, "%s: blank, formatted as a volume of %u MiB", s->device->name,
 		s->space.blocks / 256);
@@ -148,63 +141,55 @@ static err choose_slot(struct store *s, struct volume_superblock *slot[2], bool 
 	return ERR(NOT_FOUND);
 }
 
-static err load_superblock(struct store *s, const struct volume_superblock *b, uint32_t slot)
+static err load_superblock(struct store *s, const struct volume_superblock *b, uint32_t slot, struct chain *start)
 {
+	*start = (struct chain){.record = b->record, .link = b->record_link, .generation = b->generation,
+		.block = b->record_block};
+	if (map_block_is_sane(s, b->record_block_after))
+		start->after = b->record_block_after;
 	memcpy(s->uuid, b->uuid, sizeof s->uuid);
 	s->nonce = b->nonce;
 	s->features_compatible = b->features_compatible;
 	s->generation = s->base = s->journal.durable = b->generation;
-	s->journal.record = b->record;
-	s->journal.link = b->record_link;
-	s->journal.block = b->record_block;
 	s->checkpoint.sequence = b->sequence;
 	s->checkpoint.slot = slot;
-	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
-		struct store_object *o = &s->object[i];
-		o->used = b->object[i].name[0] != 0;
-		memcpy(o->name, b->object[i].name, VOLUME_NAME_SIZE);
-		o->root = b->object[i].root;
-		o->levels = b->object[i].levels;
-		o->base_pages = o->pages = o->record_low = b->object[i].pages;
-		o->batch_pages = o->durable_pages = o->pages;
-		o->changed_at = b->generation;
-	}
+	table_load(s, b);
 	return OK;
 }
 
 /* --- The chain of records --- */
 
-/* Position in the chain: what the next record must be. */
-struct chain {
-	uint64_t record, link, generation;
-	uint32_t block, headers;
-};
-
-static bool item_is_sane(const struct store *s, const struct volume_item *i)
+static bool item_is_sane(const struct store *s, const struct volume_item *i, uint64_t generation)
 {
 	if (i->object >= STORE_OBJECTS_MAX || !s->object[i->object].used)
 		return false;
 	if (i->kind == VOLUME_ITEM_SIZE)
 		return true;
 	return i->kind == VOLUME_ITEM_PAGE && i->page != UINT32_MAX &&
-	       i->block >= VOLUME_RESERVED_BLOCKS && i->block < s->space.blocks;
+	       (i->generation <= generation || generation > UINT32_MAX) && map_block_is_sane(s, i->block);
+}
+
+/* Record `number` of this volume, in whichever life it was written. */
+static bool record_is_sound(const struct store *s, uint64_t number, struct volume_record *r)
+{
+	if (r->magic != VOLUME_RECORD_MAGIC || memcmp(r->uuid, s->uuid, sizeof r->uuid) ||
+		r->record != number || r->item_count > VOLUME_RECORD_ITEMS ||
+		r->generation >= UINT64_MAX / 2 || r->durable > r->generation ||
+		!map_block_is_sane(s, r->next_block) ||
+		!checksum_holds(volume_seed_record(s->nonce, r->record), r, &r->checksum))
+		return false;
+	for (uint32_t i = 0; i < r->item_count; i++)
+		if (!item_is_sane(s, &r->item[i], r->generation))
+			return false;
+	return true;
 }
 
 /* The link matters: after a power cut that lost a record and kept the next one, a later life may write the lost
  * number anew and lead to that next one's place. Number, nonce and checksum are right then. */
 static bool record_is_valid(const struct store *s, const struct chain *c, struct volume_record *r)
 {
-	if (r->magic != VOLUME_RECORD_MAGIC || memcmp(r->uuid, s->uuid, sizeof r->uuid) ||
-		r->record != c->record || r->link != c->link || r->item_count > VOLUME_RECORD_ITEMS ||
-		r->generation < c->generation || r->generation <= s->base ||
-		r->generation >= UINT64_MAX / 2 ||
-		r->next_block < VOLUME_RESERVED_BLOCKS || r->next_block >= s->space.blocks ||
-		!checksum_holds(volume_seed_record(s->nonce, r->record), r, &r->checksum))
-		return false;
-	for (uint32_t i = 0; i < r->item_count; i++)
-		if (!item_is_sane(s, &r->item[i]))
-			return false;
-	return true;
+	return record_is_sound(s, c->record, r) && r->link == c->link &&
+	       r->generation >= c->generation && r->generation > s->base;
 }
 
 static err read_record(struct store *s, const struct chain *c, struct volume_record *r, bool *valid)
@@ -217,12 +202,13 @@ static err read_record(struct store *s, const struct chain *c, struct volume_rec
 	return OK;
 }
 
-static void advance(struct chain *c, const struct volume_record *r)
+static void advance(const struct store *s, struct chain *c, const struct volume_record *r)
 {
 	c->record++;
 	c->link = r->checksum;
 	c->generation = r->generation;
 	c->block = r->next_block;
+	c->after = map_block_is_sane(s, r->next_block_after) ? r->next_block_after : 0;
 	c->headers++;
 }
 
@@ -235,45 +221,69 @@ static err pages_are_complete(struct store *s, const struct volume_record *r, bo
 		if (item->kind != VOLUME_ITEM_PAGE)
 			continue;
 		TRY(io_read_block(s, item->block, page));
-		*complete = volume_checksum(volume_seed_page(s->nonce, item->object, 0, item->page,
-			item->generation), page, VOLUME_BLOCK_SIZE) == item->checksum;
+		*complete = volume_checksum(volume_seed_page(s->nonce, s->object[item->object].line, 0,
+			item->page, item->generation), page, VOLUME_BLOCK_SIZE) == item->checksum;
 	}
 	return OK;
 }
 
-/* The largest generation that some record says was durable. */
-static err find_durable(struct store *s, struct chain c, struct volume_record *r, uint64_t *durable)
+/* Follows the chain up to its end. What the records name becomes part of `loss`: `to` is the largest generation
+ * that one of them says was durable. */
+static err follow(struct store *s, struct chain *c, struct volume_record *r, struct store_loss *loss)
 {
 	bool valid;
-	*durable = s->base;
-	for (;;) {
-		TRY(read_record(s, &c, r, &valid));
+	for (;; advance(s, c, r)) {
+		TRY(read_record(s, c, r, &valid));
 		if (!valid)
 			return OK;
-		if (r->durable > *durable)
-			*durable = r->durable;
-		advance(&c, r);
+		if (r->durable > loss->to)
+			loss->to = r->durable;
+		if (r->generation > loss->seen)
+			loss->seen = r->generation;
 	}
+}
+
+/* The end of the chain may be a record that has rotted: what its successor's place holds tells. Its link cannot be
+ * checked, and need not be: whatever record of this volume says that a generation was durable is right, since no
+ * opening since then can have missed it. docs/volume-format.md, "A record that has rotted". */
+static err find_durable(struct store *s, struct chain c, struct volume_record *r, struct store_loss *loss)
+{
+	*loss = (struct store_loss){.to = s->base, .seen = s->base};
+	TRY(follow(s, &c, r, loss));
+	loss->record = c.record;
+	loss->block = c.block;
+	while (c.after && c.headers < RECORDS_MAX - 1) {
+		TRY(io_read_block(s, c.after, r));
+		if (!record_is_sound(s, c.record + 1, r))
+			break;
+		struct chain next = {c.record + 1, r->link, 0, c.after, 0, c.headers + 1};
+		TRY(follow(s, &next, r, loss));
+		c = next;
+	}
+	return OK;
 }
 
 /* The end of the last whole generation. */
 static err find_end(struct store *s, struct chain c, struct volume_record *r, struct chain *end)
 {
-	uint64_t durable;
 	bool valid;
-	TRY(find_durable(s, c, r, &durable));
+	TRY(find_durable(s, c, r, &s->loss));
 	*end = c;
 	for (;;) {
 		bool complete = true;
 		TRY(read_record(s, &c, r, &valid));
-		if (valid && r->generation > durable)
+		if (valid && r->generation > s->loss.to)
 			TRY(pages_are_complete(s, r, &complete));
 		if (!valid || !complete)
-			return OK;
-		advance(&c, r);
+			break;
+		advance(s, &c, r);
 		if (r->flags & VOLUME_RECORD_COMMIT)
 			*end = c;
 	}
+	s->loss.from = end->generation + 1;
+	if (s->loss.to <= end->generation)
+		s->loss.record = 0;
+	return s->loss.record && !s->config.accept_loss ? ERR(CORRUPT) : OK;
 }
 
 /* --- Used blocks --- */
@@ -290,7 +300,7 @@ static err mark_chain(struct store *s, struct chain c, const struct chain *end)
 {
 	struct journal *j = &s->journal;
 	struct volume_record *r = j->buffer[0];
-	for (;; advance(&c, r)) {
+	for (;; advance(s, &c, r)) {
 		j->header[j->header_count++] = c.block;
 		if (!space_mark(&s->space, c.block))
 			return ERR(CORRUPT);
@@ -304,37 +314,47 @@ static err mark_chain(struct store *s, struct chain c, const struct chain *end)
 	}
 }
 
-static err mark_tree(struct store *s, uint32_t object, uint32_t level, uint32_t index,
-	const struct volume_entry *e, bool *damaged)
+/* The place after the next one: as the last record says, unless an older writer has used it; else a free one, if
+ * there is plenty. */
+static void mark_ahead(struct store *s, const struct chain *end)
 {
-	if (!e->block)
-		return OK;
-	struct volume_entry at = *e;
-	if (!space_mark(&s->space, at.block))
-		return ERR(CORRUPT);
-	if (!level)
-		return OK;
-	struct volume_entry *child = (void *)s->checkpoint.node[level];
-	TRY(io_read_block(s, at.block, child));
-	if (volume_checksum(volume_seed_page(s->nonce, object, level, index, at.generation), child,
-		VOLUME_BLOCK_SIZE) != at.checksum) {
-		store_log(s, LOG_ERROR, "map of object \"%s\": node in block %u does not match its checksum",
-			s->object[object].name, at.block);
-		s->stats.corrupt_pages++;
-		*damaged = true;
-		return OK;
-	}
-	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
-		TRY(mark_tree(s, object, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i], damaged));
-	return OK;
+	struct journal *j = &s->journal;
+	uint32_t block = end->after && space_mark(&s->space, end->after) ? end->after : 0;
+	if (!block && space_free(&s->space) > VOLUME_BLOCKS_MIN / 2)
+		block = space_take(&s->space);
+	if (block)
+		j->header[j->header_count++] = block;
+	j->ahead = block ? HEADERS_AHEAD : 1;
+}
+
+static err mark_block(struct share_walk *w, uint32_t level, const struct volume_entry *e)
+{
+	(void)level;
+	return space_mark(&w->query.s->space, e->block) ? OK : ERR(CORRUPT);
+}
+
+/* The version to mark next, newest first: what it shares with those before it is marked already. */
+static uint32_t next_version(const struct store *s, uint32_t marked)
+{
+	uint32_t newest = VERSION_NONE;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		if (s->version[i].used && !(marked >> i & 1) &&
+			(newest == VERSION_NONE ||
+				s->version[i].generation >= s->version[newest].generation))
+			newest = i;
+	return newest;
 }
 
 static err mark_all(struct store *s, bool *damaged)
 {
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
-		const struct store_object *o = &s->object[i];
-		if (o->used)
-			TRY(mark_tree(s, i, o->levels, 0, &o->root, damaged));
+	uint32_t slot, marked = 0;
+	while ((slot = next_version(s, marked)) != VERSION_NONE) {
+		struct share_walk w = {.visit = mark_block};
+		share_query_init(&w.query, s, slot, marked);
+		w.query.hold = false;
+		TRY(share_walk(&w));
+		*damaged |= w.damaged;
+		marked |= 1u << slot;
 	}
 	return OK;
 }
@@ -434,7 +454,7 @@ static err replay(struct store *s, struct chain c, const struct chain *end, bool
 	struct volume_record *r = j->buffer[0];
 	/* All that follows is durable after the flush that the checkpoint begins with. */
 	s->generation = j->durable = end->generation;
-	for (; c.record != end->record; advance(&c, r)) {
+	for (; c.record != end->record; advance(s, &c, r)) {
 		TRY(read_again(s, &c, r));
 		TRY(apply_record(s, r, may_merge));
 	}
@@ -444,27 +464,40 @@ static err replay(struct store *s, struct chain c, const struct chain *end, bool
 	}
 	j->record = j->durable_record = end->record;
 	j->link = j->durable_link = end->link;
-	j->block = j->durable_block = end->block;
-	j->durable_headers = j->header_count - 1;
+	j->durable_headers = end->headers;
 	return OK;
 }
 
-static err recover(struct store *s, uint32_t *replayed)
+/* The next generation is larger than all that any life may have given away: what is left of them on the device
+ * must not look lost again. */
+static void give_up_loss(struct store *s)
+{
+	const struct store_loss *l = &s->loss;
+	store_log(s, LOG_WARN, "%s: record %lu in block %u has rotted: generations %lu to %lu are given up",
+		s->device->name, l->record, l->block, l->from, l->to);
+	s->generation = s->journal.durable = l->seen + GENERATIONS_SKIPPED;
+	s->checkpoint.force = true;
+}
+
+static err recover(struct store *s, struct chain start, uint32_t *replayed)
 {
 	struct journal *j = &s->journal;
-	struct chain start = {j->record, j->link, s->base, j->block, 0}, end;
+	struct chain end;
 	bool damaged = false;
 	TRY(find_end(s, start, j->buffer[0], &end));
 	TRY(mark_chain(s, start, &end));
 	TRY(mark_all(s, &damaged));
+	mark_ahead(s, &end);
 	TRY(replay(s, start, &end, !damaged && !s->device->read_only));
 	*replayed = end.headers;
 	s->journal.life = random_u64(s->config.random);
+	if (s->loss.record)
+		give_up_loss(s);
 	if (s->device->read_only)
 		store_fail(s, "the device is read-only");
 	else if (damaged)
 		store_fail(s, "the page map is damaged: what can be read is served; restore from a copy");
-	else if (*replayed)
+	else if (*replayed || s->loss.record)
 		TRY(checkpoint_now(s));
 	return OK;
 }
@@ -472,7 +505,12 @@ static err recover(struct store *s, uint32_t *replayed)
 static void explain(struct store *s, err e)
 {
 	const char *name = s->device->name;
-	if (e.code == ERR_CORRUPT)
+	const struct store_loss *l = &s->loss;
+	if (e.code == ERR_CORRUPT && l->record)
+		store_log(s, LOG_ERROR, "%s: record %lu in block %u has rotted, and with it generations %lu to "
+			"%lu, which had been durable. The volume was not touched. Restore it from a copy, or "
+			"give these up with `ingot db repair`", name, l->record, l->block, l->from, l->to);
+	else if (e.code == ERR_CORRUPT)
 		store_log(s, LOG_ERROR, "%s: the volume's structure is damaged; it was not touched. "
 			"Restore it from a copy", name);
 	else if (e.code == ERR_NO_MEMORY)
@@ -487,6 +525,7 @@ err recovery_open(struct store *s, bool must_exist, struct store_info *info)
 {
 	struct volume_superblock *slot[2] = {(void *)s->journal.buffer[0], (void *)s->journal.buffer[1]};
 	uint32_t chosen = 0;
+	struct chain start = {0};
 	bool blank;
 	*info = (struct store_info){.formatted = false};
 	TRY(choose_slot(s, slot, must_exist, &blank, &chosen));
@@ -497,9 +536,18 @@ err recovery_open(struct store *s, bool must_exist, struct store_info *info)
 		info->formatted = true;
 	}
 	if (!failed(e))
-		e = load_superblock(s, slot[chosen], chosen);
+		e = load_superblock(s, slot[chosen], chosen, &start);
+	if (!failed(e)) {
+		info->version = slot[chosen]->version;
+		info->features_compatible = slot[chosen]->features_compatible;
+		info->features_incompatible = slot[chosen]->features_incompatible;
+	}
 	if (!failed(e))
-		e = recover(s, &info->records_replayed);
+		e = recover(s, start, &info->records_replayed);
+	if (s->loss.record) {
+		info->lost_from = s->loss.from;
+		info->lost_to = s->loss.to;
+	}
 	if (failed(e))
 		explain(s, e);
 	return e;

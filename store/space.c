@@ -59,6 +59,11 @@ uint32_t space_take(struct space *sp)
 	return b;
 }
 
+void space_go(struct space *sp, uint64_t block)
+{
+	sp->cursor = block < sp->blocks ? (uint32_t)block : VOLUME_RESERVED_BLOCKS;
+}
+
 void space_seek(struct space *sp, uint32_t blocks)
 {
 	uint32_t at = sp->cursor;

@@ -1,5 +1,7 @@
-/* Opening and closing, the state, objects, snapshots and reading. private.h says where the rest is. */
+/* Opening and closing, the state, snapshots and reading. private.h says where the rest is. */
 #include "private.h"
+
+#include <base/cursor.h>
 
 static uint32_t shift_for(uint32_t items)
 {
@@ -45,7 +47,7 @@ static struct layout lay_out(const struct store_config *c)
 	l.bits = part(&at, (size_t)l.words * 8 * SPACE_SETS);
 	at = (at + STORE_PAGE_SIZE - 1) & ~(size_t)(STORE_PAGE_SIZE - 1);
 	l.pages = part(&at, (size_t)STORE_PAGE_SIZE *
-		((size_t)l.cache_pages + HEADER_BUFFERS + NODE_BUFFERS + 1));
+		((size_t)l.cache_pages + HEADER_BUFFERS + NODE_BUFFERS + VOLUME_MAP_LEVELS_MAX + 1));
 	l.total = at;
 	return l;
 }
@@ -68,6 +70,7 @@ static void init_lists(struct store *s)
 	fiber_queue_init(&s->checkpoint.idle);
 	fiber_queue_init(&s->checkpoint.done);
 	fiber_queue_init(&s->ended);
+	fiber_queue_init(&s->admin.queue);
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		s->object[i].store = s;
 		s->object[i].id = i;
@@ -82,7 +85,6 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 	s->config = *c;
 	s->loop = c->loop;
 	s->device = c->device;
-	s->reason = "";
 	s->txn_pages_max = l->txn_pages;
 	init_lists(s);
 	uint8_t *pages = m + l->pages;
@@ -90,6 +92,8 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 		s->journal.buffer[i] = (void *)pages;
 	for (uint32_t i = 0; i < NODE_BUFFERS; i++, pages += STORE_PAGE_SIZE)
 		s->checkpoint.node[i] = pages;
+	for (uint32_t i = 1; i <= VOLUME_MAP_LEVELS_MAX; i++, pages += STORE_PAGE_SIZE)
+		s->share.node[i] = pages;
 	s->checkpoint.superblock = (void *)pages;
 	pages += STORE_PAGE_SIZE;
 	cache_init(s, (void *)(m + l->frames), (void *)(m + l->buckets), shift_for(l->cache_pages),
@@ -143,16 +147,21 @@ static err check_config(const struct store_config *c)
 	return OK;
 }
 
-static void stop_fibers(struct store *s)
+/* ERR_TIMEOUT: a dead device still has their memory. */
+static err stop_fibers(struct store *s)
 {
 	s->closing = true;
 	fiber_queue_wake_all(&s->journal.idle);
 	fiber_queue_wake_all(&s->checkpoint.idle);
-	while (s->fibers)
+	while (s->fibers && !s->io.hung)
 		store_wait(s, &s->ended);
 	journal_notify(s);
+	if (s->fibers)
+		return ERR(TIMEOUT);
+	timer_cancel(&s->loop->timers, &s->io.watch);
 	list_remove(&s->client.link);
 	s->state = STORE_CLOSED;
+	return OK;
 }
 
 static err start_fibers(struct store *s)
@@ -175,7 +184,7 @@ err store_open(const struct store_config *config, struct store **store, struct s
 	else
 		e = recovery_open(s, config->must_exist, info);
 	if (failed(e)) {
-		stop_fibers(s);
+		TRY(stop_fibers(s));
 		return e;
 	}
 	info->blocks = s->space.blocks;
@@ -194,7 +203,7 @@ err store_close(struct store *s)
 		e = checkpoint_now(s);
 	if (!failed(e) && s->state == STORE_OPEN)
 		e = io_flush(s);
-	stop_fibers(s);
+	TRY(stop_fibers(s));
 	return e;
 }
 
@@ -213,17 +222,37 @@ const char *store_reason(const struct store *s)
 	return s->reason;
 }
 
-void store_fail(struct store *s, const char *reason)
+static void explain_failure(struct store *s, const char *what)
+{
+	struct writer w = writer_of(s->reason, sizeof s->reason - 1);
+	write_bytes(&w, slice_from_cstr(what));
+	if (s->io.failure[0]) {
+		write_bytes(&w, SLICE(": "));
+		write_bytes(&w, slice_from_cstr(s->io.failure));
+	}
+	*w.pos = 0;
+}
+
+bool store_may_log(struct store *s, uint64_t *at_ns)
+{
+	if (s->loop->now_ns < *at_ns)
+		return false;
+	*at_ns = s->loop->now_ns + LOG_EVERY_NS;
+	return true;
+}
+
+void store_fail(struct store *s, const char *what)
 {
 	if (s->state != STORE_OPEN)
 		return;
 	s->state = STORE_READ_ONLY;
-	s->reason = reason;
+	explain_failure(s, what);
 	s->notify = true;
-	store_log(s, LOG_ERROR, "%s: read-only from now on: %s", s->device->name, reason);
+	store_log(s, LOG_ERROR, "%s: read-only from now on: %s", s->device->name, s->reason);
 	fiber_queue_wake_all(&s->journal.progress);
 	fiber_queue_wake_all(&s->checkpoint.done);
 	fiber_queue_wake_all(&s->cache.starved);
+	fiber_queue_wake_all(&s->ended);
 }
 
 void store_wait(struct store *s, struct fiber_queue *q)
@@ -241,45 +270,9 @@ void store_stats(const struct store *s, struct store_stats *out)
 			      s->space.count[SPACE_WAITING];
 }
 
-static bool name_is(const struct store_object *o, const char *name)
+struct store *store_object_store(const struct store_object *o)
 {
-	return o->used && strlen(o->name) == strlen(name) && !memcmp(o->name, name, strlen(name));
-}
-
-static err object_create(struct store *s, const char *name, struct store_object **object)
-{
-	struct store_object *o = s->object;
-	while (o < s->object + STORE_OBJECTS_MAX && o->used)
-		o++;
-	if (o == s->object + STORE_OBJECTS_MAX)
-		return ERR(NO_SPACE);
-	if (s->txn.open)
-		return ERR(BUSY);
-	if (s->state != STORE_OPEN)
-		return ERR(IO);
-	o->used = true;
-	memcpy(o->name, name, strlen(name) + 1);
-	s->checkpoint.force = true;
-	err e = checkpoint_now(s);
-	if (failed(e)) {
-		o->used = false;
-		return e;
-	}
-	*object = o;
-	return OK;
-}
-
-err store_object_open(struct store *s, const char *name, bool create, struct store_object **object)
-{
-	size_t len = strlen(name);
-	if (len == 0 || len > STORE_OBJECT_NAME_MAX)
-		return ERR(INVALID);
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
-		if (name_is(&s->object[i], name)) {
-			*object = &s->object[i];
-			return OK;
-		}
-	return create ? object_create(s, name, object) : ERR(NOT_FOUND);
+	return o->store;
 }
 
 uint64_t store_generation(const struct store *s)
@@ -287,15 +280,28 @@ uint64_t store_generation(const struct store *s)
 	return s->generation;
 }
 
-void snapshot_fill(struct store_object *o, struct store_snapshot *snap)
+static void fill(struct store_object *o, struct store_snapshot *snap, bool durable)
 {
 	struct store *s = o->store;
-	*snap = (struct store_snapshot){.object = o, .generation = s->generation,
+	uint64_t generation = durable ? s->journal.durable : s->generation;
+	*snap = (struct store_snapshot){.object = o, .generation = generation,
 		.base_generation = s->base, .root_checksum = o->root.checksum,
 		.root_block = o->root.block, .root_generation = o->root.generation,
-		.pages = o->pages, .base_pages = object_low(o, s->generation), .object_id = o->id,
+		.pages = durable ? o->durable_pages : o->pages,
+		.base_pages = object_low(o, generation), .object_id = (uint16_t)o->id, .line = o->line,
 		.levels = (uint8_t)o->levels};
 	list_push_back(&s->snapshots, &snap->link);
+}
+
+/* What is not durable when the store fails never will be. */
+void snapshot_fill(struct store_object *o, struct store_snapshot *snap)
+{
+	fill(o, snap, o->store->state != STORE_OPEN);
+}
+
+void store_snapshot_begin_durable(struct store_object *o, struct store_snapshot *snap)
+{
+	fill(o, snap, true);
 }
 
 void store_snapshot_begin(struct store_object *o, struct store_snapshot *snap)
@@ -306,6 +312,10 @@ void store_snapshot_begin(struct store_object *o, struct store_snapshot *snap)
 void store_snapshot_end(struct store_snapshot *snap)
 {
 	struct store *s = snap->object->store;
+	if (snap->named) {
+		s->version[snap->named - 1].readers--;
+		return;
+	}
 	list_remove(&snap->link);
 	if (!list_is_empty(&s->deltas.retained))
 		delta_sweep(s);
@@ -314,7 +324,7 @@ void store_snapshot_end(struct store_snapshot *snap)
 
 bool store_snapshot_is_newest(const struct store_snapshot *snap)
 {
-	return snap->object->changed_at <= snap->generation;
+	return snap->object->changed_at <= snap->generation || snap->object->store->state != STORE_OPEN;
 }
 
 bool store_is_needed(const struct store *s, uint32_t object, uint64_t from, uint64_t until)
@@ -344,6 +354,8 @@ uint64_t store_oldest_base(const struct store *s, uint64_t from)
 /* Whether the newest generation, too, sees what was resolved for the snapshot. */
 static bool is_current(struct store *s, const struct store_snapshot *snap, uint32_t page_no)
 {
+	if (snap->named)
+		return false;
 	if (snap->generation == s->generation)
 		return true;
 	return snap->base_generation == s->base &&
@@ -375,7 +387,7 @@ static err page_miss(struct store *s, struct store_snapshot *snap, uint32_t page
 	bool current = is_current(s, snap, page_no);
 	cache_insert(s, f, snap->object_id, page_no, current ? r.from : snap->generation,
 		current ? GENERATION_NEVER : snap->generation + 1);
-	TRY(frame_load(s, f, &r.entry, volume_seed_page(s->nonce, snap->object_id, 0, page_no,
+	TRY(frame_load(s, f, &r.entry, volume_seed_page(s->nonce, snap->line, 0, page_no,
 		r.entry.generation)));
 	*page = &f->page;
 	return OK;

@@ -46,8 +46,10 @@ err store_txn_begin(struct store_object *o, struct store_txn **txn)
 	struct store_txn *t = &s->txn;
 	if (s->state != STORE_OPEN)
 		return ERR(IO);
-	if (t->open)
+	if (t->open || s->admin.exclusive)
 		return ERR(BUSY);
+	if (!o->used)
+		return ERR(NOT_FOUND);
 	*t = (struct store_txn){.store = s, .object = o, .open = true, .failure = OK};
 	list_init(&t->changes);
 	snapshot_fill(o, &t->snapshot);
@@ -95,7 +97,7 @@ static err spill(struct store_txn *t)
 		ASSERT(d->block); /* promised */
 		s->space.promised--;
 		d->generation = (uint32_t)(s->generation + 1);
-		d->checksum = volume_checksum(volume_seed_page(s->nonce, d->object, 0, d->page_no,
+		d->checksum = volume_checksum(volume_seed_page(s->nonce, t->object->line, 0, d->page_no,
 			d->generation), d->frame->page.data, STORE_PAGE_SIZE);
 		cache_set_writing(s, d->frame);
 		chosen[count++] = d;
@@ -107,7 +109,7 @@ static err spill(struct store_txn *t)
 			chosen[i]->frame = NULL;
 	}
 	if (failed(result)) {
-		store_fail(s, "a write to the device has failed");
+		store_fail(s, "pages of a transaction could not be written");
 		return result;
 	}
 	t->dirty -= count;
@@ -237,7 +239,7 @@ static err read_spilled(struct store_txn *t, const struct delta *d, void *page)
 		struct volume_entry e = {d->block, d->generation, d->checksum};
 		TRY(cache_take(s, &f));
 		cache_insert(s, f, d->object, d->page_no, GENERATION_TXN, GENERATION_NEVER);
-		TRY(frame_load(s, f, &e, volume_seed_page(s->nonce, d->object, 0, d->page_no,
+		TRY(frame_load(s, f, &e, volume_seed_page(s->nonce, t->object->line, 0, d->page_no,
 			e.generation)));
 	}
 	memcpy(page, f->page.data, STORE_PAGE_SIZE);

@@ -15,6 +15,7 @@ sqlite.fuzz.o := $(sqlite.host.o)
 
 extra.sql := -isystem $(SQLITE_DIR)
 ready.sql := $(SQLITE_READY)
+extra.cli := -isystem $(SQLITE_DIR)
 ready.cli := $(SQLITE_READY)
 needs.sql.host := $(sqlite.host.o)
 needs.sql.fuzz := $(sqlite.fuzz.o)
@@ -24,9 +25,9 @@ needs.boot.host := $(sqlite.host.o)
 
 # What SQLite is told about where it lives. The first lines are what the VFS relies on:
 # there is no operating system (sql/vfs.c is its only VFS); one thread; a transaction is a batch of page
-# writes, so that no journal is ever written; temporary tables live in memory; no write-ahead log.
+# writes, or its undo log goes to a scratch file (sql/scratch.c), as do sorts that are too large for memory; no write-ahead log.
 sqlite.options := -DSQLITE_OS_OTHER=1 -DSQLITE_THREADSAFE=0 -DSQLITE_ENABLE_BATCH_ATOMIC_WRITE \
-	-DSQLITE_TEMP_STORE=3 -DSQLITE_OMIT_WAL -DSQLITE_MAX_MMAP_SIZE=0x7fff0000 -DSQLITE_DEFAULT_MMAP_SIZE=0x7fff0000 \
+	-DSQLITE_TEMP_STORE=1 -DSQLITE_OMIT_WAL -DSQLITE_MAX_MMAP_SIZE=0x7fff0000 -DSQLITE_DEFAULT_MMAP_SIZE=0x7fff0000 \
 	-DSQLITE_DEFAULT_PAGE_SIZE=4096 -DSQLITE_MAX_DEFAULT_PAGE_SIZE=4096 -DSQLITE_DEFAULT_LOCKING_MODE=0
 # Memory comes from one bounded heap (SQLITE_CONFIG_HEAP) that sql_open is given.
 sqlite.options += -DSQLITE_ENABLE_MEMSYS5 -DSQLITE_ZERO_MALLOC -DSQLITE_DEFAULT_MEMSTATUS=1 \
@@ -38,7 +39,7 @@ sqlite.options += -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_OMIT_SHARED_CACHE -DSQLI
 # What an application may count on.
 sqlite.options += -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE -DSQLITE_ENABLE_MATH_FUNCTIONS \
 	-DSQLITE_ENABLE_STAT4 -DSQLITE_DQS=0 -DSQLITE_DEFAULT_FOREIGN_KEYS=1 -DSQLITE_LIKE_DOESNT_MATCH_BLOBS \
-	-DSQLITE_MAX_EXPR_DEPTH=200
+	-DSQLITE_MAX_EXPR_DEPTH=200 -DSQLITE_JSON_MAX_DEPTH=160
 
 $(SQLITE_SRC)/VERSION: | third_party/fetch third_party/SOURCES
 	@third_party/fetch sqlite3 $(BUILD)/third_party/archives $(SQLITE_SRC)
@@ -61,5 +62,33 @@ $(sqlite.guest.o): $(SQLITE_READY) third_party/sqlite.mk | $(MUSL_READY)
 		-isystem $(shell $(guest.cc) -print-file-name=include) -c $(SQLITE_DIR)/sqlite3.c -o $@
 $(sqlite.host.o): $(SQLITE_READY) third_party/sqlite.mk
 	$(host.cc) $(sqlite.cflags) -O1 -g -c $(SQLITE_DIR)/sqlite3.c -o $@
+# The `ingot` command checks SQL with the same SQLite; it asks which column a result comes from.
 $(sqlite.tool.o): $(SQLITE_READY) third_party/sqlite.mk
-	$(tool.cc) $(sqlite.cflags) -O2 -c $(SQLITE_DIR)/sqlite3.c -o $@
+	$(tool.cc) $(sqlite.cflags) -DSQLITE_ENABLE_COLUMN_METADATA -O1 -c $(SQLITE_DIR)/sqlite3.c -o $@
+
+# For `ingot db`: SQLite as a Unix process knows it (files, journals, a write-ahead log, UTF-16), with what an application
+# may count on in the guest, and its own shell, whose main is called by db/shell.c. Built when somebody asks for it.
+sqlite.shell.o := $(BUILD)/third_party/sqlite-shell.o
+sqlite.edit := $(if $(wildcard /usr/include/editline/readline.h),edit)
+sqlite.shell-main.o := $(BUILD)/third_party/sqlite-shell-main$(if $(sqlite.edit),-edit).o
+sqlite.shell-libs := $(if $(sqlite.edit),-ledit) -lm -ldl
+needs.db.host := $(sqlite.shell.o) $(sqlite.shell-main.o)
+ready.db := $(SQLITE_READY)
+extra.db := -isystem $(SQLITE_DIR)
+
+sqlite.shell-options := -DSQLITE_THREADSAFE=0 -DSQLITE_ENABLE_BATCH_ATOMIC_WRITE -DSQLITE_DEFAULT_PAGE_SIZE=4096 \
+	-DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE -DSQLITE_ENABLE_MATH_FUNCTIONS -DSQLITE_ENABLE_STAT4 \
+	-DSQLITE_DEFAULT_FOREIGN_KEYS=1 -DSQLITE_LIKE_DOESNT_MATCH_BLOBS -DSQLITE_TEMP_STORE=2 \
+	-DSQLITE_ENABLE_FTS3 -DSQLITE_ENABLE_FTS4 -DSQLITE_ENABLE_GEOPOLY \
+	-DSQLITE_ENABLE_DBPAGE_VTAB -DSQLITE_ENABLE_DBSTAT_VTAB -DSQLITE_ENABLE_BYTECODE_VTAB -DSQLITE_ENABLE_STMTVTAB \
+	-DSQLITE_ENABLE_EXPLAIN_COMMENTS -DSQLITE_ENABLE_COLUMN_METADATA -DSQLITE_ENABLE_OFFSET_SQL_FUNC \
+	-DSQLITE_ENABLE_UNKNOWN_SQL_FUNCTION -DSQLITE_OMIT_LOAD_EXTENSION
+sqlite.shell-cflags := -std=gnu11 -g1 -w -O2 -fno-strict-aliasing -ffunction-sections -fdata-sections \
+	$(sqlite.shell-options)
+$(sqlite.shell.o): $(SQLITE_READY) third_party/sqlite.mk
+	$(tool.cc) $(sqlite.shell-cflags) -c $(SQLITE_DIR)/sqlite3.c -o $@
+$(SQLITE_DIR)/shell.c: $(SQLITE_READY)
+	@tclsh $(SQLITE_SRC)/tool/mkshellc.tcl >$@.new && mv $@.new $@
+$(sqlite.shell-main.o): $(SQLITE_DIR)/shell.c third_party/sqlite.mk
+	$(tool.cc) $(sqlite.shell-cflags) -O1 $(if $(sqlite.edit),-DHAVE_EDITLINE) -D_GNU_SOURCE -I$(SQLITE_DIR) \
+		-Dmain=sqlite_shell_main -DSQLITE_SHELL_INIT_PROC=db_shell_init -c $< -o $@

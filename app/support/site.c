@@ -281,6 +281,138 @@ static void sql_wait(struct request *req)
 	reply_text(req, 200, SLICE("waited"));
 }
 
+static bool add_two(struct request *req, void *context)
+{
+	int64_t *keep = context;
+	db_run(req, "INSERT INTO entry (name) VALUES ('first')");
+	if (*keep == 2 && !db_transaction(req, add_two, &(int64_t){0}))
+		db_run(req, "INSERT INTO entry (name) VALUES ('the inner one was undone')");
+	db_run(req, "INSERT INTO entry (name) VALUES (?)", db_null());
+	return *keep != 0;
+}
+
+static void sql_transaction_reply(struct request *req)
+{
+	int64_t keep = request_query_int(req, "keep", 0, 2, 1);
+	bool kept = db_transaction(req, add_two, &keep);
+	reply_text(req, kept ? 201 : 409, kept ? SLICE("kept") : SLICE("undone"));
+}
+
+/* Reads, waits at the gate, and writes what it has read. */
+static bool count_up(struct request *req, void *context)
+{
+	struct world *w = world_of(req);
+	struct db_rows *rows = db_query(req, "SELECT count(*) FROM entry");
+	int64_t *n = context;
+	*n = db_next(rows) ? db_int(rows, 0) : 0;
+	db_end(rows);
+	w->calls++;
+	w->at_gate++;
+	if (failed(fiber_queue_wait(&w->loop, &w->gate, TIMER_NEVER)))
+		return false;
+	w->at_gate--;
+	return db_run(req, "INSERT INTO entry (id) VALUES (? + 1000)", *n);
+}
+
+static void sql_optimistic(struct request *req)
+{
+	int64_t n;
+	if (db_transaction_optimistic(req, count_up, &n))
+		reply_text(req, 200, arena_format(request_arena(req), "%d", (int)n));
+}
+
+static void sql_savepoints(struct request *req)
+{
+	db_begin(req);
+	db_run(req, "INSERT INTO entry (name) VALUES ('kept')");
+	db_savepoint(req);
+	db_run(req, "INSERT INTO entry (name) VALUES ('undone')");
+	db_savepoint_undo(req);
+	db_savepoint(req);
+	db_run(req, "INSERT INTO entry (name) VALUES ('kept as well')");
+	db_savepoint_release(req);
+	db_commit(req);
+	reply_text(req, 200, arena_format(request_arena(req), "%d %d", (int)db_last_id(req), (int)db_changes(req)));
+}
+
+/* Writes a blob of 300,000 bytes in pieces, reads it in others, and answers with what their sum is off. */
+static void sql_blob_pieces(struct request *req)
+{
+	uint8_t piece[1000];
+	int64_t sum = 0;
+	db_run(req, "CREATE TABLE file (id INTEGER PRIMARY KEY, body BLOB)");
+	db_run(req, "INSERT INTO file VALUES (7, ?)", db_zeros(300000));
+	struct db_blob *b = db_blob_open_to_write(req, "file", "body", 7);
+	for (size_t at = 0; at < db_blob_len(b); at += sizeof piece) {
+		memset(piece, (int)(at / sizeof piece % 251), sizeof piece);
+		sum += (int64_t)(at / sizeof piece % 251) * (int64_t)sizeof piece;
+		db_blob_write(b, at, slice_of(piece, sizeof piece));
+	}
+	db_blob_close(b);
+	b = db_blob_open(req, "file", "body", 7);
+	for (size_t at = 0; at < db_blob_len(b); at += 750) {
+		db_blob_read(b, at, piece, 750);
+		for (size_t i = 0; i < 750; i++)
+			sum -= piece[i];
+	}
+	reply_text(req, 200, arena_format(request_arena(req), "%d %d %d", (int)db_blob_len(b), (int)sum,
+		db_blob_open(req, "file", "body", 8) != NULL));
+}
+
+static void sql_columns(struct request *req)
+{
+	struct db_rows *rows = db_query(req, "SELECT NULL AS a, ? AS b, ?, ?, ?, ?, ?, ?, ?, ?, ? AS last",
+		db_value_blob(SLICE("x\0y")), 3, 4, 5, 6, 7, 8, 9, 10, "end");
+	if (db_next(rows))
+		reply_text(req, 200, arena_format(request_arena(req), "%d %d %d %d %.*s %.*s",
+			(int)db_column_count(rows), db_is_null(rows, 0), db_is_null(rows, 1),
+			(int)db_blob(rows, 1).len, SLICE_ARG(db_column_name(rows, 10)),
+			SLICE_ARG(db_text(rows, 10))));
+}
+
+static void sql_too_many_rows(struct request *req)
+{
+	struct page_value *data = page_data(req);
+	db_rows_into(req, data, "rows", "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 100000) "
+		"SELECT x AS id, 'name ' || x AS name FROM c");
+	reply_page(req, 200, page(req, "rows"), data);
+}
+
+/* As many rows, one at a time. */
+static void sql_all_rows(struct request *req)
+{
+	int64_t sum = 0;
+	struct db_rows *rows = db_query(req, "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c "
+		"LIMIT 100000) SELECT x, 'name ' || x FROM c");
+	while (db_next(rows))
+		sum += db_int(rows, 0) + (int64_t)db_text(rows, 1).len;
+	reply_text(req, 200, arena_format(request_arena(req), "%ld", (long)sum));
+}
+
+static void sql_endless(struct request *req)
+{
+	struct world *w = world_of(req);
+	struct db_rows *rows = db_query(req,
+		"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c");
+	w->at_gate++;
+	while (db_next(rows))
+		;
+	w->at_gate--;
+	reply_text(req, 200, SLICE("it had an end"));
+}
+
+static void sql_write_and_wait(struct request *req)
+{
+	struct world *w = world_of(req);
+	db_begin(req);
+	w->at_gate++;
+	if (failed(fiber_queue_wait(&w->loop, &w->gate, TIMER_NEVER)))
+		return;
+	w->at_gate--;
+	db_commit(req);
+	reply_text(req, 200, SLICE("waited"));
+}
+
 static const struct app_route routes[] = {
 	GET("/page", show_page), GET("/text", show_text), GET("/bytes", show_bytes),
 	GET("/redirect", redirect), GET("/error", error), GET("/error/bare", error_bare),
@@ -295,7 +427,11 @@ static const struct app_route routes[] = {
 	GET("/sql/left-open", sql_left_open), GET("/sql/no-column", sql_no_column),
 	GET("/sql/before-first", sql_before_first), POST("/sql/wrong", sql_wrong),
 	POST("/sql/conflict", sql_conflict), POST("/sql/late", sql_late), GET("/sql/values", sql_values),
-	GET("/sql/wait", sql_wait),
+	GET("/sql/wait", sql_wait), POST("/sql/transaction", sql_transaction_reply),
+	POST("/sql/optimistic", sql_optimistic), POST("/sql/savepoints", sql_savepoints),
+	POST("/sql/blob", sql_blob_pieces), GET("/sql/columns", sql_columns),
+	GET("/sql/too-many-rows", sql_too_many_rows), GET("/sql/all-rows", sql_all_rows),
+	GET("/sql/endless", sql_endless), POST("/sql/write-and-wait", sql_write_and_wait),
 };
 static const size_t route_count = ARRAY_LEN(routes);
 

@@ -76,6 +76,7 @@ struct world {
 	uint8_t *database_memory;
 	size_t database_memory_len;
 	struct database *database;
+	uint64_t tick_ns; /* by which the clock moves at each look, so that a long query takes time */
 	bool database_broken; /* closing it fails, and should */
 
 	/* The application. */

@@ -2,17 +2,18 @@
  * its next request when the last one is answered. Unlike a load that runs for some time, it makes
  * counters of the guest comparable: what they have grown by, divided by the number of requests.
  *
- *   load [-c CONNECTIONS] [-n REQUESTS] [-C] [-H HEADER]... [-d BODY] [-t PARTS [-k COUNTERS]]
+ *   load [-c CONNECTIONS] [-n REQUESTS] [-C] [-w MS] [-H HEADER]... [-d BODY] [-t PARTS [-k COUNTERS]]
  *	http://ADDRESS[:PORT]/PATH
  *
- * -C: a connection for each request. -d: POST a form. -t: also a line for each of that many parts of the run,
+ * -C: a connection for each request. -w: each connection waits so long between an answer and its next request.
+ * -d: POST a form. -t: also a line for each of that many parts of the run,
  * with the guest's instructions for a request when -k names the file of bench/plugin's counters. Prints
  * "NAME VALUE" lines; an answer other than 2xx or 3xx, one without a length, one that is cut off, and a lost
  * connection are errors, and end in a status of 1. `unconnected` says how many of them were never established;
  * `resets`, how many connections were reset after their answer.
  *
  *   a connection: connecting -> sending -> head -> body -(-C)-> closing -> connecting
- *                                  ^----------------'                                       */
+ *                                  ^--(-w: waiting)--'                                      */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,10 +35,10 @@ enum {
 	CONNECTIONS_MAX = 4096,
 	HEAD_MAX = 8192,
 	PARTS_MAX = 100,
-	STALL_MS = 10000, /* with no event at all, the guest is taken for dead */
+	STALL_MS = 60000, /* with no event at all, the guest is taken for dead */
 };
 
-enum state { SENDING, HEAD, BODY, CLOSING };
+enum state { WAITING, SENDING, HEAD, BODY, CLOSING };
 
 struct connection {
 	int fd;
@@ -45,6 +46,7 @@ struct connection {
 	enum state state;
 	size_t sent, head_len;
 	uint64_t body_left, started_ns;
+	uint64_t due_ns; /* while WAITING */
 	char head[HEAD_MAX + 1];
 };
 
@@ -63,7 +65,7 @@ static struct load {
 	size_t parts, marked;
 	struct mark marks[PARTS_MAX + 1]; /* the first one is the beginning */
 	const volatile uint64_t *instructions; /* the guest's; NULL: not known */
-	uint64_t body_bytes;
+	uint64_t body_bytes, pause_ns;
 	uint32_t *latencies_us; /* one for each request */
 	int epoll;
 } load;
@@ -142,9 +144,12 @@ static void connection_lost(struct connection *c)
 static void response_end(struct connection *c)
 {
 	request_end(c, c->head[9] == '2' || c->head[9] == '3');
-	if (load.close)
+	if (load.close) {
 		c->state = CLOSING;
-	else if (!request_begin(c))
+	} else if (load.pause_ns) {
+		c->state = WAITING;
+		c->due_ns = now_ns() + load.pause_ns;
+	} else if (!request_begin(c))
 		c->state = CLOSING;
 }
 
@@ -223,6 +228,24 @@ static void connection_progress(struct connection *c, uint32_t events)
 		continue;
 }
 
+/* Begins what is due; milliseconds until the next one is. */
+static int waiting_begin(struct connection *all)
+{
+	uint64_t now = now_ns(), next = now + (uint64_t)STALL_MS * 1000000;
+	for (size_t i = 0; i < load.connections; i++) {
+		struct connection *c = &all[i];
+		if (c->state == WAITING && c->due_ns <= now) {
+			if (request_begin(c))
+				connection_progress(c, 0);
+			else
+				c->state = CLOSING;
+		}
+		if (c->state == WAITING && c->due_ns < next)
+			next = c->due_ns;
+	}
+	return (int)((next - now + 999999) / 1000000);
+}
+
 static void run(void)
 {
 	struct connection *all = calloc(load.connections, sizeof *all);
@@ -231,13 +254,16 @@ static void run(void)
 	mark();
 	for (size_t i = 0; i < load.connections; i++) {
 		all[i].fd = -1;
-		request_begin(&all[i]);
+		all[i].due_ns = now_ns() + load.pause_ns * i / load.connections;
+		if (!load.pause_ns)
+			request_begin(&all[i]);
 	}
 	while (load.ended < load.requests) {
 		struct epoll_event events[64];
-		int n = epoll_wait(load.epoll, events, 64, STALL_MS);
-		if (n == 0)
-			die("no answer", "nothing has arrived for ten seconds");
+		int ms = load.pause_ns ? waiting_begin(all) : STALL_MS;
+		int n = epoll_wait(load.epoll, events, 64, ms);
+		if (n == 0 && ms >= STALL_MS)
+			die("no answer", "nothing has arrived for a minute");
 		for (int i = 0; i < n; i++)
 			connection_progress(events[i].data.ptr, events[i].events);
 	}
@@ -325,7 +351,7 @@ static const uint64_t *counters_open(const char *path)
 
 static _Noreturn void usage(void)
 {
-	die("usage", "load [-c N] [-n N] [-C] [-H HEADER]... [-d BODY] [-t PARTS [-k COUNTERS]] URL");
+	die("usage", "load [-c N] [-n N] [-C] [-w MS] [-H HEADER]... [-d BODY] [-t PARTS [-k COUNTERS]] URL");
 }
 
 int main(int argc, char **argv)
@@ -333,12 +359,13 @@ int main(int argc, char **argv)
 	char headers[4096] = "";
 	const char *body = NULL;
 	load.connections = load.requests = 1;
-	for (int c; (c = getopt(argc, argv, "c:n:CH:d:t:k:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "c:n:Cw:H:d:t:k:")) != -1;) {
 		size_t used = strlen(headers);
 		switch (c) {
 		case 'c': load.connections = strtoul(optarg, NULL, 10); break;
 		case 'n': load.requests = strtoul(optarg, NULL, 10); break;
 		case 'C': load.close = true; break;
+		case 'w': load.pause_ns = strtoul(optarg, NULL, 10) * 1000000; break;
 		case 'H': snprintf(headers + used, sizeof headers - used, "%s\r\n", optarg); break;
 		case 'd': body = optarg; break;
 		case 't': load.parts = strtoul(optarg, NULL, 10); break;

@@ -69,10 +69,7 @@ static void check(void *argument)
 	struct sql_config sql = {.store = c->store, .loop = &c->loop, .log = &c->log, .random = &c->random,
 		.memory = c->memory + ((config.memory_len + 4095) & ~(size_t)4095), .memory_len = SQL_MEMORY,
 		.connections = 1};
-	/* The guestbook's migrations were applied by the guest: say that we know as many. */
-	static const struct sql_migration known = {.number = 1, .name = "guestbook", .sql = "SELECT 1"};
-	sql.migrations = &known;
-	sql.migration_count = 1;
+	/* The guestbook's migrations were applied by the guest; without any here, the schema is taken as it is. */
 	must("database", sql_open(&sql, &c->sql));
 	must("connection", sql_acquire(c->sql, TIMER_NEVER, &conn));
 	integrity(c, conn);

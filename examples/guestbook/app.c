@@ -1,6 +1,7 @@
 /* A guestbook: a list with paging, and a form to sign it. */
 #include <ingot.h>
 #include "pages.h"
+#include "queries.h"
 
 enum {
 	ENTRIES_ON_A_PAGE = 10,
@@ -11,18 +12,10 @@ enum {
 /* Fills in the entries older than number `before`, and where the page goes on. */
 static void add_entries(struct request *req, struct page_value *data, int64_t before)
 {
-	size_t shown = db_rows_into(req, data, "entries",
-		"SELECT id, name, message, strftime('%Y-%m-%dT%H:%MZ', signed_at, 'unixepoch') AS iso,"
-		" strftime('%d.%m.%Y, %H:%M', signed_at, 'unixepoch') AS date"
-		" FROM entry WHERE id < ? ORDER BY id DESC LIMIT ?",
-		before, ENTRIES_ON_A_PAGE);
-	struct db_rows *older = db_query(req,
-		"SELECT min(id) FROM (SELECT id FROM entry WHERE id < ? ORDER BY id DESC LIMIT ?)"
-		" HAVING min(id) > (SELECT min(id) FROM entry)",
-		before, ENTRIES_ON_A_PAGE);
-	if (db_next(older))
-		page_set_int(data, "older", db_int(older, 0));
-	db_end(older);
+	struct last_of_page_row last;
+	size_t shown = older_entries_into(req, data, "entries", before, ENTRIES_ON_A_PAGE);
+	if (last_of_page(req, before, ENTRIES_ON_A_PAGE, &last))
+		page_set_int(data, "older", last.id);
 	page_set_bool(data, "newer", before != INT64_MAX);
 	page_set_bool(data, "empty", shown == 0);
 }
@@ -69,8 +62,7 @@ static void sign(struct request *req)
 		show_page(req, 422, INT64_MAX, data);
 		return;
 	}
-	db_run(req, "INSERT INTO entry (name, message, signed_at) VALUES (?, ?, ?)", name, message,
-		request_time(req));
+	add_entry(req, name, message, request_time(req));
 	reply_redirect(req, "/");
 }
 

@@ -80,7 +80,8 @@ static void disk_complete(struct world *w, struct block_request *r)
 	if (w->on_request)
 		w->on_request(w, r);
 	if (r->op == BLOCK_FLUSH) {
-		memcpy(w->stable, w->image, w->image_len);
+		if (w->stable)
+			memcpy(w->stable, w->image, w->image_len);
 		w->flushes++;
 	} else if (r->op != BLOCK_DISCARD) {
 		r->result = disk_transfer(w, r);

@@ -20,7 +20,8 @@ struct world {
 	struct block_device device; /* the disk */
 	struct loop_client disk_client;
 	struct list requests;
-	uint8_t *image, *stable; /* as the disk would read, and as of the last flush */
+	/* As the disk would read, and as of the last flush; a test without power cuts may free the latter. */
+	uint8_t *image, *stable;
 	size_t image_len;
 	uint64_t seed; /* of what a power cut keeps */
 	uint64_t flushes;

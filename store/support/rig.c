@@ -130,11 +130,7 @@ err rig_close(struct rig *r)
 
 void rig_crash(struct rig *r)
 {
-	LIST_FOR_EACH(e, &r->disk.queue) {
-		list_remove(e);
-		free(e); /* the link is first */
-	}
-	r->disk.queued = 0;
+	sim_disk_drop_queue(&r->disk);
 	start_machine(r);
 }
 
@@ -144,8 +140,8 @@ void rig_fill(uint8_t *page, uint32_t page_no, uint64_t id)
 	memcpy(page, &id, 8);
 	memcpy(page + 8, &page_no, 4);
 	for (uint32_t i = 16; i < STORE_PAGE_SIZE; i += 8) {
-		state = state * 6364136223846793005u + 1442695040888963407u;
-		memcpy(page + i, &state, 8);
+		uint64_t v = (state + i) * 6364136223846793005u; /* each by itself: this is done very often */
+		memcpy(page + i, &v, 8);
 	}
 	memset(page + 12, 0, 4);
 }

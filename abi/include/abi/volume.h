@@ -9,7 +9,8 @@
 #define VOLUME_MAGIC 0x314c4f56544f474eu /* "NGOTVOL1" */
 #define VOLUME_VERSION 1u
 /* Features: a set bit that the reader does not know is refused (incompatible) or ignored. */
-#define VOLUME_FEATURES_INCOMPATIBLE 0u
+#define VOLUME_FEATURE_VERSIONS 1u /* the table has snapshots, or objects of another line */
+#define VOLUME_FEATURES_INCOMPATIBLE VOLUME_FEATURE_VERSIONS
 #define VOLUME_FEATURES_COMPATIBLE 0u
 
 /* The first blocks belong to the superblocks; allocation starts behind them. */
@@ -32,11 +33,27 @@ struct volume_entry {
 	uint64_t checksum;
 };
 
+enum volume_kind {
+	VOLUME_KIND_OBJECT = 0,
+	VOLUME_KIND_SNAPSHOT = 1,
+};
+
 struct volume_object {
 	uint8_t name[VOLUME_NAME_SIZE]; /* NUL-padded; all zero: unused */
 	struct volume_entry root;
 	uint32_t pages;  /* size */
 	uint32_t levels; /* 0: no map at all */
+	uint16_t kind;
+	uint16_t line;   /* 0: its number in the table; else the line is one less */
+	uint16_t parent; /* of a snapshot: one more than its object's number in the table; 0: deleted */
+	uint16_t reserved;
+};
+
+/* More of the entry of the same number. */
+struct volume_version {
+	uint64_t generation; /* of a snapshot */
+	uint64_t time;       /* of a snapshot: seconds since 1970 */
+	uint64_t fork;       /* generation that last gave it another version's content */
 	uint64_t reserved;
 };
 
@@ -57,9 +74,13 @@ struct volume_superblock {
 	uint32_t record_block; /* where the next record's header will be */
 	uint32_t object_count;
 	struct volume_entry space; /* reserved for a stored space map; zero */
-	uint8_t zero[512 - 120];
+	uint64_t space_used;   /* reserved for it as well */
+	uint32_t space_levels;
+	uint32_t record_block_after; /* the header after record_block; 0: not known */
+	uint8_t zero[512 - 136];
 	struct volume_object object[VOLUME_OBJECTS_MAX];
-	uint8_t zero_end[4096 - 512 - 64 * VOLUME_OBJECTS_MAX];
+	struct volume_version versions[VOLUME_OBJECTS_MAX];
+	uint8_t zero_end[4096 - 512 - (64 + 32) * VOLUME_OBJECTS_MAX];
 };
 
 enum volume_item_kind {
@@ -92,12 +113,13 @@ struct volume_record {
 	uint32_t next_block; /* the next record's header */
 	uint32_t item_count;
 	uint32_t flags;
-	uint32_t reserved;
+	uint32_t next_block_after; /* the header after that one; 0: not known */
 	struct volume_item item[VOLUME_RECORD_ITEMS];
 };
 
 _Static_assert(sizeof(struct volume_entry) == 16, "layout");
 _Static_assert(sizeof(struct volume_object) == 64, "layout");
+_Static_assert(sizeof(struct volume_version) == 32, "layout");
 _Static_assert(sizeof(struct volume_superblock) == 4096, "layout");
 _Static_assert(sizeof(struct volume_item) == 24, "layout");
 _Static_assert(sizeof(struct volume_record) == 4096, "layout");

@@ -113,7 +113,7 @@ void app_log(struct request *req, const char *fmt, ...) PRINTF_LIKE(2, 3);
  * Real SQLite. `?` stands for a value; values are never pasted into SQL. A change is on stable
  * storage before the answer leaves, together with those of all requests that were waiting. */
 struct db_value {
-	enum { DB_NULL, DB_INT, DB_REAL, DB_TEXT, DB_BLOB } type;
+	enum { DB_NULL, DB_INT, DB_REAL, DB_TEXT, DB_BLOB, DB_ZEROS } type;
 	union {
 		int64_t integer;
 		double real;
@@ -124,7 +124,8 @@ struct db_value {
 struct db_rows; /* a running query */
 
 /* db_rows *db_query(req, "SELECT a FROM t WHERE b = ?", b); values may be integers, doubles, C
- * strings and slices. The result ends by itself with the request, or at db_end(). */
+ * strings (NULL is SQL's NULL), slices (as text), db_value_blob(), db_null() and db_zeros().
+ * The result ends by itself with the request, or at db_end(). */
 #define db_query(req, sql, ...) db_query_values(req, sql, DB_VALUES(__VA_ARGS__))
 struct db_rows *db_query_values(
 	struct request *req, const char *sql, size_t count, const struct db_value *values);
@@ -134,6 +135,10 @@ bool db_next(struct db_rows *rows);
 int64_t db_int(struct db_rows *rows, unsigned column);
 double db_real(struct db_rows *rows, unsigned column);
 struct slice db_text(struct db_rows *rows, unsigned column);
+struct slice db_blob(struct db_rows *rows, unsigned column); /* of a BLOB */
+bool db_is_null(struct db_rows *rows, unsigned column);
+unsigned db_column_count(struct db_rows *rows);
+struct slice db_column_name(struct db_rows *rows, unsigned column); /* until the query's end */
 void db_end(struct db_rows *rows);
 
 /* Runs a statement that gives no rows; true when it was carried out. */
@@ -147,6 +152,10 @@ bool db_run_values(
 bool db_try_values(
 	struct request *req, const char *sql, size_t count, const struct db_value *values);
 
+/* Of the request's last INSERT: the new row's id. Of its last change: the number of rows. */
+int64_t db_last_id(struct request *req);
+int64_t db_changes(struct request *req);
+
 /* Runs a query and puts its rows into `data` as a list of objects whose names are the columns'
  * names, ready for {{#name}}. The number of rows. */
 #define db_rows_into(req, data, name, sql, ...)                                                    \
@@ -158,6 +167,38 @@ size_t db_rows_into_values(struct request *req, struct page_value *data, const c
  * undone when the handler returns. db_begin waits until no other request is writing. */
 bool db_begin(struct request *req);
 bool db_commit(struct request *req);
+void db_rollback(struct request *req); /* and closes what is open */
+/* Several queries that see the same state, however much others write meanwhile; ended by db_commit or the handler's
+ * end. */
+bool db_begin_read(struct request *req);
+
+/* The same as a function: `run` does its work and returns true to have it committed, false to have it undone. True
+ * when it was committed. Called within another, it is a savepoint: false undoes only what it did itself. The
+ * optimistic one does not wait for other writers before it writes, which serves long ones that read much first;
+ * when another has changed something meanwhile, `run` is called again, so it must do nothing that may not be done
+ * twice (an answer counts once: give it after). */
+bool db_transaction(
+	struct request *req, bool (*run)(struct request *req, void *context), void *context);
+bool db_transaction_optimistic(
+	struct request *req, bool (*run)(struct request *req, void *context), void *context);
+
+/* Points in a transaction, which nest: each is closed by keeping or by undoing what was done since. */
+bool db_savepoint(struct request *req);
+bool db_savepoint_release(struct request *req);
+bool db_savepoint_undo(struct request *req);
+
+/* A blob or text in pieces, of any size: `column` of the row with this id (rowid) of `table`. NULL when there is no
+ * such row. It cannot grow: insert it as db_zeros(len), then write. Closed at the request's end at the latest;
+ * outside of a transaction closing commits what was written. */
+struct db_blob;
+struct db_blob *db_blob_open(
+	struct request *req, const char *table, const char *column, int64_t row);
+struct db_blob *db_blob_open_to_write(
+	struct request *req, const char *table, const char *column, int64_t row);
+size_t db_blob_len(struct db_blob *blob);
+bool db_blob_read(struct db_blob *blob, size_t offset, void *out, size_t len);
+bool db_blob_write(struct db_blob *blob, size_t offset, struct slice bytes);
+bool db_blob_close(struct db_blob *blob);
 
 static inline struct db_value db_value_int(int64_t v)
 {
@@ -174,6 +215,27 @@ static inline struct db_value db_value_slice(struct slice v)
 	return (struct db_value){.type = DB_TEXT, .bytes = v};
 }
 
+static inline struct db_value db_value_self(struct db_value v)
+{
+	return v;
+}
+
+static inline struct db_value db_value_blob(struct slice v)
+{
+	return (struct db_value){.type = DB_BLOB, .bytes = v};
+}
+
+static inline struct db_value db_null(void)
+{
+	return (struct db_value){.type = DB_NULL};
+}
+
+/* A blob of so many zero bytes, at most 1 GB. */
+static inline struct db_value db_zeros(uint32_t len)
+{
+	return (struct db_value){.type = DB_ZEROS, .integer = len};
+}
+
 static inline struct db_value db_value_cstr(const char *v)
 {
 	return v ? db_value_slice(slice_of(v, __builtin_strlen(v)))
@@ -185,6 +247,7 @@ API_END
 /* The value of any supported C type. */
 #define DB_VALUE(x)                                                                                \
 	_Generic((x),                                                                              \
+		struct db_value: db_value_self,                                                    \
 		struct slice: db_value_slice,                                                      \
 		char *: db_value_cstr,                                                             \
 		const char *: db_value_cstr,                                                       \
@@ -192,16 +255,17 @@ API_END
 		double: db_value_real,                                                             \
 		default: db_value_int)(x)
 
-/* DB_VALUES(a, b) is `2, (struct db_value[]){...}`; up to eight values. */
+/* DB_VALUES(a, b) is `2, (struct db_value[]){...}`; up to sixteen values. */
 #define DB_VALUES(...)                                                                             \
-	DB_PICK(__VA_OPT__(__VA_ARGS__, ) 8, 7, 6, 5, 4, 3, 2, 1, 0),                              \
+	DB_COUNT(__VA_ARGS__),                                                                     \
 		(const struct db_value[])                                                          \
 		{                                                                                  \
-			DB_EACH(DB_PICK(__VA_OPT__(__VA_ARGS__, ) 8, 7, 6, 5, 4, 3, 2, 1, 0),      \
-				__VA_ARGS__)                                                       \
+			DB_EACH(DB_COUNT(__VA_ARGS__), __VA_ARGS__)                                \
 		}
-#define DB_PICK(...) DB_PICK_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-#define DB_PICK_(a, b, c, d, e, f, g, h, n, ...) n
+#define DB_COUNT(...)                                                                              \
+	DB_PICK(__VA_OPT__(__VA_ARGS__, ) 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define DB_PICK(...) DB_PICK_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+#define DB_PICK_(a, b, c, d, e, f, g, h, i, j, k, l, m, o, p, q, n, ...) n
 #define DB_EACH(n, ...) DB_EACH_(n, __VA_ARGS__)
 #define DB_EACH_(n, ...) DB_EACH_##n(__VA_ARGS__)
 #define DB_EACH_0(...) {.type = DB_NULL}
@@ -213,5 +277,13 @@ API_END
 #define DB_EACH_6(a, ...) DB_VALUE(a), DB_EACH_5(__VA_ARGS__)
 #define DB_EACH_7(a, ...) DB_VALUE(a), DB_EACH_6(__VA_ARGS__)
 #define DB_EACH_8(a, ...) DB_VALUE(a), DB_EACH_7(__VA_ARGS__)
+#define DB_EACH_9(a, ...) DB_VALUE(a), DB_EACH_8(__VA_ARGS__)
+#define DB_EACH_10(a, ...) DB_VALUE(a), DB_EACH_9(__VA_ARGS__)
+#define DB_EACH_11(a, ...) DB_VALUE(a), DB_EACH_10(__VA_ARGS__)
+#define DB_EACH_12(a, ...) DB_VALUE(a), DB_EACH_11(__VA_ARGS__)
+#define DB_EACH_13(a, ...) DB_VALUE(a), DB_EACH_12(__VA_ARGS__)
+#define DB_EACH_14(a, ...) DB_VALUE(a), DB_EACH_13(__VA_ARGS__)
+#define DB_EACH_15(a, ...) DB_VALUE(a), DB_EACH_14(__VA_ARGS__)
+#define DB_EACH_16(a, ...) DB_VALUE(a), DB_EACH_15(__VA_ARGS__)
 
 #endif

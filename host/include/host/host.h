@@ -17,6 +17,10 @@ struct host_options {
 	const char *tap;          /* a TAP interface, made when missing (needs root); NULL: none */
 	const char *data;         /* a file as block device, made (sparse) when missing; or NULL */
 	uint64_t data_size;       /* bytes, for a file that is missing or empty; 0: the default */
+	bool data_must_exist;     /* a missing or empty file is refused */
+	/* The device is read-only, and the file not locked: whoever has it open for writing goes on. */
+	bool data_read_only;
+	bool keep_signals;        /* there is no power button: signals do what they do to every process */
 	size_t memory_len;        /* bytes; 0: the default */
 	const char *command_line; /* NULL: empty */
 };

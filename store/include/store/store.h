@@ -6,8 +6,10 @@
  *    it other fibers run. All others may be made from anywhere on the loop.
  * 2. A commit is visible to new snapshots at once and durable later: an effect that must not be
  *    taken back (a response) waits for the generation (store_wait_durable, store_waiter_add).
- * 3. After a failed write or flush the store refuses to write for good (STORE_READ_ONLY). What was
- *    committed in memory but never became durable stays readable until the machine stops. */
+ * 3. After a failed flush, a write that has failed several times, or a device that has not answered for a
+ *    minute, the store refuses to write for good (STORE_READ_ONLY). Snapshots that begin after that see the
+ *    newest durable generation; what was committed in memory but never became durable is only seen by those
+ *    that were open. A read that fails is tried again a few times and then fails alone. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -25,6 +27,21 @@ struct store;
 struct store_object;
 struct store_txn;
 
+/* What the volume has under a name. Names are 1 to STORE_OBJECT_NAME_MAX bytes without control
+ * characters; objects and named snapshots have name spaces of their own. */
+struct store_object_info {
+	char name[STORE_OBJECT_NAME_MAX + 1];
+	uint32_t pages; /* newest */
+};
+
+struct store_named_info {
+	char name[STORE_OBJECT_NAME_MAX + 1];
+	char object[STORE_OBJECT_NAME_MAX + 1]; /* of which; "" when it has been deleted since */
+	uint64_t generation;
+	uint64_t time; /* seconds since 1970, as store_named_create was told */
+	uint32_t pages;
+};
+
 struct store_config {
 	struct loop *loop;
 	struct block_device *device; /* nobody else may use it while the store is open */
@@ -38,15 +55,22 @@ struct store_config {
 	uint32_t txn_pages_max;
 	/* Refuse to format a blank volume: ERR_NOT_FOUND instead. */
 	bool must_exist;
+	/* Open a volume of which durable generations cannot be read any more at the last one that can be, for
+	 * good, instead of refusing it with ERR_CORRUPT (`ingot db repair`). */
+	bool accept_loss;
 };
 
 struct store_info {
 	uint8_t uuid[16];
+	uint32_t version, features_compatible, features_incompatible; /* of the format */
 	bool formatted;        /* the volume was blank and has been formatted */
 	uint64_t generation;   /* newest */
 	uint64_t blocks;       /* usable, of 4096 bytes */
 	uint64_t blocks_free;
 	uint32_t records_replayed; /* after an unclean stop */
+	/* Generations that had been durable and cannot be read any more, both included; 0: none. Set also when
+	 * store_open has refused the volume for it; then at least these. */
+	uint64_t lost_from, lost_to;
 };
 
 enum store_state {
@@ -58,8 +82,9 @@ enum store_state {
 /* Counters, from store_open on. */
 struct store_stats {
 	uint64_t commits;        /* generations formed */
-	uint64_t records;        /* batches written; each has cost one flush */
-	uint64_t checkpoints;    /* each has cost two flushes */
+	uint64_t records;        /* of batches; each batch has cost one flush */
+	uint64_t seals;          /* empty records, written when idle, without a flush */
+	uint64_t checkpoints;    /* each needs two flushes: those of commits, if any come */
 	uint64_t flushes, reads, writes; /* requests to the device */
 	uint64_t bytes_read, bytes_written;
 	uint64_t page_hits, page_misses, page_evictions;
@@ -67,8 +92,43 @@ struct store_stats {
 	uint64_t pages_spilled;  /* of pages_written: before their commit */
 	uint64_t pages_merged;   /* not written, because superseded within a batch */
 	uint64_t corrupt_pages;  /* reads refused because of a checksum */
+	uint64_t io_retries, io_errors; /* requests tried again; failed for good */
 	uint64_t no_space, no_memory; /* calls that failed so */
+	uint64_t scratch_writes; /* pages; not among pages_written */
 	uint64_t blocks, blocks_free, blocks_waiting; /* waiting: free after a checkpoint or a snapshot's end */
+};
+
+enum store_damage_kind {
+	STORE_DAMAGE_PAGE, /* its content is not what was written */
+	STORE_DAMAGE_MAP,  /* the map node that says where these pages lie is damaged */
+};
+
+struct store_damage {
+	enum store_damage_kind kind;
+	const char *object, *snapshot; /* a named snapshot of it; NULL: its newest generation */
+	uint32_t page, pages; /* the first, and how many */
+	uint32_t block;       /* of a page */
+	err reason;           /* ERR_CORRUPT: a checksum; ERR_IO: the device */
+};
+
+/* Both functions may be NULL; they must not park. */
+struct store_check_job {
+	bool map_only; /* do not read the pages */
+	void (*damage)(void *context, const struct store_damage *);
+	void (*progress)(void *context, uint64_t done, uint64_t all); /* pages */
+	void *context;
+};
+
+struct store_check_result {
+	uint64_t pages;   /* that lie somewhere; those that several versions share count once */
+	uint64_t damaged; /* pages that cannot be had */
+};
+
+/* Where a page lies on the device. Two that are equal have the same content. */
+struct store_page_place {
+	uint32_t block;      /* 0: nowhere, it reads as zero; UINT32_MAX: not written yet */
+	uint32_t generation; /* low bits of the one that wrote it */
+	uint64_t checksum;
 };
 
 /* A page in the cache, pinned for whoever got it; read only. */
@@ -85,8 +145,15 @@ struct store_snapshot {
 	uint64_t root_checksum;
 	uint32_t root_block, root_generation;
 	uint32_t pages, base_pages;
-	uint32_t object_id;
+	uint16_t object_id, line;
 	uint8_t levels;
+	uint8_t named; /* slot + 1 of a named snapshot */
+};
+
+/* A page that need not survive; the structure is the caller's, {0} at first: a page of zeros. */
+struct store_scratch_page {
+	uint64_t checksum;
+	uint32_t block;
 };
 
 /* Told when a generation has become durable (OK) or never will (ERR_IO). The structure is the
@@ -108,7 +175,7 @@ size_t store_memory_size(const struct store_config *config);
  *   ERR_UNSUPPORTED  made by a newer version, or has an unknown incompatible feature; untouched
  *   ERR_NO_SPACE     the device is too small
  *   ERR_TOO_LARGE    the device is larger than 16 TiB
- *   ERR_CORRUPT      ours, but damaged; untouched
+ *   ERR_CORRUPT      ours, but damaged; untouched. See store_info.lost_from and config->accept_loss
  *   ERR_NO_MEMORY    memory_len too small; or the device is read-only (or its map damaged) and the
  *                    journal, which then must stay in memory, needs a larger txn_pages_max
  *   ERR_NOT_FOUND    blank, and config->must_exist
@@ -119,31 +186,47 @@ MUST_USE err store_open(const struct store_config *config, struct store **store,
 	struct store_info *info);
 /* Waits until all is durable, checkpoints, and lets go of the device. No snapshot or transaction may be
  * open (asserted). ERR_IO when something committed could not be made durable. Parks. The store's memory
- * is the caller's again. */
+ * is the caller's again; but not after ERR_TIMEOUT: then the device has not answered, and still has some of it. */
 MUST_USE err store_close(struct store *store);
 enum store_state store_state(const struct store *store);
-/* Why the store is read-only; static storage, "" when it is not. */
+/* Why the store is read-only, and which request failed where; valid while it is open, "" when it is not. */
 const char *store_reason(const struct store *store);
 void store_stats(const struct store *store, struct store_stats *out);
 /* Reads everything and verifies each checksum and the map; logs each damage. ERR_CORRUPT when there is
  * any; `damaged` (may be NULL) counts the pages and map nodes. Parks; others go on meanwhile. */
 MUST_USE err store_check(struct store *store, uint64_t *damaged);
+/* The same, told in detail. ERR_IO of the device is counted as damage too. */
+MUST_USE err store_check_all(struct store *store, const struct store_check_job *job,
+	struct store_check_result *result);
 /* Writes a checkpoint now, so that the next open has nothing to replay. Parks. */
 MUST_USE err store_checkpoint(struct store *store);
 
 /* The object called `name` (1 to STORE_OBJECT_NAME_MAX bytes; "main" is the database). Creating one
  * is durable on return. Parks only when it creates. ERR_NOT_FOUND, ERR_INVALID, ERR_NO_SPACE (32
- * objects), ERR_BUSY (a transaction is open). The object lives as long as the store. */
+ * objects and named snapshots), ERR_BUSY (a transaction is open). The object lives as long as the store,
+ * or until it is deleted. */
 MUST_USE err store_object_open(struct store *store, const char *name, bool create,
 	struct store_object **object);
+/* Each object in turn; start with *cursor = 0. False after the last. */
+bool store_object_next(const struct store *store, uint32_t *cursor, struct store_object_info *out);
+/* The object is gone, as a new generation, and its pages are free but for what snapshots need; those stay.
+ * Durable on return; a power cut leaves all or nothing. Parks. ERR_NOT_FOUND, ERR_IO, ERR_BUSY (a
+ * transaction is open, or a reader of this object). Its struct store_object must not be used any more. */
+MUST_USE err store_object_delete(struct store *store, const char *name);
+/* `object` gets the content of the object called `from`, as a new generation, and that one is gone: one
+ * step, whatever their sizes, so that much can be prepared in many transactions and shown at once.
+ * Otherwise as store_object_delete (whose ERR_BUSY holds for `from`); ERR_INVALID: the two are one. */
+MUST_USE err store_object_replace(struct store_object *object, const char *from);
 /* The newest generation of the store, whatever object it changed. */
 uint64_t store_generation(const struct store *store);
 
 /* Begins to read the object's newest generation. Cheap, does not park. Old versions of pages stay on the
  * volume as long as a snapshot needs them, so end it. */
 void store_snapshot_begin(struct store_object *object, struct store_snapshot *snapshot);
+/* The same with the newest generation that is durable: what is read in it may be told at once. */
+void store_snapshot_begin_durable(struct store_object *object, struct store_snapshot *snapshot);
 void store_snapshot_end(struct store_snapshot *snapshot);
-/* True while no newer generation has changed this object. */
+/* True while no newer generation has changed this object (in a read-only store always). */
 bool store_snapshot_is_newest(const struct store_snapshot *snapshot);
 
 /* Lends page `page_no` (0 to pages - 1; ERR_INVALID beyond) until store_page_put. A page that was never
@@ -152,10 +235,37 @@ bool store_snapshot_is_newest(const struct store_snapshot *snapshot);
 MUST_USE err store_page_get(struct store_snapshot *snapshot, uint32_t page_no,
 	struct store_page **page);
 void store_page_put(struct store_page *page);
+/* Where the page lies, without reading it. Parks. ERR_CORRUPT: the map there is damaged; ERR_INVALID beyond the end. */
+MUST_USE err store_page_locate(struct store_snapshot *snapshot, uint32_t page_no,
+	struct store_page_place *place);
 /* Lends it only if it is in the cache; NULL otherwise. Never parks. */
 struct store_page *store_page_peek(struct store_snapshot *snapshot, uint32_t page_no);
 
-/* The one writer. ERR_BUSY while another transaction is open, ERR_IO when read-only. May park for a
+/* Named snapshots: what an object was at one generation, kept on the volume under a name until deleted.
+ * It shares all blocks with the object that have not changed since; the rest is what it costs. */
+
+/* Keeps the object as it is committed now (or a little later). Durable on return, as is all that it shows.
+ * Parks for a checkpoint; others go on, also a transaction, which is not in it. `time`: seconds since 1970,
+ * only kept. ERR_INVALID (name), ERR_DENIED (it is taken), ERR_NO_SPACE (32 objects and named snapshots, or no room
+ * for the checkpoint), ERR_IO. */
+MUST_USE err store_named_create(struct store_object *object, const char *name, uint64_t time);
+/* Each in turn; start with *cursor = 0. False after the last. */
+bool store_named_next(const struct store *store, uint32_t *cursor, struct store_named_info *out);
+/* What only it referred to becomes free. Durable on return; a power cut leaves it whole or gone. Parks.
+ * ERR_NOT_FOUND, ERR_BUSY (a reader is open on it), ERR_IO. */
+MUST_USE err store_named_delete(struct store *store, const char *name);
+/* The object gets the snapshot's content, as a new generation; durable on return, and a power cut leaves the
+ * one or the other. The snapshot stays, as do newer ones. `object` may be another than the snapshot's: then
+ * both share its blocks from now on. Readers keep what they see. Parks. ERR_NOT_FOUND, ERR_BUSY (a
+ * transaction is open; while it runs, none can be begun), ERR_IO. */
+MUST_USE err store_named_restore(struct store_object *object, const char *name);
+/* Begins to read it: like store_snapshot_begin in all, but it holds back nothing else. ERR_NOT_FOUND.
+ * Works on a store that is read-only as well. */
+MUST_USE err store_named_begin(struct store *store, const char *name,
+	struct store_snapshot *snapshot);
+
+/* The one writer. ERR_BUSY while another transaction is open (or an object is being replaced, deleted or
+ * restored), ERR_NOT_FOUND when the object has been deleted, ERR_IO when read-only. May park for a
  * checkpoint. */
 MUST_USE err store_txn_begin(struct store_object *object, struct store_txn **txn);
 /* Page `page_no` gets this content (copied); the object grows to hold it. After a failure (ERR_NO_SPACE,
@@ -172,6 +282,16 @@ uint32_t store_txn_pages(const struct store_txn *txn);
 MUST_USE err store_txn_commit(struct store_txn *txn, uint64_t *generation);
 /* Nothing of it ever happened. */
 void store_txn_abort(struct store_txn *txn);
+
+/* Pages on free blocks of the volume, for what memory cannot hold: writing takes a block at first and overwrites it
+ * later, freeing gives it back. After a stop all are gone. One user at a time for each page. They park.
+ * ERR_NO_SPACE (they take no more than half of what is free), ERR_NO_MEMORY (every cache page is lent),
+ * ERR_CORRUPT, ERR_IO. */
+MUST_USE err store_scratch_write(struct store *store, struct store_scratch_page *p, const void *page);
+MUST_USE err store_scratch_read(struct store *store, const struct store_scratch_page *p, void *page);
+void store_scratch_free(struct store *store, struct store_scratch_page *p);
+/* The store that the object is in. */
+struct store *store_object_store(const struct store_object *object);
 
 /* Everything up to this generation survives a power cut. */
 uint64_t store_durable_generation(const struct store *store);

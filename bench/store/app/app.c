@@ -1,0 +1,43 @@
+/* What bench/store.sh measures: durable insertions over HTTP, reads of the same table, and SQLite's own
+ * speedtest1 inside the guest. */
+#include <ingot.h>
+#include "pages.h"
+
+#include <stdio.h>
+
+int speedtest1_main(int argc, char **argv);
+
+/* A row with one index, as in the rival's program: bench/store/inserts.c. */
+static void insert(struct request *req)
+{
+	db_run(req, "INSERT INTO event (account, note) VALUES (abs(random()) % 100000, "
+		"'forty bytes of text that are not compressed')");
+	reply_text(req, 200, SLICE("ok\n"));
+}
+
+/* Some of the newest rows of an account, by the index. */
+static void read(struct request *req)
+{
+	struct page_value *data = page_data(req);
+	db_rows_into(req, data, "events", "SELECT id, note FROM event WHERE account BETWEEN ? AND ? + 20 "
+		"ORDER BY account LIMIT 10", 50000, 50000);
+	reply_page(req, 200, PAGE(events), data);
+}
+
+static void speedtest(struct request *req)
+{
+	char *words[] = {"speedtest1", "--size", "50", "main", NULL};
+	struct slice size = request_query(req, "size");
+	char digits[8] = "50";
+	if (size.len > 0 && size.len < sizeof digits) {
+		for (size_t i = 0; i < size.len; i++)
+			digits[i] = (char)size.ptr[i];
+		digits[size.len] = '\0';
+	}
+	words[2] = digits;
+	int status = speedtest1_main(4, words);
+	fflush(stdout);
+	reply_text(req, status ? 500 : 200, SLICE("done\n"));
+}
+
+APP_ROUTES(GET("/read", read), POST("/insert", insert), POST("/speedtest", speedtest))

@@ -1,0 +1,11 @@
+/* SQL that stands as a string literal in a C source: the statements of db_query, db_run and so on. */
+#ifndef CLI_LITERALS_H
+#define CLI_LITERALS_H
+
+#include "schema.h"
+
+/* Checks each call in the source against the schema. SQL that is not a literal (a variable, a macro, a choice) is
+ * left alone. */
+void literals_check(const struct schema *schema, const struct source *s, struct report *r);
+
+#endif

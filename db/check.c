@@ -1,0 +1,247 @@
+/* `ingot db check`: first the store (superblocks, the chain of records, the maps, every page's checksum), then what
+ * SQLite says of the content. Whatever is damaged is named: object, page, block, and the table or index that it
+ * belongs to.
+ *
+ * A volume that a machine writes to is checked as well. A finding counts only when the volume's checkpoint has not
+ * moved meanwhile; else the block may have been reused, and all is checked anew. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include "btree.h"
+#include "commands.h"
+#include "vfs.h"
+#include "words.h"
+
+enum { TRIES = 20, LINES_MAX = 200, SQLITE_ERRORS_MAX = 50 };
+
+struct check {
+	struct session *s;
+	struct db_vfs *vfs;
+	bool quick;
+	struct store_check_result result;
+	struct store_damage *damage;
+	size_t damage_count;
+	char *line[LINES_MAX]; /* what was found */
+	size_t lines, lines_more;
+};
+
+static void say(struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void say(struct check *c, const char *fmt, ...)
+{
+	va_list args;
+	char *text;
+	va_start(args, fmt);
+	if (vasprintf(&text, fmt, args) < 0)
+		die("out of memory");
+	va_end(args);
+	if (c->lines < LINES_MAX)
+		c->line[c->lines++] = text;
+	else
+		c->lines_more++;
+}
+
+static void on_damage(void *context, const struct store_damage *d)
+{
+	struct check *c = context;
+	c->damage = realloc(c->damage, (c->damage_count + 1) * sizeof *c->damage);
+	if (!c->damage)
+		die("out of memory");
+	c->damage[c->damage_count] = *d;
+	c->damage[c->damage_count].object = format("%s", d->object);
+	if (d->snapshot)
+		c->damage[c->damage_count].snapshot = format("%s", d->snapshot);
+	c->damage_count++;
+}
+
+static void on_progress(void *context, uint64_t done, uint64_t all)
+{
+	(void)context;
+	progress_show("checksums", done, all);
+}
+
+/* --- What a page belongs to ------------------------------------------------------------------- */
+
+struct owners {
+	struct btree_walk walk;
+	struct store_snapshot snapshot;
+	char **name; /* by root page */
+};
+
+static bool read_page(void *context, uint32_t page_no, uint8_t page[4096])
+{
+	struct owners *o = context;
+	struct store_page *p;
+	if (failed(store_page_get(&o->snapshot, page_no - 1, &p)))
+		return false;
+	memcpy(page, store_page_data(p), STORE_PAGE_SIZE);
+	store_page_put(p);
+	return true;
+}
+
+static int add_tree(void *context, int columns, char **value, char **name)
+{
+	struct owners *o = context;
+	uint32_t root = (uint32_t)strtoul(value[0] ? value[0] : "0", NULL, 10);
+	(void)columns, (void)name;
+	if (root < 1 || root > o->walk.pages || o->name[root])
+		return 0;
+	o->name[root] = format("%s %s", value[1], value[2]);
+	btree_walk(&o->walk, root);
+	return 0;
+}
+
+/* Walks all trees, as far as they can be read. */
+static void owners_find(struct check *c, sqlite3 *db, struct owners *o)
+{
+	store_snapshot_begin(c->s->object, &o->snapshot);
+	o->walk = (struct btree_walk){.read = read_page, .context = o,
+		.pages = store_snapshot_pages(&o->snapshot)};
+	o->walk.page = must_alloc(((size_t)o->walk.pages + 1) * sizeof *o->walk.page);
+	o->name = must_alloc(((size_t)o->walk.pages + 1) * sizeof *o->name);
+	if (o->walk.pages) {
+		o->name[1] = format("the schema");
+		btree_walk(&o->walk, 1);
+		btree_walk_free(&o->walk);
+		sqlite3_exec(db, "SELECT rootpage, type, name FROM sqlite_schema WHERE rootpage > 0", add_tree,
+			o, NULL);
+	}
+	store_snapshot_end(&o->snapshot);
+}
+
+static const char *owner_text(const struct owners *o, uint32_t page_no)
+{
+	static const char *const part[] = {[BTREE_UNKNOWN] = "", [BTREE_INNER] = "an inner page of ",
+		[BTREE_LEAF] = "a leaf of ", [BTREE_UNREAD] = "part of ",
+		[BTREE_OVERFLOW] = "the rest of a long row of ", [BTREE_FREE] = "a free page, which nothing needs"};
+	if (page_no > o->walk.pages)
+		return "beyond the database's end";
+	const struct btree_page *p = &o->walk.page[page_no];
+	if (p->kind == BTREE_UNKNOWN)
+		return "what it belongs to cannot be told, since pages above it cannot be read";
+	return format("%s%s", part[p->kind], p->root && o->name[p->root] ? o->name[p->root] : "");
+}
+
+static void report_damage(struct check *c, const struct store_damage *d, const struct owners *o)
+{
+	bool database = o && !d->snapshot && strcmp(d->object, "main") == 0;
+	const char *as = d->snapshot ? format(", as snapshot \"%s\" holds it,", d->snapshot) : "";
+	const char *why = d->reason.code == ERR_IO ? "cannot be read (the device fails)" : "is damaged";
+	if (d->kind == STORE_DAMAGE_MAP)
+		say(c, "the map of object \"%s\"%s is damaged: %u pages from page %u on cannot be found", d->object,
+			as, d->pages, d->page + 1);
+	else if (database)
+		say(c, "page %u of the database (block %u) %s: %s", d->page + 1, d->block, why,
+			owner_text(o, d->page + 1));
+	else
+		say(c, "page %u of object \"%s\"%s (block %u) %s", d->page + 1, d->object, as, d->block, why);
+}
+
+/* --- What SQLite says ------------------------------------------------------------------------- */
+
+static int add_line(void *context, int columns, char **value, char **name)
+{
+	(void)columns, (void)name;
+	if (strcmp(value[0] ? value[0] : "", "ok") != 0)
+		say(context, "SQLite: %s", value[0]);
+	return 0;
+}
+
+static int add_foreign(void *context, int columns, char **value, char **name)
+{
+	(void)columns, (void)name;
+	say(context, "SQLite: row %s of table %s refers to a row of table %s that is not there",
+		value[1] ? value[1] : "(without rowid)", value[0], value[2]);
+	return 0;
+}
+
+static void ask_sqlite(struct check *c, sqlite3 *db)
+{
+	char *message = NULL;
+	progress_show("SQLite's integrity check", 0, 100);
+	if (sqlite3_exec(db, format("PRAGMA integrity_check(%d)", SQLITE_ERRORS_MAX), add_line, c, &message))
+		say(c, "SQLite: integrity_check: %s", message ? message : "out of memory");
+	else if (sqlite3_exec(db, "PRAGMA foreign_key_check", add_foreign, c, &message))
+		say(c, "SQLite: foreign_key_check: %s", message ? message : "out of memory");
+	sqlite3_free(message);
+	progress_show("", 0, 0);
+}
+
+static void check_database(struct check *c)
+{
+	sqlite3 *db = NULL;
+	bool damaged = c->damage_count > 0;
+	struct owners o = {.name = NULL};
+	if (!c->s->object || c->s->object_pages == 0) {
+		for (size_t i = 0; i < c->damage_count; i++)
+			report_damage(c, &c->damage[i], NULL);
+		return;
+	}
+	int rc = sqlite3_open_v2(c->vfs->name, &db, SQLITE_OPEN_READONLY, NULL);
+	if (damaged)
+		owners_find(c, db, &o);
+	for (size_t i = 0; i < c->damage_count; i++)
+		report_damage(c, &c->damage[i], &o);
+	if (rc != SQLITE_OK)
+		say(c, "SQLite cannot open the database: %s", sqlite3_errmsg(db));
+	else if (!c->quick)
+		ask_sqlite(c, db);
+	sqlite3_close(db);
+}
+
+/* --- The command ------------------------------------------------------------------------------ */
+
+static void check_once(struct check *c)
+{
+	struct store_check_job job = {.map_only = c->quick, .damage = on_damage,
+		.progress = on_progress, .context = c};
+	c->lines = c->lines_more = c->damage_count = 0;
+	err e = store_check_all(c->s->store, &job, &c->result);
+	progress_show("", 0, 0);
+	if (failed(e) && e.code != ERR_CORRUPT)
+		die("%s: %s", c->s->place.path, err_text(e));
+	check_database(c);
+}
+
+static int tell(const struct check *c)
+{
+	for (size_t i = 0; i < c->lines; i++)
+		printf("%s\n", c->line[i]);
+	if (c->lines_more)
+		printf("... and %zu more\n", c->lines_more);
+	if (c->lines) {
+		printf("%s: damaged. Restore it from a copy, or take out what can be read: ingot db shell %s .recover\n",
+			c->s->place.path, c->s->place.folder ? c->s->place.folder : c->s->place.path);
+		return 1;
+	}
+	printf("%s: ok: generation %lu, %s in %lu pages%s\n", c->s->place.path,
+		(unsigned long)c->s->info.generation, size_text(c->result.pages * STORE_PAGE_SIZE),
+		(unsigned long)c->result.pages, c->quick ? " (only the maps were checked, not the pages)" : "");
+	return 0;
+}
+
+static int do_check(struct session *s, void *argument)
+{
+	struct check *c = argument;
+	c->s = s;
+	c->vfs = must_alloc(sizeof *c->vfs);
+	db_vfs_register(c->vfs, s);
+	s->keep_said = true; /* damage is reported by us */
+	for (int i = 0;; i++) {
+		check_once(c);
+		if (!c->lines || !session_is_stale(s))
+			return tell(c);
+		if (i == TRIES)
+			die("%s: a machine writes to it faster than it can be checked; stop it, or check a "
+			    "snapshot of it: nothing can be said", s->place.path);
+		session_reopen(s);
+	}
+}
+
+int command_check(int argc, char **argv)
+{
+	struct words_option options[] = {{.name = "--quick"}, {0}};
+	struct words w = words_take(argc, argv, options, "check [WHERE] [--quick]", 0, 0);
+	struct session s = {.place = place_find(w.where), .mode = SESSION_READ};
+	struct check c = {.quick = options[0].given};
+	return session_run(&s, do_check, &c);
+}

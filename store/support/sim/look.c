@@ -1,0 +1,93 @@
+/* What a power cut has left is a volume that opens; it holds what had been acknowledged, and exactly one
+ * generation; and of its blocks none is lost. */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct looking {
+	struct run *run;
+	struct life *life;
+	uint64_t generation;
+	err result;
+};
+
+static void look_around(void *argument)
+{
+	struct looking *k = argument;
+	uint64_t damaged = 0;
+	k->result = OK;
+	compare_all(k->run, k->life, k->generation);
+	if (k->run->points % 8 == 0 && k->run->plan.stride <= 300)
+		k->result = store_check(k->life->rig.store, &damaged);
+	if (!failed(k->result))
+		k->result = store_checkpoint(k->life->rig.store);
+}
+
+/* All that the newest checkpoint does not need is free. */
+static void expect_no_lost_block(struct run *r, struct life *l)
+{
+	struct walk w = {.find = 0};
+	struct store_stats stats;
+	uint64_t blocks = l->rig.disk.bytes / 4096;
+	walk_volume(&w, l->rig.disk.media, blocks);
+	CHECK(r, !w.wrong && !w.damaged, "the volume on the disk: %s", w.wrong ? w.wrong : "damaged pages");
+	store_stats(l->rig.store, &stats);
+	uint64_t used = stats.blocks - stats.blocks_free;
+	CHECK(r, used == 16 + w.reachable, "%lu blocks are in use, of which %lu can be reached",
+		(unsigned long)used, (unsigned long)(16 + w.reachable));
+	free(w.seen);
+}
+
+static void expect_objects(struct run *r, struct life *l, const struct life *before, uint64_t event)
+{
+	for (uint32_t o = 0; before && o < r->plan.objects; o++)
+		CHECK(r, before->objects_since[o] >= event || l->object[o], "\"%s\" was created, and is gone",
+			object_names[o]);
+}
+
+static uint64_t look_at(struct run *r, struct life *l, uint64_t least, const struct life *before,
+	uint64_t event)
+{
+	r->points++;
+	l->least = least;
+	err e = life_start(r, l);
+	CHECK(r, !failed(e), "after a power cut the volume does not open: %s", err_text(e));
+	CHECK(r, store_state(l->rig.store) == STORE_OPEN, "after a power cut: %s", store_reason(l->rig.store));
+	uint64_t found = l->rig.info.generation;
+	CHECK(r, found >= least, "generation %lu was acknowledged, %lu is there", (unsigned long)least,
+		(unsigned long)found);
+	CHECK(r, found <= r->model->newest, "generation %lu has never been", (unsigned long)found);
+	CHECK(r, l->rig.disk.overlaps == 0, "two writes of the same sectors at a time");
+	struct looking k = {r, l, found, OK};
+	rig_run(&l->rig, look_around, &k);
+	CHECK(r, !failed(k.result), "checking what a power cut has left: %s", err_text(k.result));
+	expect_objects(r, l, before, event);
+	expect_no_lost_block(r, l);
+	return found;
+}
+
+void look(struct run *r, struct life *l, uint64_t least, const struct life *before, uint64_t event)
+{
+	struct life *now = r->now;
+	(void)look_at(r, l, least, before, event);
+	r->now = now;
+}
+
+void look_deeper(struct run *r, uint32_t depth, uint64_t least, const struct life *before, uint64_t event)
+{
+	struct life *l = &r->again[depth], *now = r->now;
+	struct sim_cut c;
+	(void)look_at(r, l, least, before, event);
+	for (uint32_t i = 0; depth + 1 < DEPTH_MAX && i < 2; i++) {
+		uint64_t at = 1 + sim_random(&r->random) % (l->rig.disk.events + 1);
+		sim_cut_begin(&c, &l->rig.disk, at);
+		sim_cut_random(&c, sim_random(&r->random));
+		rig_crash(&r->again[depth + 1].rig);
+		sim_cut_apply(&c, &r->again[depth + 1].rig.disk);
+		sim_cut_end(&c);
+		uint64_t floor = life_durable(l, at);
+		look_deeper(r, depth + 1, floor > least ? floor : least, NULL, 0);
+	}
+	r->now = now;
+}

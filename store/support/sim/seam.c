@@ -1,0 +1,170 @@
+/* What stands between the store's files: the linker sends these calls here first (--wrap), so the store
+ * itself knows nothing of it. Allocations fail here, and here the store is broken on purpose: each mistake must be
+ * noticed by some of the checks. */
+#include "sim.h"
+
+#include <string.h>
+
+#include "../../private.h"
+
+enum sabotage {
+	NOTHING,
+	FLUSH,     /* every third flush is not made */
+	REUSE,     /* old blocks are free at once */
+	CHECKSUM,  /* everything matches */
+	SNAPSHOT,  /* old versions are dropped though readers see them */
+	SLOT,      /* the superblock in use is overwritten */
+	BOTH,      /* both superblocks are written before the flush */
+	STALE,     /* the cache keeps what a truncation has cut off */
+	READERS,   /* blocks become free though readers need them */
+	LEAK,      /* now and then a block is forgotten */
+	NODES,     /* map nodes are free before the checkpoint is done */
+	TRUNCATE,  /* a checkpoint forgets truncations */
+	RESERVE,   /* nothing is set aside for checkpoints */
+	TWICE,     /* that a block is used twice is not noticed, and it is given out twice */
+	ORDER,     /* the superblock is written before its maps are flushed */
+	SABOTAGES,
+};
+
+static const char *const names[SABOTAGES] = {"", "flush", "reuse", "checksum", "snapshot", "slot", "both",
+	"stale", "readers", "leak", "nodes", "truncate", "reserve", "twice", "order"};
+
+static enum sabotage how;
+static uint64_t left, calls;
+static bool has_failed;
+
+bool seam_sabotage_exists(const char *name)
+{
+	for (int i = 1; i < SABOTAGES; i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+void seam_sabotage(const char *name)
+{
+	for (int i = 1; i < SABOTAGES; i++)
+		if (!strcmp(name, names[i]))
+			how = (enum sabotage)i;
+}
+
+void seam_fail_allocation(uint64_t n)
+{
+	left = n;
+	if (n)
+		has_failed = false;
+}
+
+bool seam_has_failed(void)
+{
+	return has_failed;
+}
+
+static bool fails_now(void)
+{
+	bool yes = left == 1;
+	left -= left != 0;
+	has_failed |= yes;
+	return yes;
+}
+
+static bool now_and_then(uint32_t n)
+{
+	return calls++ % n == n - 1;
+}
+
+#define WRAP(type, name, ...)                                                                      \
+	type __real_##name(__VA_ARGS__);                                                           \
+	type __wrap_##name(__VA_ARGS__);                                                           \
+	type __wrap_##name(__VA_ARGS__)
+
+WRAP(err, cache_take, struct store *s, struct frame **frame)
+{
+	return fails_now() ? ERR(NO_MEMORY) : __real_cache_take(s, frame);
+}
+
+WRAP(struct delta *, delta_new, struct store *s, uint32_t object, uint32_t page_no)
+{
+	return fails_now() ? NULL : __real_delta_new(s, object, page_no);
+}
+
+WRAP(err, io_flush, struct store *s)
+{
+	if (how == FLUSH && now_and_then(3))
+		return OK;
+	if (how == ORDER && s->checkpoint.running)
+		return OK;
+	return __real_io_flush(s);
+}
+
+WRAP(err, io_write_block, struct store *s, uint32_t block, void *data)
+{
+	bool slot = block == VOLUME_SLOT_BLOCK(0) || block == VOLUME_SLOT_BLOCK(1);
+	uint32_t other = VOLUME_SLOT_BLOCK(0) + VOLUME_SLOT_BLOCK(1) - block;
+	if (how == SLOT && slot)
+		return __real_io_write_block(s, other, data);
+	if (how == BOTH && slot && failed(__real_io_write_block(s, other, data)))
+		return ERR(IO);
+	return __real_io_write_block(s, block, data);
+}
+
+WRAP(void, space_defer, struct space *sp, enum space_set set, uint32_t block)
+{
+	if (how == REUSE)
+		space_release(sp, block);
+	else if (how != LEAK || !now_and_then(20))
+		__real_space_defer(sp, set, block);
+}
+
+WRAP(void, space_node_superseded, struct space *sp, uint32_t block)
+{
+	if (how == NODES)
+		space_release(sp, block);
+	else
+		__real_space_node_superseded(sp, block);
+}
+
+WRAP(uint32_t, space_take, struct space *sp)
+{
+	uint32_t block = __real_space_take(sp);
+	if (how == TWICE && block && now_and_then(50))
+		space_release(sp, block);
+	return block;
+}
+
+WRAP(bool, space_mark, struct space *sp, uint32_t block)
+{
+	return __real_space_mark(sp, block) || how == TWICE;
+}
+
+WRAP(uint64_t, volume_checksum, uint64_t seed, const void *bytes, size_t len)
+{
+	return how == CHECKSUM ? 1 : __real_volume_checksum(seed, bytes, len);
+}
+
+WRAP(bool, store_is_needed, const struct store *s, uint32_t object, uint64_t from, uint64_t until)
+{
+	return how != SNAPSHOT && __real_store_is_needed(s, object, from, until);
+}
+
+WRAP(uint64_t, store_oldest_base, const struct store *s, uint64_t from)
+{
+	return how == READERS ? GENERATION_NEVER : __real_store_oldest_base(s, from);
+}
+
+WRAP(void, cache_supersede, struct store *s, uint32_t object, uint32_t page_no, bool all_beyond,
+	uint64_t generation)
+{
+	if (how != STALE || !all_beyond)
+		__real_cache_supersede(s, object, page_no, all_beyond, generation);
+}
+
+WRAP(uint32_t, object_low, const struct store_object *o, uint64_t generation)
+{
+	return how == TRUNCATE ? o->base_pages : __real_object_low(o, generation);
+}
+
+WRAP(uint64_t, checkpoint_reserve, const struct store *s)
+{
+	return how == RESERVE ? 0 : __real_checkpoint_reserve(s);
+}

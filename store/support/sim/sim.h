@@ -1,0 +1,183 @@
+/* The store under simulation: random lives and exhaustive small ones, power cuts, failing devices and lying
+ * ones, held against a model that knows nothing of the store. One seed is one run, the same in every
+ * build; what fails says so, prints how to replay it, and ends the process. */
+#ifndef STORE_SUPPORT_SIM_SIM_H
+#define STORE_SUPPORT_SIM_SIM_H
+
+#include "../rig.h"
+
+#define OBJECTS 3u
+#define PAGES_MAX 220u
+#define GENERATIONS_MAX 4000u
+#define READERS_MAX 4u
+#define DEPTH_MAX 4u /* power cuts one in the recovery from another */
+
+enum fault {
+	FAULT_FULL = 1,      /* volumes that have hardly room for what is written */
+	FAULT_GROW = 2,      /* the device is larger after some power cuts */
+	FAULT_LATENCY = 4,   /* slow and fast operations, at random */
+	FAULT_ERROR = 8,     /* reads, writes and flushes fail, for a while or for good */
+	FAULT_MEMORY = 16,   /* the store's pools and frames run out */
+	FAULT_ROT = 32,
+	FAULT_PHANTOM = 64,  /* writes that were never done */
+	FAULT_MISDIRECT = 128,
+	FAULT_STALE = 256,   /* reads of what was there before */
+	FAULT_LIES = 32 | 64 | 128 | 256,
+	FAULTS_DRAWN = 1 << 30, /* from the seed */
+};
+
+struct run;
+
+struct options {
+	uint64_t seed;
+	uint32_t steps;  /* of each life; 0: from the seed */
+	uint32_t faults; /* that happen, or FAULTS_DRAWN */
+	uint32_t bound;  /* exhaustive: outcomes that are looked at of one cut */
+	bool verbose, trace;
+	const char *sabotage;
+	void (*run)(struct run *r); /* of these kinds */
+};
+
+/* What the parent learns of a run. */
+struct verdict {
+	bool finished;
+	uint64_t hash, points, commits, excused, counted;
+	const char *what; /* static */
+};
+
+/* --- model.c: what each generation is --- */
+
+struct content {
+	uint32_t pages;
+	uint64_t id[PAGES_MAX]; /* of every stride'th page; 0: zero, or behind the end */
+};
+
+struct model {
+	/* By generation, which one is never changed; of those that were given to readers. */
+	const struct content *at[OBJECTS][GENERATIONS_MAX];
+	uint64_t first, newest; /* generations: at[0][first] is what this life began with */
+};
+
+void model_init(struct model *m);
+/* The next generation: as the newest, but for this object. */
+void model_commit(struct model *m, uint32_t object, const struct content *content);
+const struct content *model_at(const struct model *m, uint32_t object, uint64_t generation);
+/* The generation is the newest now; the later ones never were. */
+void model_return_to(struct model *m, uint64_t generation);
+/* The store has gone on to this generation without changing anything. */
+void model_pass(struct model *m, uint64_t generation);
+
+/* --- run.c --- */
+
+struct plan {
+	uint64_t blocks;
+	uint32_t sector, buffers, cache_pages, txn_pages, objects, readers;
+	uint32_t pages, stride; /* that may hold something: 0, stride, 2 * stride, ... */
+	uint32_t checkpoint_in, wait_in, truncate_in, large_in; /* one in so many */
+	bool gentle; /* no large transactions, no checkpoints asked for */
+};
+
+struct reader {
+	struct run *run;
+	uint64_t random;
+};
+
+/* A machine with its disk. */
+struct life {
+	struct rig rig;
+	uint64_t *durable; /* by event: what was reported before it */
+	uint64_t durable_capacity;
+	uint64_t least; /* before the first event, */
+	uint64_t most;  /* and after the last */
+	uint64_t objects_since[OBJECTS]; /* event before which its creation had returned; UINT64_MAX: never */
+	struct store_object *object[OBJECTS];
+};
+
+struct run {
+	const struct options *options;
+	struct model *model;
+	struct plan plan;
+	struct life life[2], again[DEPTH_MAX]; /* again: to look at what a cut has left */
+	struct life *now;
+	const char *what; /* this seed is about */
+	uint64_t random, next_id, points, commits, hash, excused, counted;
+	uint32_t faults; /* of this seed */
+	uint32_t steps_to_do;
+	uint32_t way; /* nth.c: how it fails */
+	bool writer_done;
+	struct reader reader[READERS_MAX];
+};
+
+extern const char *object_names[OBJECTS];
+
+/* Prints it with what is known about the store and ends the process. */
+_Noreturn void fail_at(struct run *r, const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+#define CHECK(r, condition, ...)                                                                   \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			fail_at(r, __FILE__, __LINE__, __VA_ARGS__);                               \
+	} while (0)
+void trace(const struct run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+uint32_t below(struct run *r, uint32_t bound);
+bool one_in(struct run *r, uint32_t n);
+void mix(struct run *r, uint64_t v);
+
+/* Makes the machines for the plan. */
+void run_begin(struct run *r);
+void run_end(struct run *r);
+/* A recording begins, and the volume is opened. */
+err life_start(struct run *r, struct life *l);
+uint64_t life_durable(const struct life *l, uint64_t event);
+
+/* --- work.c: what applications do --- */
+
+/* Errors that are the device's or memory's right now are no mistakes; false: go on no more. */
+bool excused(struct run *r, err e);
+/* The writer, `steps` transactions, with the readers. */
+void work(struct run *r, uint32_t steps);
+/* The newest generation is what the model says, all of it. On a fiber. */
+void compare_all(struct run *r, struct life *l, uint64_t generation);
+
+/* --- look.c: what a power cut has left --- */
+
+/* Opens what is on l's disk (and records that for a further cut), compares, and looks for lost blocks. At
+ * least generation `least` must be there, and the objects that `before` (may be NULL) had before the event. */
+void look(struct run *r, struct life *l, uint64_t least, const struct life *before, uint64_t event);
+/* The same with again[depth], and then at cuts of the opening itself, at random. */
+void look_deeper(struct run *r, uint32_t depth, uint64_t least, const struct life *before, uint64_t event);
+
+/* --- walk.c: the volume as docs/volume-format.md describes it --- */
+
+struct walk {
+	uint64_t reachable, damaged; /* blocks */
+	uint64_t generation;
+	const char *wrong; /* NULL: all is well */
+	uint8_t *seen;
+	uint64_t blocks;
+	/* Who uses this block: pages from .. to - 1 of the object depend on it. Set `find` before the walk. */
+	uint64_t find;
+	uint32_t object;
+	uint64_t from, to;
+};
+
+/* All that the newest checkpoint needs, without the store's code. `w` is zero, but for `find`. */
+void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks);
+
+/* --- The kinds of runs --- */
+
+void run_lives(struct run *r);  /* lives.c: random */
+void run_small(struct run *r);  /* exhaustive.c */
+void run_errors(struct run *r); /* nth.c: the Nth operation fails, for every N */
+void run_memory(struct run *r); /* the Nth allocation fails, for every N */
+void run_rot(struct run *r);    /* rot.c: each block, one after the other */
+
+/* --- seam.c: between the store's files, by the linker --- */
+
+/* From now on allocation number `n` of the store (frames, deltas, requests) fails; 0: none. */
+void seam_fail_allocation(uint64_t n);
+bool seam_has_failed(void);
+bool seam_sabotage_exists(const char *name);
+void seam_sabotage(const char *name);
+
+#endif
