@@ -231,7 +231,7 @@ sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim $(BUILD)/fast/store_si
 # ours. The fuzz corpus runs under the sanitizers.
 suite.modules := base core store
 suite.ours = $(filter-out %_main.c,$(wildcard sql/support/suite/*.c)) host/assert.c \
-	$(foreach m,$(suite.modules),$(call objects,$1,$m)) $(BUILD)/$1/sql/file.o
+	$(foreach m,$(suite.modules),$(call objects,$1,$m)) $(BUILD)/$1/sql/file.o $(BUILD)/$1/sql/scratch.o
 suite.headers := $(wildcard sql/support/suite/*.h) sql/private.h
 # $(call suite_link,CONFIG,MAIN)
 suite_link = $($1.cc) $($1.flags) $(call includes,sql) -Iabi/include -Ihost/include $(extra.sql) \

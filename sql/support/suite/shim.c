@@ -247,9 +247,21 @@ static int open_main(struct suite_vfs *vfs, const char *path, struct suite_file 
 	return rc;
 }
 
+/* Sorters, sub-journals, temporary tables: as in a guest, on free blocks of a volume. */
+static int open_scratch(struct suite_vfs *vfs, sqlite3_file *out)
+{
+	struct suite_volume *v = suite_volume_get(vfs->volumes, "", true);
+	return v ? sql_scratch_open(out, v->store) : SQLITE_IOERR_NOMEM;
+}
+
 static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *out, int flags, int *out_flags)
 {
 	struct suite_vfs *vfs = (struct suite_vfs *)base;
+	if (!name && !(flags & SQLITE_OPEN_MAIN_DB)) {
+		if (out_flags)
+			*out_flags = flags;
+		return open_scratch(vfs, out);
+	}
 	if (!(flags & SQLITE_OPEN_MAIN_DB) || !name)
 		return vfs->below->xOpen(vfs->below, name, out, flags, out_flags);
 	struct suite_file *f = file_of(out);

@@ -1,5 +1,5 @@
 /* A VFS on top of another one of the program's: main databases are in the page store, with the methods of
- * sql/file.c; everything else (journals, temporary files, names) is the other one's. */
+ * sql/file.c, and files without a name those of sql/scratch.c; journals and all that has a name is the other one's. */
 #ifndef SQL_SUPPORT_SUITE_SHIM_H
 #define SQL_SUPPORT_SUITE_SHIM_H
 

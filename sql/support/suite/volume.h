@@ -41,7 +41,7 @@ struct suite_volumes {
 };
 
 /* The volume of the file called `path` (made when missing); NULL: no memory. `by_name`: it is not a file of
- * the host, so its name is all there is. Parks. */
+ * the host, so its name is all there is; "" has the scratch files. Parks. */
 struct suite_volume *suite_volume_get(struct suite_volumes *all, const char *path, bool by_name);
 /* Reads in what others have made of the mirror. SQLITE_x; parks. */
 int suite_volume_sync(struct suite_volumes *all, struct suite_volume *v, sqlite3_file *mirror, const char *path);
