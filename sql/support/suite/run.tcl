@@ -3,8 +3,8 @@
 #   tclsh run.tcl PROGRAM SOURCES WORK EXCLUSIONS [-part I/N] [-set veryquick] [-quick] [-all] [PATTERN...]
 #
 # -part: the I-th (from 0) of N parts, for several processes at once. -quick: without the slow files. -all:
-# excluded files too, to see whether they would pass now. Prints "ok - FILE" or "not ok - FILE" for each file, with the suite's own words on what
-# fails, and at the end totals. The exclusions say what each of their lines means.
+# excluded files too, to see whether they would pass now. Prints "ok - FILE" or "not ok - FILE" for each file,
+# with the suite's own words on what fails, and at the end totals. The exclusions' head says what their lines mean.
 
 set work_limit_s 300 ;# for one file, on a slow machine
 
@@ -43,10 +43,9 @@ proc read_exclusions {path} {
 		}
 	}
 	close $f
-	foreach {file key} [array get file_key] { if {![info exists why($key)]} { error "$path: $file: no reason $key" } }
-	foreach {file list} [array get cases] {
-		foreach {pattern key} $list { if {![info exists why($key)]} { error "$path: $file: no reason $key" } }
-	}
+	set keys [dict values [array get file_key]]
+	foreach {file list} [array get cases] { lappend keys {*}[dict values $list] }
+	foreach key $keys { if {![info exists why($key)]} { error "$path: there is no reason $key" } }
 }
 
 # --- Which files ------------------------------------------------------------------------------------
@@ -69,7 +68,7 @@ proc suite_files {name} {
 }
 
 # --- One file ---------------------------------------------------------------------------------------
-# The result: {tests N errors N failures {name ...} output TEXT status S}
+# The result: {tests N failures {name ...} output TEXT crashed BOOL skipped BOOL leaked BOOL}
 proc run_file {path dir} {
 	global program environment work_limit_s
 	file delete -force $dir
@@ -87,8 +86,9 @@ proc run_file {path dir} {
 	regexp {(\d+) errors out of (\d+) tests} $output -> errors tests
 	set failures {}
 	if {[regexp -line {^!Failures on these tests: (.*)$} $output -> list]} { set failures $list }
-	return [dict create tests $tests errors $errors failures $failures output $output crashed [expr {$errors < 0 && ($failed || $output ne "")}] \
-		skipped [expr {$errors < 0 && !$failed && $output eq ""}] \
+	set silent [expr {!$failed && $output eq ""}] ;# the file has seen that it has nothing to do
+	return [dict create tests $tests failures $failures output $output \
+		crashed [expr {$errors < 0 && !$silent}] skipped $silent \
 		leaked [regexp {Unfreed memory: (\d+) bytes} $output]]
 }
 
@@ -97,7 +97,7 @@ proc words_about {output names} {
 	set lines {}
 	foreach line [split $output \n] {
 		foreach name $names {
-			if {[string match "*! $name *" $line] || [string match "Error:*" $line] || [string match "*$name*" $line]} {
+			if {[string match "Error:*" $line] || [string match "*$name*" $line]} {
 				lappend lines "#   [string range $line 0 300]"
 				break
 			}
@@ -140,7 +140,9 @@ proc judge {path} {
 	set complaints {}
 	if {[dict get $r crashed]} {
 		lappend complaints "it ended before its summary:"
-		foreach line [lrange [split [dict get $r output] \n] end-11 end] { lappend complaints "  [string range $line 0 300]" }
+		foreach line [lrange [split [dict get $r output] \n] end-11 end] {
+			lappend complaints "  [string range $line 0 300]"
+		}
 	}
 	if {[llength $unexpected]} {
 		lappend complaints "[llength $unexpected] failed: [lrange $unexpected 0 40]"
@@ -161,7 +163,8 @@ proc judge {path} {
 		incr total(files_failed)
 		puts "not ok - $name"
 	} else {
-		puts "ok - $name[expr {[dict get $r skipped] ? " # skip it does not apply to this build" : ""}]"
+		set note [expr {[dict get $r skipped] ? " # skip it does not apply to this build" : ""}]
+		puts "ok - $name$note"
 	}
 	flush stdout
 }
@@ -186,5 +189,8 @@ foreach path [suite_files $option(-set)] {
 }
 puts "# $total(files) files, $total(tests) tests; $total(files_excluded) files and $total(cases_excluded) failing\
 	tests are on the list"
-foreach k [lsort [array names excluded_by]] { puts "#   $excluded_by($k) [lindex [split $k ,] 1]: $why([lindex [split $k ,] 0])" }
+foreach k [lsort [array names excluded_by]] {
+	lassign [split $k ,] key unit
+	puts "#   $excluded_by($k) $unit: $why($key)"
+}
 exit [expr {$total(files_failed) > 0}]
