@@ -150,11 +150,132 @@ static err database_close(struct database *db)
 	return store_close(db->store);
 }
 
+/* --- What an operator asks -------------------------------------------------------------------- */
+
+#define SNAPSHOTS "/snapshots"
+
+/* The path's part after "/snapshots/", decoded; false when it is none. */
+static bool snapshot_name(struct slice path, struct arena *arena, char name[STORE_OBJECT_NAME_MAX + 1])
+{
+	struct slice text;
+	size_t skip = sizeof SNAPSHOTS; /* with the second slash */
+	if (path.len <= skip || path.ptr[skip - 1] != '/' ||
+		failed(http_percent_decode(slice_sub(path, skip, path.len), arena, &text)) ||
+		text.len > STORE_OBJECT_NAME_MAX || slice_index(text, 0) < text.len)
+		return false;
+	memcpy(name, text.ptr, text.len);
+	name[text.len] = 0;
+	return true;
+}
+
+static void reply_head(struct writer *w, const char *status)
+{
+	write_bytes(w, SLICE("HTTP/1.0 "));
+	write_bytes(w, slice_from_cstr(status));
+	write_bytes(w, SLICE("\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\n"
+			     "Connection: close\r\n\r\n"));
+}
+
+static void snapshots_list(const struct store *store, struct writer *w)
+{
+	struct store_named_info info;
+	reply_head(w, "200 OK");
+	for (uint32_t cursor = 0; store_named_next(store, &cursor, &info);) {
+		write_bytes(w, slice_from_cstr(info.name));
+		write_u8(w, '\t');
+		write_bytes(w, slice_from_cstr(info.object));
+		write_u8(w, '\t');
+		write_dec(w, info.generation);
+		write_u8(w, '\t');
+		write_dec(w, info.time);
+		write_u8(w, '\t');
+		write_dec(w, info.pages);
+		write_u8(w, '\n');
+	}
+}
+
+static void reply_line(struct writer *w, const char *status, const char *line)
+{
+	reply_head(w, status);
+	write_bytes(w, slice_from_cstr(line));
+	write_u8(w, '\n');
+}
+
+/* (A table of these strings would be kept in images without a database.) */
+static void reply_result(struct writer *w, err e, const char *done, const char *name)
+{
+	if (!failed(e))
+		reply_line(w, done, name);
+	else if (e.code == ERR_DENIED)
+		reply_line(w, "409 Conflict", "there is a snapshot of that name: delete it, or choose another");
+	else if (e.code == ERR_NOT_FOUND)
+		reply_line(w, "404 Not Found", "there is no snapshot of that name");
+	else if (e.code == ERR_INVALID)
+		reply_line(w, "400 Bad Request", "GET /snapshots, or PUT or DELETE /snapshots/NAME; a name has "
+			"1 to 31 bytes and no control characters");
+	else if (e.code == ERR_BUSY)
+		reply_line(w, "503 Service Unavailable", "it is being read: try again later");
+	else if (e.code == ERR_NO_SPACE)
+		reply_line(w, "507 Insufficient Storage", "there are as many as a volume can have: delete one");
+	else
+		reply_line(w, "500 Internal Server Error", "the device has failed; the log says more");
+}
+
+static err snapshot_create(struct database *db, const char *name)
+{
+	struct platform *p = db->loop->platform;
+	struct store_object *object;
+	TRY(store_object_open(db->store, "main", false, &object));
+	TRY(store_named_create(object, name, (uint64_t)(p->wall_ns(p) / 1000000000)));
+	log_write(db->log, LOG_INFO, "store", "snapshot \"%s\" of generation %lu", name,
+		store_durable_generation(db->store));
+	return OK;
+}
+
+static err snapshot_delete(struct database *db, const char *name)
+{
+	TRY(store_named_delete(db->store, name));
+	log_write(db->log, LOG_INFO, "store", "snapshot \"%s\" is deleted", name);
+	return OK;
+}
+
+static void operate(void *argument)
+{
+	struct database_operation *op = argument;
+	uint8_t memory[256];
+	char name[STORE_OBJECT_NAME_MAX + 1] = "";
+	struct arena arena;
+	struct slice method = slice_sub(op->head, 0, slice_index(op->head, ' '));
+	struct slice path = slice_sub(op->head, method.len + 1, op->head.len);
+	path = slice_sub(path, 0, slice_index(path, ' '));
+	arena_init(&arena, memory, sizeof memory, NULL, 0);
+	if (slice_eq(method, SLICE("GET")) && path.len + 1 == sizeof SNAPSHOTS)
+		snapshots_list(op->database->store, &op->out);
+	else if (!snapshot_name(path, &arena, name))
+		reply_result(&op->out, ERR(INVALID), "", "");
+	else if (slice_eq(method, SLICE("PUT")))
+		reply_result(&op->out, snapshot_create(op->database, name), "201 Created", name);
+	else if (slice_eq(method, SLICE("DELETE")))
+		reply_result(&op->out, snapshot_delete(op->database, name), "200 OK", name);
+	else
+		reply_line(&op->out, "405 Method Not Allowed", "PUT and DELETE change snapshots");
+	op->done(op);
+}
+
+static bool database_operate(struct database *db, struct database_operation *op)
+{
+	size_t target = slice_index(op->head, ' ') + 1;
+	op->database = db;
+	return slice_starts_with(slice_sub(op->head, target, op->head.len), SLICE(SNAPSHOTS)) &&
+	       !failed(fiber_spawn(db->loop, operate, op));
+}
+
 const struct app_database_engine app_database_sqlite = {
 	.memory_min = database_memory_min,
 	.open = database_open,
 	.sync = database_sync,
 	.close = database_close,
+	.operate = database_operate,
 };
 
 /* --- A request's connection ------------------------------------------------------------------- */
@@ -263,6 +384,10 @@ static struct db_request *database_use(struct request *req)
 		database_fail(req, NULL, "connecting", e);
 		return NULL;
 	}
+	/* Who only asks need not wait for what others are about to make durable. */
+	unsigned method = req->exchange->http.request.method;
+	if (method == HTTP_GET || method == HTTP_HEAD)
+		sql_read_durable(d->conn);
 	req->database = d;
 	req->finish = database_finish;
 	return d;

@@ -338,28 +338,28 @@ static void an_answer_leaves_only_when_its_change_is_durable(void **state)
 	end(w, 1);
 }
 
-/* What a reader saw must not be taken back either. */
-static void a_reader_of_what_is_not_yet_durable_waits_too(void **state)
+/* Who only asks sees what is durable, and has nothing to wait for. What a POST saw must not be taken back. */
+static void a_reader_sees_what_is_durable_and_waits_for_no_flush(void **state)
 {
 	(void)state;
 	struct world *w = start();
-	struct client *c = client_new(w), *reader = client_new(w), *other = client_new(w);
+	struct client *c = client_new(w), *reader = client_new(w), *poster = client_new(w);
 	w->disk.flush_ns = 2 * SECOND;
-	uint64_t flushes = w->disk.flushes;
-	client_text(c, "POST /sql/add?name=x HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
-	world_pass(w, 100 * MS);
-	client_text(reader, "GET /sql/count HTTP/1.1\r\nHost: t\r\n\r\n");
-	assert_int_equal(client_get(other, "/text").status, 200); /* nobody else waits */
-	assert_int_equal(client_get(other, "/site.css").status, 200);
+	uint64_t flushes = w->disk.flushes, before = w->sim.now_ns;
+	ask(c, "POST", "/sql/add?name=x");
+	ask(poster, "POST", "/sql/count");
+	for (int i = 0; i < 4; i++) /* on whichever connection of the database */
+		assert_text(client_get(reader, "/sql/count").body, "0");
+	assert_int_equal(client_get(reader, "/site.css").status, 200);
+	assert_true(w->sim.now_ns - before < SECOND);
 	world_pass(w, SECOND);
-	assert_int_equal(client_unread(reader).len, 0);
+	assert_int_equal(client_unread(poster).len, 0);
 	assert_int_equal(w->disk.flushes, flushes);
-	assert_text(client_answer(reader).body, "1");
-	assert_true(w->disk.flushes > flushes);
 	assert_int_equal(client_answer(c).status, 303);
-	uint64_t before = w->sim.now_ns;
-	assert_text(client_get(reader, "/sql/count").body, "1");
-	assert_true(w->sim.now_ns - before < 100 * MS); /* durable by now */
+	assert_true(w->disk.flushes > flushes);
+	assert_text(client_answer(poster).body, "1");
+	for (int i = 0; i < 4; i++)
+		assert_text(client_get(reader, "/sql/count").body, "1");
 	end(w, 1);
 }
 
@@ -478,6 +478,85 @@ static void a_full_volume_is_507_and_reads_go_on(void **state)
 	end(w, stored);
 }
 
+/* --- What an operator asks -------------------------------------------------------------------- */
+
+struct operation {
+	struct database_operation op; /* first */
+	bool done;
+	uint8_t memory[4096];
+	char text[4096];
+};
+
+static void operation_done(struct database_operation *op)
+{
+	((struct operation *)op)->done = true;
+}
+
+static bool is_done(void *operation)
+{
+	return ((struct operation *)operation)->done;
+}
+
+/* The status, and in `text` the whole answer; 0: it is none of the database's business. */
+static int operate(struct world *w, const char *head, char text[4096])
+{
+	struct operation o = {.op = {.head = slice_from_cstr(head), .done = operation_done}};
+	o.op.out = writer_of(o.memory, sizeof o.memory);
+	if (!app_database_sqlite.operate(w->database, &o.op))
+		return 0;
+	world_until(w, is_done, &o);
+	struct slice out = writer_slice(&o.op.out);
+	memcpy(text, out.ptr, out.len);
+	text[out.len] = 0;
+	assert_memory_equal(text, "HTTP/1.0 ", 9);
+	return (text[9] - '0') * 100 + (text[10] - '0') * 10 + text[11] - '0';
+}
+
+static void snapshots_are_made_listed_and_deleted_while_requests_are_served(void **state)
+{
+	(void)state;
+	char text[4096];
+	struct world *w = start();
+	struct client *c = client_new(w);
+	assert_int_equal(post(c, "/sql/add?name=Ann"), 303);
+	assert_int_equal(operate(w, "PUT /snapshots/before HTTP/1.1", text), 201);
+	assert_int_equal(post(c, "/sql/add?name=Bea"), 303);
+	assert_int_equal(operate(w, "PUT /snapshots/a%20day%2F1 HTTP/1.1", text), 201);
+	assert_int_equal(operate(w, "PUT /snapshots/before HTTP/1.1", text), 409);
+	assert_int_equal(operate(w, "GET /snapshots HTTP/1.1", text), 200);
+	assert_non_null(strstr(text, "\r\n\r\nbefore\tmain\t"));
+	assert_non_null(strstr(text, "\na day/1\tmain\t"));
+	assert_int_equal(operate(w, "DELETE /snapshots/before HTTP/1.1", text), 200);
+	assert_int_equal(operate(w, "DELETE /snapshots/before HTTP/1.1", text), 404);
+	assert_int_equal(operate(w, "GET /snapshots HTTP/1.1", text), 200);
+	assert_null(strstr(text, "before"));
+	end(w, 2);
+}
+
+static void what_is_no_question_about_snapshots_is_refused(void **state)
+{
+	(void)state;
+	char text[4096];
+	struct world *w = start();
+	assert_int_equal(operate(w, "GET /nothing HTTP/1.1", text), 0);
+	assert_int_equal(operate(w, "", text), 0);
+	assert_int_equal(operate(w, "PUT /snapshots HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/ HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshotsx HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/%0a HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/a%00b HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/%zz HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "PUT /snapshots/0123456789012345678901234567890x HTTP/1.1", text), 400);
+	assert_int_equal(operate(w, "POST /snapshots/a HTTP/1.1", text), 405);
+	for (int i = 0; i < 31; i++) {
+		char head[64];
+		snprintf(head, sizeof head, "PUT /snapshots/%d HTTP/1.1", i);
+		assert_int_equal(operate(w, head, text), 201);
+	}
+	assert_int_equal(operate(w, "PUT /snapshots/more HTTP/1.1", text), 507);
+	end(w, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,13 +579,15 @@ int main(void)
 		cmocka_unit_test(an_endless_query_is_503_at_its_deadline),
 		cmocka_unit_test(who_has_gone_waits_for_neither_slot_nor_connection),
 		cmocka_unit_test(an_answer_leaves_only_when_its_change_is_durable),
-		cmocka_unit_test(a_reader_of_what_is_not_yet_durable_waits_too),
+		cmocka_unit_test(a_reader_sees_what_is_durable_and_waits_for_no_flush),
 		cmocka_unit_test(many_writers_share_a_flush),
 		cmocka_unit_test(a_client_that_leaves_while_its_answer_waits_harms_nobody),
 		cmocka_unit_test(a_drain_waits_for_what_is_not_yet_durable),
 		cmocka_unit_test(after_a_failed_flush_writes_are_refused_and_reads_go_on),
 		cmocka_unit_test(a_write_error_is_500),
 		cmocka_unit_test(a_full_volume_is_507_and_reads_go_on),
+		cmocka_unit_test(snapshots_are_made_listed_and_deleted_while_requests_are_served),
+		cmocka_unit_test(what_is_no_question_about_snapshots_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

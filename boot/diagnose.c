@@ -1,6 +1,8 @@
 /* Each reader: WAITING for its request --whole--> ANSWERING or CAPTURING --all sent, or gone--> released. */
 #include "diagnose.h"
 
+#include <app/manifest.h>
+
 #include <base/cursor.h>
 
 enum {
@@ -22,6 +24,7 @@ struct reader_conn {
 	struct tcp_send send;
 	struct slice segment;
 	struct timer deadline; /* for the request */
+	struct database_operation operation; /* `sending` until it is done */
 	bool sending, answered, capturing;
 	uint32_t request_len;
 	uint8_t request[REQUEST_MAX];
@@ -35,6 +38,7 @@ struct diagnose {
 	struct log *log;
 	struct net *net;
 	struct server *const *server;
+	struct database *const *database;
 	bool any;
 	struct reader_conn *capturing; /* NULL: nobody */
 	struct net_capture capture;
@@ -159,6 +163,24 @@ static uint32_t snap_of(struct slice query)
 	return n < SNAP_MIN ? SNAP_MIN : (uint32_t)n;
 }
 
+static void operated(struct database_operation *operation)
+{
+	struct reader_conn *r = CONTAINER_OF(operation, struct reader_conn, operation);
+	r->sending = false;
+	if (!r->tcp)
+		return;
+	reader_send(r, writer_slice(&operation->out));
+	tcp_close(r->tcp);
+}
+
+static bool operate(struct reader_conn *r, struct slice head, struct writer out)
+{
+	struct database *database = *r->owner->database;
+	r->operation = (struct database_operation){.head = head, .out = out, .done = operated};
+	r->sending = database && app_manifest.database->engine->operate(database, &r->operation);
+	return r->sending;
+}
+
 /* The request's head is whole. */
 static void answer(struct reader_conn *r)
 {
@@ -168,6 +190,8 @@ static void answer(struct reader_conn *r)
 	size_t mark = slice_index(target, '?');
 	struct slice path = slice_sub(target, 0, mark), query = slice_sub(target, mark + 1, target.len);
 	struct writer w = writer_of(r->reply, sizeof r->reply);
+	r->answered = true;
+	timer_cancel(&r->owner->loop->timers, &r->deadline);
 	bool get = slice_starts_with(head, SLICE("GET "));
 	if (get && slice_eq(path, SLICE("/counters"))) {
 		head_write(&w, "200 OK", "text/plain");
@@ -182,12 +206,12 @@ static void answer(struct reader_conn *r)
 	} else if (get && slice_eq(path, SLICE("/capture"))) {
 		head_write(&w, "503 Service Unavailable", "text/plain");
 		write_bytes(&w, SLICE("somebody else captures\n"));
+	} else if (operate(r, head, w)) {
+		return;
 	} else {
 		head_write(&w, get ? "404 Not Found" : "405 Method Not Allowed", "text/plain");
 		write_bytes(&w, SLICE("try GET /counters or /capture?snap=BYTES\n"));
 	}
-	r->answered = true;
-	timer_cancel(&r->owner->loop->timers, &r->deadline);
 	reader_send(r, writer_slice(&w));
 	if (!r->capturing)
 		tcp_close(r->tcp);
@@ -285,7 +309,7 @@ static bool diagnose_poll(struct loop_client *client)
 }
 
 void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net *net,
-	struct server *const *server, uint16_t port, bool any)
+	struct server *const *server, struct database *const *database, uint16_t port, bool any)
 {
 	struct diagnose *d = memory;
 	d->client.poll = diagnose_poll;
@@ -294,6 +318,7 @@ void diagnose_start(void *memory, struct loop *loop, struct log *log, struct net
 	d->log = log;
 	d->net = net;
 	d->server = server;
+	d->database = database;
 	d->any = any;
 	err e = tcp_listen_for(net, port, READERS_MAX, &d->handler);
 	if (failed(e)) {

@@ -270,7 +270,7 @@ static void network_up(struct program *p)
 	network_start(&p->network, &p->loop, &p->log, p->platform->net[0], p->net, &p->buffers);
 	if (p->options.diagnose_port)
 		diagnose_start(p->parts[PART_DIAGNOSE].memory, &p->loop, &p->log, p->net, &p->server,
-			p->options.diagnose_port, p->options.diagnose_any);
+			&p->database, p->options.diagnose_port, p->options.diagnose_any);
 }
 
 static void database_up(struct program *p)

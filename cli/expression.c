@@ -48,19 +48,35 @@ static bool selected_from(const struct tokens *t, size_t i)
 	return false;
 }
 
+/* Whether the statement names the table once, and not in a subquery. */
+static bool stands_alone(const struct tokens *t, const char *table)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < t->count; i++) {
+		const char *name = token_name(&t->item[i]);
+		bool column_of = i + 1 < t->count && token_is(&t->item[i + 1], ".");
+		if (name && !column_of && sqlite3_stricmp(name, table) == 0)
+			n += t->item[i].depth ? 2 : 1;
+	}
+	return n == 1;
+}
+
 bool scope_fills(const struct scope *s, const char *table)
 {
 	for (size_t i = 0; i < s->filled.count; i++)
 		if (sqlite3_stricmp(s->filled.item[i], table) == 0)
 			return true;
-	return s->all_filled;
+	/* What is filled up and no table is a subquery, of other tables than that one. */
+	return (s->all_filled || s->risky) && !stands_alone(s->tokens, table);
 }
 
 struct scope scope_of(const struct schema *schema, const struct tokens *t, const char *sql)
 {
 	static const char *const before[] = {"FROM", "JOIN", "INTO", "UPDATE", ",", "(", ".", "ABORT", "FAIL", "IGNORE", "REPLACE",
 		"ROLLBACK"};
-	struct scope s = {.schema = schema, .tokens = t};
+	static const char *const risks[] = {"UNION", "EXCEPT", "INTERSECT", "COUNT", "SUM", "TOTAL", "AVG", "MIN", "MAX",
+		"GROUP_CONCAT", "STRING_AGG", "JSON_GROUP_ARRAY", "JSON_GROUP_OBJECT", NULL};
+	struct scope s = {.schema = schema, .tokens = t, .risky = schema_says(schema, t, risks, 1)};
 	for (size_t i = 0; i < t->count; i++) {
 		const char *name = token_name(&t->item[i]), *alias = NULL;
 		bool may_be = false;
@@ -305,6 +321,11 @@ static struct kind operator_kind(const struct scope *s, size_t from, size_t at, 
 		return (struct kind){KIND_TEXT, nullable};
 	if (level == 9)
 		return (struct kind){token_is(k, "->") ? KIND_TEXT : KIND_UNKNOWN, true};
+	/* A parameter is what its other operand is (and the only thing that is unknown and not NULL). */
+	if (a.type == KIND_UNKNOWN && !a.nullable && at > from)
+		a.type = b.type;
+	if (b.type == KIND_UNKNOWN && !b.nullable)
+		b.type = a.type;
 	bool real = a.type == KIND_REAL || b.type == KIND_REAL;
 	bool known = a.type != KIND_UNKNOWN && b.type != KIND_UNKNOWN;
 	return (struct kind){real ? KIND_REAL : known ? KIND_INT : KIND_UNKNOWN,

@@ -13,6 +13,7 @@ struct scope {
 	bool grouped; /* has GROUP BY: an aggregate has at least one row */
 	struct strings filled; /* tables that an outer join may fill up with NULL */
 	bool all_filled;
+	bool risky; /* subqueries or views unite or aggregate rows: what they give may be NULL where the column is not */
 	bool derived; /* has subqueries or common table expressions to select from: columns that no table has */
 };
 

@@ -272,7 +272,8 @@ struct queries queries_read(const struct app_folder *app, struct report *r)
 		}
 		struct source *s = must_alloc(sizeof *s);
 		*s = source_read(app, name);
-		read_file(&all, s, r);
+		if (source_is_text(s, r))
+			read_file(&all, s, r);
 	}
 	check_names(&all, r);
 	return all;

@@ -232,11 +232,37 @@ static bool ends_between(const struct tokens *t, size_t and, size_t *between)
 	return false;
 }
 
+/* CASE base WHEN :at THEN :at ELSE :at END: what the other results are, or the base; `word` stands before `at`. */
+static struct kind case_kind_at(const struct work *w, size_t word)
+{
+	const struct tokens *t = w->t;
+	unsigned depth = t->item[word].depth, inner = 0;
+	size_t start = word, end = word;
+	while (start > 0 && !(token_is(&t->item[start], "CASE") && t->item[start].depth == depth && inner == 0)) {
+		bool same = t->item[start].depth == depth;
+		inner += same && token_is(&t->item[start], "END");
+		inner -= same && inner && token_is(&t->item[start], "CASE");
+		start--;
+	}
+	for (inner = 0; end < t->count; end++) {
+		bool same = t->item[end].depth == depth;
+		inner += same && token_is(&t->item[end], "CASE");
+		if (same && token_is(&t->item[end], "END") && inner-- == 0)
+			break;
+	}
+	if (!token_is(&t->item[word], "WHEN"))
+		return expression_kind(&w->scope, start, end < t->count ? end + 1 : end);
+	if (token_is(&t->item[start + 1], "WHEN"))
+		return (struct kind){KIND_INT, false};
+	return expression_kind(&w->scope, start + 1, operand_end(t, start + 1, t->count));
+}
+
 /* What the parameter at token `at` should be, as far as this place tells. */
 static struct kind kind_at(const struct work *w, size_t at)
 {
 	static const char *const text[] = {"LIKE", "GLOB", "MATCH", "REGEXP", "||", "->", "->>", "ESCAPE", NULL};
-	static const char *const truth[] = {"AND", "OR", "NOT", "WHERE", "ON", "WHEN", "HAVING", "FILTER", NULL};
+	static const char *const truth[] = {"AND", "OR", "NOT", "WHERE", "ON", "HAVING", "FILTER", NULL};
+	static const char *const cases[] = {"WHEN", "THEN", "ELSE", NULL};
 	const struct tokens *t = w->t;
 	const struct kind unknown = {KIND_UNKNOWN, true};
 	size_t from = at, to = at + 1, between;
@@ -276,6 +302,8 @@ static struct kind kind_at(const struct work *w, size_t at)
 		return kind_before(w, from - 1);
 	if (after && is_arithmetic(after))
 		return kind_after(w, to + 1);
+	if (is_one_of(before, cases))
+		return case_kind_at(w, from - 1);
 	if (selected_into(w, from, to, &into))
 		return into;
 	if (t->item[at].depth && (token_is(before, "(") || token_is(before, ",")))

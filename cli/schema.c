@@ -293,6 +293,7 @@ static void read_migrations(struct schema *schema, const struct app_folder *app,
 		}
 		struct migration *m = &schema->migration[schema->count++];
 		*m = (struct migration){.number = number, .source = source_read(app, path)};
+		source_is_text(&m->source, r);
 	}
 	qsort(schema->migration, schema->count, sizeof *schema->migration, by_number);
 }
@@ -496,21 +497,40 @@ static const char *table_at(const struct schema *schema, int64_t root)
 	return name;
 }
 
-/* Whether the statement, or a view (which it may use), has an outer join at all. */
-static bool has_outer_join(const struct schema *schema, const char *sql)
+static bool uses_view(const struct schema *schema, const struct tokens *t)
 {
-	static const char *const outer[] = {"LEFT", "RIGHT", "FULL", "OUTER"};
-	char *all = format("%s", sql);
-	sqlite3_stmt *s = schema_try(schema, "SELECT sql FROM sqlite_schema WHERE type = 'view'");
+	bool found = false;
+	sqlite3_stmt *s = schema_try(schema, "SELECT name FROM sqlite_schema WHERE type = 'view'");
 	while (s && sqlite3_step(s) == SQLITE_ROW)
-		all = format("%s\n%s", all, sqlite3_column_text(s, 0));
+		for (size_t i = 0; i < t->count; i++) {
+			const char *name = token_name(&t->item[i]);
+			found |= name && sqlite3_stricmp(name, (const char *)sqlite3_column_text(s, 0)) == 0;
+		}
 	sqlite3_finalize(s);
-	struct tokens t = lex_sql(slice_from_cstr(all), false);
-	for (size_t i = 0; i < t.count; i++)
-		for (size_t k = 0; k < ARRAY_LEN(outer); k++)
-			if (token_is(&t.item[i], outer[k]))
+	return found;
+}
+
+static bool says_one_of(const struct tokens *t, const char *const *words, unsigned depth_min)
+{
+	for (size_t i = 0; i < t->count; i++)
+		for (const char *const *w = words; *w; w++)
+			if (t->item[i].depth >= depth_min && token_is(&t->item[i], *w))
 				return true;
 	return false;
+}
+
+bool schema_says(const struct schema *schema, const struct tokens *t, const char *const *words, unsigned depth_min)
+{
+	bool found = says_one_of(t, words, depth_min);
+	if (found || !uses_view(schema, t))
+		return found;
+	sqlite3_stmt *s = schema_try(schema, "SELECT sql FROM sqlite_schema WHERE type = 'view'");
+	while (s && sqlite3_step(s) == SQLITE_ROW) {
+		struct tokens view = lex_sql(slice_from_cstr((const char *)sqlite3_column_text(s, 0)), false);
+		found |= says_one_of(&view, words, 0);
+	}
+	sqlite3_finalize(s);
+	return found;
 }
 
 /* What the cursors of a program stand for. */
@@ -545,8 +565,10 @@ struct strings schema_outer_tables(const struct schema *schema, const char *sql,
 {
 	struct cursors c = {.automatic = -1};
 	struct strings tables = {0};
+	static const char *const outer[] = {"LEFT", "RIGHT", "FULL", "OUTER", NULL};
+	struct tokens t = lex_sql(slice_from_cstr(sql), false);
 	*all = false;
-	if (!has_outer_join(schema, sql))
+	if (!schema_says(schema, &t, outer, 0))
 		return tables;
 	/* Tables are opened by the program's last part, so that it is followed twice. */
 	for (int round = 0; round < 2; round++) {

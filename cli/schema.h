@@ -55,6 +55,9 @@ struct kind schema_column(const struct schema *schema, const char *table, const 
 bool schema_origin(const struct schema *schema, sqlite3_stmt *statement, int i, struct kind *kind, const char **declared);
 /* The columns that `INSERT INTO table VALUES` fills, in order. */
 struct strings schema_columns(const struct schema *schema, const char *table);
+/* Whether one of the words (NULL ends them) stands in the statement at that depth or deeper, or, when it uses a view,
+ * in one of the views. */
+bool schema_says(const struct schema *schema, const struct tokens *t, const char *const *words, unsigned depth_min);
 /* The tables that an outer join may fill up with NULL (all: any of them, or one that cannot be told). */
 struct strings schema_outer_tables(const struct schema *schema, const char *sql, bool *all);
 

@@ -109,6 +109,14 @@ void report_file(struct report *r, const char *name, const char *fmt, ...)
 	r->errors++;
 }
 
+bool source_is_text(const struct source *s, struct report *r)
+{
+	size_t at = slice_index(s->text, 0);
+	if (at < s->text.len)
+		report_error(r, s, at, 1, "a byte 0: this is not text");
+	return at == s->text.len;
+}
+
 /* --- Words that look alike -------------------------------------------------------------------- */
 
 static uint8_t lower(uint8_t c)

@@ -16,6 +16,8 @@ struct report {
 };
 
 struct source source_read(const struct app_folder *app, const char *name);
+/* Says so when it holds a byte 0, with which it is no SQL. */
+bool source_is_text(const struct source *s, struct report *r);
 
 /* The line from 1 on in which the byte at `offset` stands. */
 unsigned source_line(const struct source *s, size_t offset);

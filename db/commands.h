@@ -11,5 +11,6 @@ int command_snapshot(int argc, char **argv);
 int command_snapshots(int argc, char **argv);
 int command_restore(int argc, char **argv);
 int command_resize(int argc, char **argv);
+int command_repair(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@ static const struct {
 	{"snapshots", command_snapshots},
 	{"restore", command_restore},
 	{"resize", command_resize},
+	{"repair", command_repair},
 };
 
 int main(int argc, char **argv)

@@ -114,7 +114,7 @@ static void memory_take(struct session *s)
 	struct block_device *d = host_platform(s->host)->block[0];
 	s->config = (struct store_config){.loop = &s->loop, .device = d, .log = &s->log,
 		.random = &s->random, .cache_pages = CACHE_PAGES, .txn_pages_max = TXN_PAGES,
-		.must_exist = s->must_exist || s->mode == SESSION_READ};
+		.accept_loss = s->accept_loss, .must_exist = s->must_exist || s->mode == SESSION_READ};
 	snprintf(d->name, sizeof d->name, "the volume");
 	s->config.memory_len = store_memory_size(&s->config);
 	void *m = mmap(NULL, s->config.memory_len, PROT_READ | PROT_WRITE,
@@ -183,6 +183,7 @@ static void open_steadily(struct session *s)
 
 void session_reopen(struct session *s)
 {
+	s->reopened++;
 	close_now(s);
 	open_steadily(s);
 	if (!s->open_now)
@@ -195,9 +196,10 @@ static void run(void *argument)
 	if (s->mode == SESSION_READ) {
 		open_steadily(s);
 	} else {
+		bool keep = s->keep_said;
 		s->keep_said = true;
 		open_once(s);
-		s->keep_said = false;
+		s->keep_said = keep;
 	}
 	if (!s->open_now && !s->may_break)
 		die("%s: %s", s->place.path, s->said_len ? s->said : err_text(s->opened));

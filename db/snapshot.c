@@ -61,6 +61,10 @@ int command_snapshot(int argc, char **argv)
 	struct words w = words_take(argc, argv, options, "snapshot [WHERE] NAME [--delete]", 1, 1);
 	struct session s = {.place = place_find(w.where), .mode = SESSION_WRITE, .must_exist = true};
 	struct request r = {.name = w.rest[0], .delete = options[0].given};
+	if (s.place.exists && place_is_held(&s.place))
+		die("the volume %s is in use by %s. A machine that runs with --diagnose PORT does it itself: curl -X %s "
+		    "http://localhost:PORT/snapshots/%s", s.place.path, place_holder(&s.place),
+			r.delete ? "DELETE" : "PUT", r.name);
 	return session_run(&s, do_snapshot, &r);
 }
 

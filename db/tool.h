@@ -67,6 +67,7 @@ struct session {
 	struct place place;
 	enum session_mode mode;
 	bool must_exist;   /* WRITE: a blank file is refused, not formatted */
+	bool accept_loss;  /* see store_config */
 	bool may_break;    /* the store's refusal is given to `work` (store is NULL) and does not end the program */
 	uint64_t size;     /* WRITE, of a volume that is made; 0: it must exist */
 	struct host *host;
@@ -81,6 +82,7 @@ struct session {
 	err opened;
 	uint8_t slots[2][4096]; /* as they were before the volume was opened */
 	bool open_now;
+	uint32_t reopened; /* how often */
 	uint8_t *memory;
 	char said[4096]; /* what the store logged, a line each */
 	size_t said_len;

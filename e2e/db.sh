@@ -16,7 +16,7 @@ refused() { # refused NAME PATTERN COMMAND...: ends with status 1 and says it
 command -v sqlite3 >/dev/null || { bad "Debian's sqlite3 is there"; exit 1; }
 
 app=$WORK/book
-rm -rf "$WORK"/[!l]* # all but the lock
+find "$WORK" -mindepth 1 ! -name lock -delete
 mkdir -p "$app"
 cp -r examples/guestbook/. "$app"
 rm -rf "$app/.ingot"
@@ -142,6 +142,8 @@ check "the imported database is served" sh -c "curl -fsS $url/ | grep -q 'from t
 expect "an entry is signed" 303 sign "$url" "Grace" "while it runs"
 refused "a running machine's volume is not written to" "in use by ingot run .*stop that first" ./ingot db import "$app" "$old" --force
 refused "... nor resized" "in use by ingot run" ./ingot db resize "$app" 3G
+refused "... nor kept as a snapshot; who asks is told what to do" "curl -X PUT .*/snapshots/now" ./ingot db snapshot "$app" now
+check "... but its snapshots are listed" ./ingot db snapshots "$app"
 expect "the shell has a copy of it" "Grace" sh -c "./ingot db shell $app 'SELECT name FROM entry ORDER BY id DESC LIMIT 1' 2>/dev/null"
 check "... for reading" sh -c "! ./ingot db shell $app 'DELETE FROM entry' 2>&1"
 says "info tells who has it" "^in use by *ingot run" "$(./ingot db info "$app" >"$WORK/info.out" 2>&1; echo "$WORK/info.out")"
@@ -190,6 +192,38 @@ check "... not even in part" sh -c "! ls $WORK/rotten.sqlite* 2>/dev/null"
 check "... what is not damaged is there" ./ingot db shell "$volume" 'SELECT count(*) FROM extra'
 flip "00000001234"
 refused "the rest of a long row is found too, or the index" "of \(table extra\|index extra_t\)" ./ingot db check "$volume"
+
+# --- What was once safe ---
+volume=$WORK/lost.volume
+check "a volume of its own is made" ./ingot db import "$volume" "$old" --size 64M
+rm -f "$WORK/in"
+mkfifo "$WORK/in"
+./ingot db shell "$volume" <"$WORK/in" >"$WORK/shell.out" 2>&1 &
+pid=$!
+exec 7>"$WORK/in"
+for i in 1 2 3 4 5 6; do echo "UPDATE entry SET signed_at = $i; SELECT 'done $i';" >&7; done
+i=0
+until grep -q 'done 6' "$WORK/shell.out" || [ $i = 600 ]; do sleep 0.05; i=$((i + 1)); done
+kill -KILL $pid
+exec 7>&-
+wait $pid 2>/dev/null
+cp "$volume" "$WORK/sound.volume"
+# Flips a bit in the header of the third newest record.
+node -e 'const fs = require("fs"), f = fs.openSync(process.argv[1], "r+"), found = [], b = Buffer.alloc(4096);
+for (let at = 0; fs.readSync(f, b, 0, 4096, at) == 4096; at += 4096)
+	if (b.toString("latin1", 0, 8) == "NOTRECRD") found.push({at, n: b.readBigUInt64LE(32)});
+found.sort((x, y) => Number(x.n - y.n));
+fs.readSync(f, b, 0, 1, found[found.length - 3].at + 100);
+b[0] ^= 1;
+fs.writeSync(f, b, 0, 1, found[found.length - 3].at + 100);' "$volume"
+expect "the volume before has all" 6 ./ingot db shell "$WORK/sound.volume" 'SELECT signed_at FROM entry'
+check "... and there is nothing to repair" sh -c "./ingot db repair $WORK/sound.volume | grep -q 'nothing to repair'"
+refused "a volume that has lost what was safe is refused" "repair" ./ingot db info "$volume"
+refused "repair shows the loss" "generations [0-9]* to [0-9]* .* cannot be read" ./ingot db repair "$volume"
+refused "... and changes nothing" "generations [0-9]* to [0-9]* .* cannot be read" ./ingot db repair "$volume"
+check "the loss is accepted" ./ingot db repair "$volume" --accept-loss
+expect "... and it goes on with what is left" 3 ./ingot db shell "$volume" 'SELECT signed_at FROM entry'
+check "... which is well" ./ingot db check "$volume"
 
 # --- What is none ---
 truncate -s 1M "$WORK/blank" "$WORK/foreign"

@@ -1,9 +1,11 @@
 #!/bin/sh
-# A look into a running guest: counters and a packet capture, by the port that --diagnose switches on.
+# A look into a running guest: counters, a packet capture and snapshots, by the port that --diagnose switches on.
 cd "$(dirname "$0")/.." || exit 2
 . e2e/lib.sh
 
-./ingot build examples/hello >/dev/null || { bad "hello builds"; exit 1; }
+for example in hello guestbook; do
+	./ingot build examples/$example >/dev/null || { bad "$example builds"; exit 1; }
+done
 free_port
 diagnose=$port
 look=http://127.0.0.1:$diagnose
@@ -40,6 +42,21 @@ until grep -q 'capture ends' "$log" || [ $i -gt 1200 ]; do sleep 0.05; i=$((i + 
 check "another reader can come then" sh -c "timeout 10 curl -sN $look/capture | head -c 4 | od -An -tx1 | grep -q '4d 3c b2 a1'"
 stop
 expect "the guest ends in order" 0 echo $status
+
+rm -f "$WORK/volume"
+status_of() { curl -s -m 60 -o /dev/null -w '%{http_code}' "$@"; }
+boot examples/guestbook --data "$WORK/volume" --diagnose "$diagnose" || { tail "$log"; bad "guestbook boots"; exit 1; }
+expect "a snapshot of the running database is made" 201 status_of -X PUT "$look/snapshots/monday"
+expect "an entry is signed after it" 303 sign "$url" Ada "after monday"
+expect "snapshots are listed" "monday main" sh -c "curl -fsS -m 60 $look/snapshots | awk '{print \$1, \$2}'"
+cut
+boot examples/guestbook --data "$WORK/volume" --diagnose "$diagnose" || bad "guestbook boots again"
+expect "it is there after a power cut" "monday main" \
+	sh -c "curl -fsS -m 60 $look/snapshots | awk '{print \$1, \$2}'"
+expect "and can be deleted" 200 status_of -X DELETE "$look/snapshots/monday"
+expect "once" 404 status_of -X DELETE "$look/snapshots/monday"
+expect "counters are shown as well" 200 status_of "$look/counters"
+stop
 
 boot examples/hello || { bad "hello boots again"; exit 1; }
 expect "without --diagnose there is no such port" 000 curl -s -m 60 -o /dev/null -w '%{http_code}' "$look/counters"

@@ -284,11 +284,18 @@ rm -rf "$APP"
 cp -r e2e/support/library "$APP"
 rm -rf "$APP/.ingot"
 check "a library builds, without a warning" sh -c "./ingot build $APP 2>&1 | tee $WORK/build.log | grep -q 'application: queries' && ! grep -i warning $WORK/build.log"
+# Each rule by which types are found; expected.h was checked by hand.
+TYPES=$WORK/types
+rm -rf "$TYPES"
+cp -r e2e/support/types "$TYPES"
+./ingot build "$TYPES" >"$WORK/build.log" 2>&1
+grep -vE '_next\(|_end\(|_into\(|^$' "$TYPES/.ingot/queries.h" | sed -n '/^#include/,$p' >"$WORK/types.h"
+check "parameters and columns have the types that they should have" diff e2e/support/types/expected.h "$WORK/types.h"
 flags=$(sed -n 's/^FLAGS //p' build/guest/toolchain)
 for cc in gcc clang; do
 	# shellcheck disable=SC2086 # the flags are words
 	check "$cc takes the generated C with all warnings on" $cc $flags -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wwrite-strings \
-		-Werror "-I$APP/.ingot" -c "$APP/.ingot/queries.c" -o "$WORK/queries.o"
+		-Werror "-I$TYPES/.ingot" -c "$TYPES/.ingot/queries.c" -o "$WORK/queries.o"
 done
 before=$(stat -c %Y.%y "$APP/.ingot/queries.h" "$APP/.ingot/-ingot-queries-c.o" "$APP/.ingot/app.elf")
 check "a second build" ./ingot build "$APP"

@@ -1,11 +1,14 @@
 #include <host/host.h>
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -166,6 +169,60 @@ static void a_volume_opens_once_at_a_time(void **state)
 	host_destroy(b->host);
 	assert_false(failed(create(b, &o, &b->host)));
 	assert_int_equal(host_platform(b->host)->block[0]->sector_count, DATA_SIZE / 512);
+}
+
+static void a_reader_goes_beside_whoever_has_the_volume(void **state)
+{
+	struct bed *b = *state;
+	uint8_t out[512], in[512] = {0};
+	memset(out, 7, sizeof out);
+	assert_false(failed(do_request(b->platform->block[0], BLOCK_WRITE, 3, out, 1)));
+	struct host_options o = {.data = b->path, .data_read_only = true, .memory_len = 4096, .keep_signals = true};
+	struct host *reader;
+	assert_false(failed(create(b, &o, &reader)));
+	struct block_device *d = host_platform(reader)->block[0];
+	assert_true(d->read_only);
+	assert_false(failed(do_request(d, BLOCK_READ, 3, in, 1)));
+	assert_memory_equal(in, out, sizeof in);
+	assert_true(failed(do_request(d, BLOCK_WRITE, 3, in, 1)));
+	host_destroy(reader);
+	/* ... and does not take its locks with it. */
+	assert_int_equal(create(b, &(struct host_options){.data = b->path}, &reader).code, ERR_BUSY);
+}
+
+/* `ingot run` holds the lock of flock alone when it starts; an emulator of somebody else locks single bytes. */
+static void either_lock_of_another_is_respected(void **state)
+{
+	struct bed *b = *state;
+	struct host *second;
+	host_destroy(b->host);
+	int fd = open(b->path, O_RDWR);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(create(b, &(struct host_options){.data = b->path}, &second).code, ERR_BUSY);
+	assert_int_equal(flock(fd, LOCK_UN), 0);
+	struct flock byte = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1};
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &byte), 0);
+	assert_int_equal(create(b, &(struct host_options){.data = b->path}, &second).code, ERR_BUSY);
+	close(fd);
+	assert_false(failed(create(b, &(struct host_options){.data = b->path}, &b->host)));
+}
+
+static void a_volume_that_must_exist_is_not_made(void **state)
+{
+	struct bed *b = *state;
+	struct host *h;
+	char path[80];
+	snprintf(path, sizeof path, "%s.none", b->path);
+	struct host_options o = {.data = path, .data_must_exist = true};
+	assert_true(failed(create(b, &o, &h)));
+	assert_int_equal(access(path, F_OK), -1);
+	FILE *f = fopen(path, "w");
+	fclose(f);
+	assert_true(failed(create(b, &o, &h))); /* empty: smaller than a sector */
+	struct stat st;
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	unlink(path);
 }
 
 static void what_cannot_be_opened_is_explained(void **state)
@@ -363,6 +420,9 @@ int main(void)
 		TEST(requests_outside_of_the_device_or_malformed_are_refused),
 		TEST(a_full_queue_says_so_and_takes_more_after_completions),
 		TEST(a_volume_opens_once_at_a_time),
+		TEST(a_reader_goes_beside_whoever_has_the_volume),
+		TEST(either_lock_of_another_is_respected),
+		TEST(a_volume_that_must_exist_is_not_made),
 		TEST(what_cannot_be_opened_is_explained),
 		TEST(idle_returns_at_its_time_and_not_before),
 		TEST(idle_does_not_wait_while_the_block_device_has_work),

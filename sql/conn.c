@@ -141,6 +141,13 @@ static bool must_stop(struct sql_conn *conn, uint64_t now_ns)
 	return false;
 }
 
+/* The file asks, where the clock of the round is good enough. */
+static bool on_wait(void *cookie)
+{
+	struct sql_conn *conn = cookie;
+	return must_stop(conn, conn->sql->config.loop->now_ns);
+}
+
 /* SQLite calls this between virtual machine steps: a long statement lets others run, and ends at its
  * deadline or when nobody waits for it any more. */
 static int on_progress(void *cookie)
@@ -234,6 +241,8 @@ static err configure(struct sql_conn *conn, int cache_pages)
 	if (rc != SQLITE_OK)
 		return sql_fail(conn, rc, text);
 	set_limits(conn);
+	conn->file->must_stop = on_wait;
+	conn->file->cookie = conn;
 	conn->file->generation = &conn->generation;
 	sqlite3_progress_handler(conn->db, SQL_PROGRESS_STEPS, on_progress, conn);
 	return OK;
@@ -328,6 +337,7 @@ err sql_acquire_watched(struct sql *sql, uint64_t until_ns, const struct sql_wat
 	conn->acquired = true;
 	conn->until_ns = until_ns;
 	conn->watch = *watch;
+	conn->reads_durable = false;
 	conn->generation = 0;
 	conn->error_code = SQLITE_OK;
 	conn->message[0] = 0;
@@ -355,6 +365,18 @@ void sql_release(struct sql_conn *conn)
 void sql_set_deadline(struct sql_conn *conn, uint64_t until_ns)
 {
 	conn->until_ns = until_ns;
+}
+
+void sql_read_durable(struct sql_conn *conn)
+{
+	conn->reads_durable = true;
+}
+
+/* Whoever has seen something newer than the newest durable generation goes on with the newest: nobody goes back. */
+void sql_choose_generation(struct sql_conn *conn, bool writes)
+{
+	conn->file->durable = conn->reads_durable && !writes && !conn->transaction_writes &&
+		!conn->optimistic && conn->generation <= store_durable_generation(conn->sql->config.store);
 }
 
 uint64_t sql_generation(const struct sql_conn *conn)

@@ -116,7 +116,10 @@ static int read_locked(struct sql_file *file, uint8_t *out, uint64_t offset, uin
 static void shared_begin(struct sql_file *file)
 {
 	file->too_large = false;
-	store_snapshot_begin(file->object, &file->snapshot);
+	if (file->durable)
+		store_snapshot_begin_durable(file->object, &file->snapshot);
+	else
+		store_snapshot_begin(file->object, &file->snapshot);
 	depend_on(file, file->snapshot.generation);
 }
 
@@ -146,6 +149,21 @@ static int file_size(sqlite3_file *base, sqlite3_int64 *out)
 	return SQLITE_OK;
 }
 
+/* A page that has to be read: the device may take its time, so whoever waits may be asked to stop. Without memory
+ * for it in place (*page is NULL) SQLite reads a copy. */
+static int page_wait(struct sql_file *file, uint32_t page_no, struct store_page **page)
+{
+	*page = NULL;
+	if (file->must_stop && file->must_stop(file->cookie))
+		return SQLITE_INTERRUPT;
+	err e = store_page_get(&file->snapshot, page_no, page);
+	if (e.code == ERR_NO_MEMORY) {
+		*page = NULL;
+		return SQLITE_OK;
+	}
+	return code_of(e, SQLITE_IOERR_READ);
+}
+
 static int file_fetch(sqlite3_file *base, sqlite3_int64 offset, int len, void **out)
 {
 	struct sql_file *file = file_of(base);
@@ -157,12 +175,12 @@ static int file_fetch(sqlite3_file *base, sqlite3_int64 offset, int len, void **
 	uint64_t page_no = (uint64_t)offset / STORE_PAGE_SIZE;
 	if (page_no >= store_snapshot_pages(&file->snapshot))
 		return SQLITE_OK;
-	struct store_page *page;
-	err e = store_page_get(&file->snapshot, (uint32_t)page_no, &page);
-	if (e.code == ERR_NO_MEMORY)
-		return SQLITE_OK;
-	if (failed(e))
-		return code_of(e, SQLITE_IOERR_READ);
+	struct store_page *page = store_page_peek(&file->snapshot, (uint32_t)page_no);
+	if (!page) {
+		int rc = page_wait(file, (uint32_t)page_no, &page);
+		if (rc != SQLITE_OK || !page)
+			return rc;
+	}
 	file->stats->pages_lent++;
 	file->lent[file->lent_count].page = page;
 	file->lent[file->lent_count++].offset = offset;
@@ -286,6 +304,7 @@ static int commit(struct sql_file *file)
 		return SQLITE_OK;
 	file->stats->commits++;
 	store_snapshot_end(&file->snapshot);
+	file->durable = false;
 	shared_begin(file);
 	depend_on(file, generation);
 	return SQLITE_OK;

@@ -23,6 +23,10 @@ struct sql_file {
 	struct store_object *object;
 	struct sql_stats *stats;
 	uint64_t *generation; /* raised to what the connection depends on; NULL until it stands */
+	bool durable; /* a reader that begins now sees the newest durable generation, not the newest */
+	/* Asked when a page had to be waited for, or will have to: whether the connection is to stop. NULL: never. */
+	bool (*must_stop)(void *cookie);
+	void *cookie;
 	int lock;              /* SQLITE_LOCK_x */
 	struct store_snapshot snapshot; /* while lock is at least SHARED */
 	struct store_txn *txn; /* while lock is at least RESERVED and nothing has failed */
@@ -61,6 +65,8 @@ struct sql_conn {
 	struct sql_file *file;
 	bool acquired, in_transaction;
 	bool transaction_writes; /* one of writer_holds is the transaction's */
+	bool reads_durable;      /* see sql_read_durable */
+	bool optimistic;         /* an attempt of sql_transaction */
 	bool unstoppable;        /* what runs now is not to be interrupted */
 	uint32_t writer_holds;   /* its statements and its transaction that need the slot, while it has it */
 	bool preparing; /* a statement of the application's: not everything is allowed */
@@ -108,6 +114,8 @@ int sql_file_open(struct sql_file *file, struct store_object *object, struct sql
 /* scratch.c: a file that need not survive. */
 int sql_scratch_open(sqlite3_file *base, struct store *store);
 /* conn.c */
+/* Which generation is seen by what begins now. */
+void sql_choose_generation(struct sql_conn *conn, bool writes);
 err sql_conn_open(struct sql_conn *conn, struct sql *sql, int cache_pages);
 void sql_conn_close(struct sql_conn *conn);
 /* The writer's slot, for each statement and transaction that needs it; waits its turn. */

@@ -167,6 +167,7 @@ err sql_check_usable(struct sql_conn *conn)
 	ASSERT(conn->acquired || !conn->sql->ready);
 	conn->error_code = SQLITE_OK;
 	conn->message[0] = 0;
+	sql_choose_generation(conn, false); /* preparing reads the schema */
 	if (conn->in_transaction && sqlite3_get_autocommit(conn->db))
 		return sql_fail_text(conn, ERR(INVALID),
 			"the transaction has been rolled back after an error");
@@ -185,6 +186,7 @@ err sql_slot_take(struct sql_conn *conn, bool writes, bool *holds)
 	*holds = false;
 	if (conn->transaction_writes || !writes)
 		return OK;
+	sql_choose_generation(conn, true);
 	if (conn->in_transaction && conn->sql->writer && conn->sql->writer != conn) {
 		conn->sql->stats.busy++;
 		return sql_fail_text(conn, ERR(BUSY),

@@ -75,7 +75,7 @@ bool sql_in_transaction(const struct sql_conn *conn)
 
 static void end_transaction(struct sql_conn *conn)
 {
-	conn->in_transaction = false;
+	conn->in_transaction = conn->optimistic = false;
 	conn->savepoints = 0;
 	if (conn->transaction_writes)
 		sql_writer_put(conn);
@@ -94,6 +94,7 @@ err sql_begin(struct sql_conn *conn, enum sql_mode mode)
 		conn->transaction_writes = true;
 	}
 	conn->in_transaction = true;
+	sql_choose_generation(conn, mode == SQL_WRITE);
 	int rc = run_own(conn, mode == SQL_WRITE ? SQL_OWN_BEGIN_IMMEDIATE : SQL_OWN_BEGIN);
 	if (rc == SQLITE_OK)
 		return OK;
@@ -195,6 +196,7 @@ static err run_once(struct sql_conn *conn, enum sql_mode mode, err (*body)(struc
 {
 	conn->outdated = OK;
 	TRY(sql_begin(conn, mode));
+	conn->optimistic = true;
 	err e = body(conn, context);
 	/* Whatever the function has made of it: what it read is no longer so. */
 	if (failed(conn->outdated))

@@ -192,7 +192,7 @@ err checkpoint_now(struct store *s)
 	s->checkpoint.awaited++;
 	fiber_queue_wake_all(&s->journal.progress); /* a checkpoint that waits for a commit */
 	/* One that runs already may have begun too early. */
-	uint64_t enough = s->checkpoint.done_count + 1 + s->checkpoint.running;
+	uint64_t enough = s->checkpoint.done_count + 1 + s->checkpoint.active;
 	while (s->checkpoint.done_count < enough) {
 		if (s->state != STORE_OPEN) {
 			e = ERR(IO);
@@ -215,12 +215,14 @@ void checkpoint_fiber(void *argument)
 		if (!c->wanted)
 			break;
 		c->wanted = false;
+		c->active = true;
 		c->result = s->state == STORE_OPEN ? run_checkpoint(s) : ERR(IO);
 		c->running = false;
 		if (failed(c->result))
 			store_fail(s, c->result.code == ERR_CORRUPT ?
 				"the page map is damaged" :
 				"a checkpoint could not be written");
+		c->active = false;
 		c->done_count++;
 		fiber_queue_wake_all(&c->done);
 	}

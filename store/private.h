@@ -368,6 +368,7 @@ struct store_object {
 };
 
 struct checkpoint {
+	bool active; /* until it counts as done; `running` only until the new maps are the base */
 	bool running, wanted, force;
 	uint64_t target;
 	uint64_t done_count;

@@ -417,6 +417,7 @@ struct store_page *store_page_peek(struct store_snapshot *snap, uint32_t page_no
 	if (page_no >= snap->pages || !f || f->state == FRAME_LOADING)
 		return NULL;
 	f->pins++;
+	s->stats.page_hits++;
 	f->referenced = true;
 	return &f->page;
 }

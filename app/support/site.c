@@ -422,7 +422,7 @@ static const struct app_route routes[] = {
 	GET("/head", echo_head), GET("/number", number),
 	GET("/wait", wait_at_gate), POST("/wait", wait_at_gate),
 	GET("/form", form_show), POST("/form", form_take),
-	GET("/sql/count", count_reply), POST("/sql/add", sql_add), POST("/sql/try", sql_try),
+	GET("/sql/count", count_reply), POST("/sql/count", count_reply), POST("/sql/add", sql_add), POST("/sql/try", sql_try),
 	GET("/sql/list", sql_list), POST("/sql/begin-only", sql_begin_only), POST("/sql/both", sql_both),
 	GET("/sql/left-open", sql_left_open), GET("/sql/no-column", sql_no_column),
 	GET("/sql/before-first", sql_before_first), POST("/sql/wrong", sql_wrong),

@@ -98,7 +98,12 @@ static uint32_t disk_poll(struct block_device *d)
 	while ((e = list_pop_front(&w->requests)))
 		list_push_back(&ready, e);
 	while ((e = list_pop_front(&ready))) {
-		disk_complete(w, LIST_ENTRY(e, struct block_request, link));
+		struct block_request *r = LIST_ENTRY(e, struct block_request, link);
+		if (w->hold_flushes && r->op == BLOCK_FLUSH) {
+			list_push_back(&w->requests, e);
+			continue;
+		}
+		disk_complete(w, r);
 		count++;
 	}
 	return count;

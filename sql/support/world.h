@@ -25,6 +25,7 @@ struct world {
 	size_t image_len;
 	uint64_t seed; /* of what a power cut keeps */
 	uint64_t flushes;
+	bool hold_flushes; /* none completes meanwhile */
 	uint64_t fail_writes_after; /* writes until the disk fails; UINT64_MAX: never */
 
 	struct loop loop;

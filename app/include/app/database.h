@@ -3,6 +3,7 @@
 #ifndef APP_DATABASE_H
 #define APP_DATABASE_H
 
+#include <base/cursor.h>
 #include <base/err.h>
 #include <base/random.h>
 #include <core/log.h>
@@ -21,6 +22,18 @@ struct database_config {
 	size_t memory_len;
 };
 
+/* What somebody who operates the machine asks of the database, in HTTP (boot/diagnose.h):
+ *	GET /snapshots           a line for each: name, object, generation, seconds since 1970, pages; by tabs
+ *	PUT /snapshots/NAME      keeps what is committed now under that name; durable when answered
+ *	DELETE /snapshots/NAME   forgets it
+ * PUT and DELETE are what a page on another site cannot have a browser send. */
+struct database_operation {
+	struct slice head; /* of the request: as long as the operation */
+	struct writer out; /* a whole response is written there */
+	void (*done)(struct database_operation *); /* on the loop */
+	struct database *database; /* private */
+};
+
 struct app_database_engine {
 	/* Bytes below which `open` fails for the device. */
 	size_t (*memory_min)(struct block_device *device);
@@ -30,6 +43,9 @@ struct app_database_engine {
 	err (*sync)(struct database *);
 	/* The same, and lets go of the volume. No request may be using it. Parks. */
 	err (*close)(struct database *);
+	/* Begins an operation, whose memory is the caller's until it is done. False: it is none, or no fiber
+	 * is free. */
+	bool (*operate)(struct database *, struct database_operation *);
 };
 
 struct app_database {

@@ -13,8 +13,8 @@
  *	APP_ROUTES(GET("/", home))
  *
  * An application is a folder: its C files here, templates in pages/, files to serve as they are in
- * static/, and the database's schema in migrations/ (NNN-name.sql). What it does not use is not in
- * its image.
+ * static/, the database's schema in migrations/ (NNN-name.sql), and queries that become functions in
+ * queries/ (docs/sql.md). What it does not use is not in its image.
  *
  * A handler is straight-line code: it may wait for the database, and other requests go on meanwhile.
  * Memory comes from the request's arena and is freed with it, so nothing leaks; slices and pointers
@@ -110,7 +110,8 @@ void reply_header(struct request *req, const char *name, struct slice value);
 void app_log(struct request *req, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* --- The database -----------------------------------------------------------------------------
- * Real SQLite. `?` stands for a value; values are never pasted into SQL. A change is on stable
+ * Real SQLite. What stands in queries/ is called by its name, with typed arguments and rows; what
+ * stands here as a literal is checked by the build as well (docs/sql.md). `?` stands for a value; values are never pasted into SQL. A change is on stable
  * storage before the answer leaves, together with those of all requests that were waiting. */
 struct db_value {
 	enum { DB_NULL, DB_INT, DB_REAL, DB_TEXT, DB_BLOB, DB_ZEROS } type;

@@ -183,6 +183,10 @@ MUST_USE err sql_acquire_watched(struct sql *sql, uint64_t until_ns, const struc
 	struct sql_conn **conn);
 /* An open transaction is rolled back; open queries are a bug (asserted). */
 void sql_release(struct sql_conn *conn);
+/* From now until sql_release, what only reads begins at the newest *durable* generation: its results wait for no
+ * flush. What writes sees the newest, and after having seen that, reading goes on from there. In a SQL_READ
+ * transaction that writes later this makes ERR_STALE likelier. Never parks. */
+void sql_read_durable(struct sql_conn *conn);
 /* Statements end with ERR_TIMEOUT when monotonic time passes it; TIMER_NEVER for none. Never parks. */
 void sql_set_deadline(struct sql_conn *conn, uint64_t until_ns);
 

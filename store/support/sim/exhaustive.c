@@ -12,6 +12,7 @@
 struct small {
 	const char *what;
 	uint32_t steps, pages, stride, truncate_in, large_in, checkpoint_in, wait_in, cache_pages, txn_pages;
+	uint32_t named_in;
 	bool close, crash_first; /* crash_first: it is the second life, which begins with a journal */
 	bool grow;
 };
@@ -29,6 +30,8 @@ static const struct small smalls[] = {
 	{.what = "the recovery of a journal", .steps = 4, .pages = 5, .wait_in = 2, .crash_first = true},
 	{.what = "recovery that merges again and again", .steps = 5, .pages = 12, .wait_in = 2, .txn_pages = 8,
 		.crash_first = true},
+	{.what = "snapshots are made and deleted", .steps = 5, .pages = 3, .wait_in = 3, .named_in = 1},
+	{.what = "snapshots of deep maps", .steps = 6, .pages = 4, .stride = 300, .wait_in = 4, .named_in = 1, .truncate_in = 4},
 	{.what = "growth", .steps = 3, .pages = 5, .wait_in = 2, .crash_first = true, .grow = true},
 };
 
@@ -105,7 +108,7 @@ static void plan_small(struct run *r, const struct small *s)
 	r->plan = (struct plan){.sector = r->options->seed % 2 ? 512 : 4096, .buffers = 1 + (uint32_t)r->options->seed % 3,
 		.cache_pages = s->cache_pages ? s->cache_pages : 32, .txn_pages = s->txn_pages, .objects = 1,
 		.pages = s->pages ? s->pages : 2, .stride = s->stride ? s->stride : 1, .checkpoint_in = s->checkpoint_in,
-		.wait_in = s->wait_in, .truncate_in = s->truncate_in, .large_in = s->large_in, .blocks = s->stride ? 400 : 128};
+		.wait_in = s->wait_in, .truncate_in = s->truncate_in, .large_in = s->large_in, .named_in = s->named_in, .blocks = s->stride ? 400 : 128};
 }
 
 static void life_small(struct run *r, struct life *l, const struct small *s)
@@ -113,6 +116,7 @@ static void life_small(struct run *r, struct life *l, const struct small *s)
 	err e = life_start(r, l);
 	CHECK(r, !failed(e), "a volume does not open: %s", err_text(e));
 	model_return_to(r->model, l->rig.info.generation);
+	named_wake(r);
 	work(r, s->steps);
 	if (s->close) {
 		e = rig_close(&l->rig);

@@ -22,6 +22,7 @@ static void draw_plan(struct run *r)
 	p->truncate_in = 6 + below(r, 40);
 	p->large_in = 6 + below(r, 20);
 	p->gentle = one_in(r, 6);
+	p->named_in = one_in(r, 2) ? 3 + below(r, 12) : 0;
 	p->txn_pages = one_in(r, 5) ? p->pages + 8 : 0;
 	p->blocks = 200 + below(r, 300) + (p->stride > 1 ? 10 : 4) * p->pages * p->objects;
 	if (r->faults & FAULT_FULL)
@@ -85,10 +86,13 @@ struct comparing {
 static void compare_newest(void *argument)
 {
 	struct comparing *c = argument;
+	named_compare(c->run, c->run->cut_event);
+	named_wake(c->run);
 	compare_all(c->run, c->life, c->life->rig.info.generation);
 }
 
-/* False: what lied has left nothing that opens. */
+/* False: what lied has left nothing that opens, or only an old state: a history of two branches is too much for
+ * the model. */
 static bool wake_up(struct run *r, struct life *l)
 {
 	err e = life_start(r, l);
@@ -106,18 +110,21 @@ static bool wake_up(struct run *r, struct life *l)
 	CHECK(r, found <= r->model->newest, "generation %lu has never been", (unsigned long)found);
 	trace(r, "opens with generation %lu", (unsigned long)found);
 	mix(r, found);
-	model_return_to(r->model, found);
+	bool old = (r->faults & FAULT_LIES) && found < r->model->newest;
+	if (!old)
+		model_return_to(r->model, found);
 	rig_run(&l->rig, compare_newest, &(struct comparing){r, l});
-	return true;
+	return !old;
 }
 
 static void go_to_sleep(struct run *r, struct life *l)
 {
+	uint64_t generation = store_generation(l->rig.store);
 	err e = rig_close(&l->rig);
 	if (failed(e))
 		(void)excused(r, e);
 	else
-		l->most = r->model->newest;
+		l->most = generation;
 	trace(r, "closed: %s", err_text(e));
 }
 
@@ -187,6 +194,7 @@ static bool live(struct run *r, struct life *l, struct life *next)
 		cut(r, l, event, next);
 	}
 	next->least = life_durable(l, event);
+	r->cut_event = event;
 	for (uint32_t o = 0; o < OBJECTS; o++)
 		next->objects_since[o] = l->objects_since[o] < event ? 0 : UINT64_MAX;
 	return true;

@@ -18,6 +18,7 @@ static void look_around(void *argument)
 	uint64_t damaged = 0;
 	k->result = OK;
 	compare_all(k->run, k->life, k->generation);
+	named_compare(k->run, k->run->cut_event);
 	if (k->run->points % 8 == 0 && k->run->plan.stride <= 300)
 		k->result = store_check(k->life->rig.store, &damaged);
 	if (!failed(k->result))
@@ -50,6 +51,8 @@ static uint64_t look_at(struct run *r, struct life *l, uint64_t least, const str
 	uint64_t event)
 {
 	r->points++;
+	if (before)
+		r->cut_event = event;
 	l->least = least;
 	err e = life_start(r, l);
 	CHECK(r, !failed(e), "after a power cut the volume does not open: %s", err_text(e));

@@ -10,6 +10,8 @@ static void plan_nth(struct run *r)
 {
 	r->plan = (struct plan){.sector = 512, .cache_pages = 32, .objects = 2, .pages = 30, .checkpoint_in = 4,
 		.wait_in = 2, .truncate_in = 9, .large_in = 5, .blocks = 500};
+	r->plan.named_in = one_in(r, 2) ? 3 : 0;
+	r->named_count = r->named_here = 0;
 	r->plan.buffers = 1 + below(r, 4);
 	r->plan.readers = 1 + below(r, 2);
 	r->plan.stride = one_in(r, 3) ? 300 : 1;
@@ -38,8 +40,9 @@ static bool live_with(struct run *r, void (*arm)(struct run *, uint64_t n), bool
 	bool yes = happened(r);
 	l->rig.disk.fail_at = 0;
 	seam_fail_allocation(0);
+	uint64_t generation = store_generation(l->rig.store);
 	if (n % 3 == 0 && !failed(rig_close(&l->rig)))
-		l->most = r->model->newest;
+		l->most = generation;
 	for (uint32_t i = 0; i < 5; i++) {
 		uint64_t last = l->rig.disk.events + 1, event = i ? 1 + sim_random(&r->random) % last : last;
 		uint32_t depth = DEPTH_MAX - 1 - i % 2;

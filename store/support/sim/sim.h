@@ -67,13 +67,22 @@ void model_return_to(struct model *m, uint64_t generation);
 /* The store has gone on to this generation without changing anything. */
 void model_pass(struct model *m, uint64_t generation);
 
+/* A snapshot with a name, and the events between which it was made and deleted. */
+struct named {
+	const struct content *content;
+	uint32_t object;
+	uint64_t made_from, made_at, gone_from, gone_at; /* UINT64_MAX: not yet */
+};
+
+#define NAMED_MAX 300u
+
 /* --- run.c --- */
 
 struct plan {
 	uint64_t blocks;
 	uint32_t sector, buffers, cache_pages, txn_pages, objects, readers;
 	uint32_t pages, stride; /* that may hold something: 0, stride, 2 * stride, ... */
-	uint32_t checkpoint_in, wait_in, truncate_in, large_in; /* one in so many */
+	uint32_t checkpoint_in, wait_in, truncate_in, large_in, named_in; /* one in so many */
 	bool gentle; /* no large transactions, no checkpoints asked for */
 };
 
@@ -106,6 +115,9 @@ struct run {
 	uint32_t way; /* nth.c: how it fails */
 	bool writer_done;
 	struct reader reader[READERS_MAX];
+	struct named named[NAMED_MAX];
+	uint32_t named_count, named_here;
+	uint64_t cut_event; /* of the newest life: what is looked at was cut there */
 };
 
 extern const char *object_names[OBJECTS];
@@ -138,6 +150,19 @@ bool excused(struct run *r, err e);
 void work(struct run *r, uint32_t steps);
 /* The newest generation is what the model says, all of it. On a fiber. */
 void compare_all(struct run *r, struct life *l, uint64_t generation);
+
+/* --- named.c --- */
+
+/* Creates, deletes or restores one. */
+err named_step(struct run *r);
+/* One that is there, or NULL. */
+struct named *named_any(struct run *r, uint32_t draw);
+/* Every so many of its pages. */
+void named_read(struct run *r, const struct named *n, uint32_t every);
+/* Those that are there after a power cut before that event. */
+void named_compare(struct run *r, uint64_t event);
+/* What is there is what this life begins with. */
+void named_wake(struct run *r);
 
 /* --- look.c: what a power cut has left --- */
 

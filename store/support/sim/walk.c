@@ -93,6 +93,8 @@ void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks)
 	w->generation = newest->generation;
 	k.claim = calloc(blocks, sizeof *k.claim);
 	(void)reach(&k, newest->record_block, &(struct claim){.level = UINT32_MAX});
+	if (newest->record_block_after)
+		(void)reach(&k, newest->record_block_after, &(struct claim){.level = UINT32_MAX});
 	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
 		const struct volume_object *o = &newest->object[i];
 		walk_tree(&k, i, o->line ? o->line - 1u : i, o->levels, 0, &o->root);

@@ -108,6 +108,11 @@ static void read_on(void *argument)
 		nap(r, me, 3000000);
 		if (!r->now->object[o] || r->writer_done)
 			continue;
+		struct named *n = named_any(r, (uint32_t)sim_random(&me->random));
+		if (n && n->made_at != UINT64_MAX && sim_random(&me->random) % 4 == 0) {
+			named_read(r, n, 5);
+			continue;
+		}
 		store_snapshot_begin(r->now->object[o], &s);
 		expect_size(r, &s, o);
 		uint32_t reads = (uint32_t)(sim_random(&me->random) % 40);
@@ -186,7 +191,7 @@ static err commit(struct run *r, struct store_txn *t, const struct content *c, u
 static void expect_full(struct run *r, uint32_t object, const struct content *c, err e)
 {
 	uint64_t used = 0;
-	if (e.code != ERR_NO_SPACE || r->plan.readers || r->plan.stride > 1)
+	if (e.code != ERR_NO_SPACE || r->plan.readers || r->plan.stride > 1 || r->named_here)
 		return;
 	for (uint32_t o = 0; o < OBJECTS; o++)
 		for (uint32_t p = 0; p < PAGES_MAX; p++)
@@ -251,6 +256,13 @@ static err step(struct run *r)
 		uint64_t upto = r->model->newest;
 		TRY(store_wait_durable(s, upto));
 		CHECK(r, store_durable_generation(s) >= upto, "told durable too early");
+	}
+	if (one_in(r, r->plan.named_in)) {
+		e = named_step(r);
+		if (e.code == ERR_NO_SPACE)
+			(void)excused(r, e);
+		else
+			TRY(e);
 	}
 	if (!r->plan.gentle && one_in(r, r->plan.checkpoint_in))
 		TRY(store_checkpoint(s));
