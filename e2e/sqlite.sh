@@ -49,7 +49,7 @@ esac
 # The corpus: databases and statements that once made SQLite, or its tests, fail.
 for n in 1 2 3 4 5 6 7 8; do
 	[ -z "$SUITE" ] || [ "$SUITE" = all ] || break
-	if "$programs/fuzzcheck" -q --timeout 300000 "$sources/test/fuzzdata$n.db" >"$WORK/fuzz.$n.log" 2>&1 &&
+	if "$programs/fuzzcheck" --timeout 300000 "$sources/test/fuzzdata$n.db" >"$WORK/fuzz.$n.log" 2>&1 &&
 		grep -q '^fuzzcheck: 0 errors out of [1-9]' "$WORK/fuzz.$n.log"; then
 		ok "fuzzdata$n.db: $(sed -n 's/^fuzzcheck: 0 errors out of \([0-9]* tests\).*/\1/p; s/^store:/;/p' "$WORK/fuzz.$n.log" |
 			tr -d '\n')"
