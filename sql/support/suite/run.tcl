@@ -140,7 +140,8 @@ proc judge {path} {
 	set complaints {}
 	if {[dict get $r crashed]} {
 		lappend complaints "it ended before its summary:"
-		foreach line [lrange [split [dict get $r output] \n] end-11 end] {
+		# (The last ten lines or so are the interpreter's own stack.)
+		foreach line [lrange [split [dict get $r output] \n] end-30 end] {
 			lappend complaints "  [string range $line 0 300]"
 		}
 	}
