@@ -213,8 +213,8 @@ $(foreach c,fast host,$(eval $(call sim_rules,$c)))
 # files through store/support/sim/seam.c.
 store-sim.modules := base core store sim
 store-sim.sources := $(wildcard store/support/sim/*.c) store/support/rig.c host/assert.c
-store-sim.wrapped := cache_take delta_new io_flush io_write_block space_defer space_node_superseded space_take space_mark \
-	volume_checksum store_is_needed store_oldest_base cache_supersede object_low \
+store-sim.wrapped := cache_take delta_new io_flush io_write_block space_defer space_superseded space_take \
+	volume_checksum store_is_needed store_oldest_base store_reader_of cache_supersede object_low \
 	checkpoint_reserve
 define store_sim_rules
 $(BUILD)/$1/store_sim: $(store-sim.sources) $$(wildcard store/*.h store/support/*.h store/support/sim/*.h \
@@ -224,7 +224,19 @@ $(BUILD)/$1/store_sim: $(store-sim.sources) $$(wildcard store/*.h store/support/
 		$(addprefix -Wl$(comma)--wrap=,$(store-sim.wrapped)) $$(filter %.c %.o,$$^) -o $$@
 endef
 $(foreach c,fast host,$(eval $(call store_sim_rules,$c)))
+# SQLite on top of it (`ingot sim sql`), beside another SQLite, in memory.
+sql-sim.modules := base core store sql sim
+sql-sim.sources := $(wildcard sql/support/sim/*.c) store/support/rig.c host/assert.c
+define sql_sim_rules
+$(BUILD)/$1/sql_sim: $(sql-sim.sources) $$(wildcard sql/*.h store/support/*.h sql/support/sim/*.h sql/include/sql/*.h \
+		store/include/store/*.h sim/include/sim/*.h) $(foreach m,$(sql-sim.modules),$(call objects,$1,$m)) \
+		$(sqlite.host.o)
+	$$($1.cc) $$($1.flags) -Istore -Ihost/include $(extra.sql) $(foreach m,base platform core store sql sim,-I$m/include) \
+		$$(filter %.c %.o,$$^) -o $$@ -lm
+endef
+$(foreach c,fast host,$(eval $(call sql_sim_rules,$c)))
 .PHONY: sim-programs
+sim-programs: $(BUILD)/fast/sql_sim $(BUILD)/host/sql_sim
 sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim $(BUILD)/fast/store_sim $(BUILD)/host/store_sim
 
 # SQLite's own tests and its speed test, with our page store as their VFS: their main functions on a fiber of

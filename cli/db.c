@@ -11,6 +11,9 @@ int command_db(int argc, char **argv)
 	static const char program[] = "build/desk/ingot-db";
 	char *path = format("%s/%s", ingot_home(), program);
 	struct strings make = {0}, words = {0};
+	/* One build at a time, as the launcher has it. */
+	strings_add(&make, "flock");
+	strings_add(&make, format("%s/build/lock", ingot_home()));
 	strings_add_words(&make, "make -s -C");
 	strings_add(&make, ingot_home());
 	strings_add(&make, program);

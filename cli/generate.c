@@ -1,7 +1,6 @@
 /* What becomes of pages/, static/, migrations/ and queries/: C and assembler source in the application's
  * .ingot folder. The same folder always gives the same bytes. */
 #include "literals.h"
-#include "query.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +156,17 @@ static void generate_queries(const struct app_folder *app, const struct queries 
 	text_sink_save(&t, app, "queries.c");
 }
 
+static void check_shown(const struct app_folder *app, const struct schema *schema, const struct queries *queries,
+	struct report *r)
+{
+	struct shown_lists lists = {0};
+	for (size_t i = 0; i < app->sources.count; i++) {
+		struct source s = source_read(app, app->sources.item[i]);
+		literals_lists(schema, queries, &s, &lists);
+	}
+	shown_check(app, &lists, r);
+}
+
 /* Migrations, queries, and SQL that stands in the C sources: all that is wrong with them is said. */
 static void generate_sql(const struct app_folder *app, struct strings *sources)
 {
@@ -174,6 +184,7 @@ static void generate_sql(const struct app_folder *app, struct strings *sources)
 	}
 	if (r.errors)
 		die("%u %s in the SQL", r.errors, r.errors == 1 ? "error" : "errors");
+	check_shown(app, &schema, &queries, &r);
 	generate_migrations(app, &schema);
 	strings_add(sources, "database.c");
 	if (!app->queries.count)

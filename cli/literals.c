@@ -106,6 +106,32 @@ static size_t skip_directive(struct slice s, size_t i)
 	return i;
 }
 
+/* The directive on the line at i, "#  if 0" being "if 0". */
+static bool is_directive(struct slice s, size_t i, struct slice name)
+{
+	for (i++; at(s, i) == ' ' || at(s, i) == '\t'; i++)
+		;
+	return slice_starts_with(slice_sub(s, i, s.len), name);
+}
+
+/* Behind what stands between #if 0 and its #else, #elif or #endif; a line is taken for a directive by its start. */
+static size_t skip_disabled(struct slice s, size_t i)
+{
+	unsigned depth = 0;
+	for (i = skip_directive(s, i); i < s.len; i = skip_directive(s, i)) {
+		while (i < s.len && (s.ptr[i] == '\n' || s.ptr[i] == ' ' || s.ptr[i] == '\t' || s.ptr[i] == '\r'))
+			i++;
+		if (at(s, i) != '#')
+			continue;
+		bool ends = is_directive(s, i, SLICE("endif"));
+		if (depth == 0 && (ends || is_directive(s, i, SLICE("el"))))
+			break;
+		depth += is_directive(s, i, SLICE("if"));
+		depth -= ends;
+	}
+	return skip_directive(s, i);
+}
+
 static size_t skip_c_word(struct slice s, size_t i)
 {
 	for (;;) {
@@ -144,7 +170,7 @@ static struct c_tokens lex_c(struct slice s)
 			continue;
 		}
 		if (c == '#' && line_begins) {
-			i = skip_directive(s, i);
+			i = is_directive(s, i, SLICE("if 0")) ? skip_disabled(s, i) : skip_directive(s, i);
 			continue;
 		}
 		line_begins = false;
@@ -366,5 +392,69 @@ void literals_check(const struct schema *schema, const struct source *s, struct 
 			if (t.item[i].type == C_WORD && is_mark(s, &t, i + 1, '(')
 				&& slice_eq(c_word(s, &t.item[i]), slice_from_cstr(calls[k].name)))
 				check_call(schema, s, r, &t, i, calls[k].sql, calls[k].values);
+	free(t.item);
+}
+
+/* --- Lists for pages -------------------------------------------------------------------------- */
+
+static struct shown_list *list_named(struct shown_lists *lists, const char *name)
+{
+	for (size_t i = 0; i < lists->count; i++)
+		if (strcmp(lists->item[i].name, name) == 0)
+			return &lists->item[i];
+	lists->item = realloc(lists->item, (lists->count + 1) * sizeof *lists->item);
+	if (!lists->item)
+		die("out of memory");
+	lists->item[lists->count] = (struct shown_list){.name = name};
+	return &lists->item[lists->count++];
+}
+
+/* The argument number `n` of the call whose name stands at `word`, if it is a literal. */
+static bool literal_argument(const struct source *s, const struct c_tokens *t, size_t word, unsigned n, struct literal *l)
+{
+	size_t from = word + 2, to = argument_end(s, t, from);
+	for (; n && is_mark(s, t, to, ','); n--) {
+		from = to + 1;
+		to = argument_end(s, t, from);
+	}
+	return n == 0 && take_literal(s, t, from, to, l);
+}
+
+static const struct query *query_into(const struct queries *queries, struct slice word)
+{
+	for (size_t i = 0; i < queries->count; i++)
+		if (slice_eq(word, slice_from_cstr(format("%s_into", queries->item[i].name))))
+			return &queries->item[i];
+	return NULL;
+}
+
+static void add_columns(const struct schema *schema, struct shown_list *list, const char *sql)
+{
+	sqlite3_stmt *statement = schema_try(schema, sql);
+	for (int i = 0; statement && i < sqlite3_column_count(statement); i++)
+		strings_add(&list->columns, sqlite3_column_name(statement, i));
+	sqlite3_finalize(statement);
+}
+
+void literals_lists(const struct schema *schema, const struct queries *queries, const struct source *s,
+	struct shown_lists *lists)
+{
+	struct c_tokens t = lex_c(s->text);
+	struct literal name, sql;
+	for (size_t i = 0; i < t.count; i++) {
+		if (t.item[i].type == C_STRING && take_literal(s, &t, i, i + 1, &name))
+			strings_add(&lists->words, name.text);
+		if (t.item[i].type != C_WORD || !is_mark(s, &t, i + 1, '('))
+			continue;
+		struct slice word = c_word(s, &t.item[i]);
+		const struct query *q = query_into(queries, word);
+		bool literal = slice_eq(word, SLICE("db_rows_into"));
+		if ((!q && !literal) || !literal_argument(s, &t, i, 2, &name))
+			continue;
+		if (q)
+			add_columns(schema, list_named(lists, name.text), q->sql);
+		else if (literal_argument(s, &t, i, 3, &sql))
+			add_columns(schema, list_named(lists, name.text), sql.text);
+	}
 	free(t.item);
 }

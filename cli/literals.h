@@ -2,10 +2,14 @@
 #ifndef CLI_LITERALS_H
 #define CLI_LITERALS_H
 
-#include "schema.h"
+#include "query.h"
+#include "shown.h"
 
 /* Checks each call in the source against the schema. SQL that is not a literal (a variable, a macro, a choice) is
  * left alone. */
 void literals_check(const struct schema *schema, const struct source *s, struct report *r);
+/* Adds the lists that the source fills: db_rows_into with literals, and NAME_into of the queries; and its words. */
+void literals_lists(const struct schema *schema, const struct queries *queries, const struct source *s,
+	struct shown_lists *lists);
 
 #endif

@@ -9,6 +9,7 @@
 
 #define HEAP_SIZE (256 << 20) /* address space; only what is used is touched */
 #define NUMBER_MAX 999999
+#define ERRORS_MAX 20 /* of one migration */
 
 /* --- SQLite on a host without files ----------------------------------------------------------- */
 
@@ -330,27 +331,35 @@ static size_t statement_length(const char *sql)
 	return strlen(sql);
 }
 
+/* Whether what follows is built on it. */
+static bool is_definition(const char *sql, size_t len)
+{
+	struct tokens t = lex_sql(slice_of(sql, len), false);
+	return t.count && (token_is(t.item, "CREATE") || token_is(t.item, "ALTER") || token_is(t.item, "DROP"));
+}
+
 /* Goes on after a mistake, unless what follows is built on the statement that was not carried out. */
 static bool apply(const struct schema *schema, const struct migration *m, struct report *r)
 {
-	const char *sql = format("%.*s", SLICE_ARG(m->source.text)), *begin = sql;
+	const char *sql = format("%.*s", SLICE_ARG(m->source.text)), *begin = sql, *tail;
 	struct source s = {m->source.name, slice_from_cstr(sql)};
-	bool all = true;
-	while (*sql) {
+	unsigned errors = 0;
+	for (; *sql && errors < ERRORS_MAX; sql = tail) {
 		sqlite3_stmt *statement;
-		size_t len = statement_length(sql);
-		char *one = format("%.*s", (int)len, sql);
-		struct tokens t = lex_sql(slice_from_cstr(one), false);
-		bool builds = t.count && (token_is(t.item, "CREATE") || token_is(t.item, "ALTER") || token_is(t.item, "DROP"));
-		statement = schema_prepare(schema, r, &s, one, (size_t)(sql - begin), NULL);
-		bool done = statement && run_statement(schema, r, &s, sql, len, statement);
-		sqlite3_finalize(statement);
-		all &= done || (!statement && !t.count);
-		if (!done && builds)
-			return false;
-		sql += len;
+		*schema->refusal = NULL;
+		bool done = sqlite3_prepare_v2(schema->db, sql, -1, &statement, &tail) == SQLITE_OK;
+		if (!done) {
+			tail = sql + statement_length(sql);
+			report_sqlite(schema, r, &s, sql, (size_t)(tail - sql), (size_t)(sql - begin), NULL);
+		} else if (statement) {
+			done = run_statement(schema, r, &s, sql, (size_t)(tail - sql), statement);
+			sqlite3_finalize(statement);
+		}
+		errors += !done;
+		if (!done && is_definition(sql, (size_t)(tail - sql)))
+			break;
 	}
-	return all;
+	return errors == 0;
 }
 
 /* As a boot does before it commits. */

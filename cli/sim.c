@@ -1,5 +1,5 @@
-/* `ingot sim net|store`: builds a simulator and runs it. Its own options are read by the program itself
- * (net/support/sim/main.c, store/support/sim/main.c). */
+/* `ingot sim net|store|sql`: builds a simulator and runs it. Its own options are read by the program itself
+ * ({net,store,sql}/support/sim/main.c). */
 #include "cli.h"
 
 #include <errno.h>
@@ -8,13 +8,13 @@
 
 int command_sim(int argc, char **argv)
 {
-	static const char *const simulators[] = {"net", "store"};
+	static const char *const simulators[] = {"net", "store", "sql"};
 	const char *what = NULL;
 	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(simulators); i++)
 		if (strcmp(argv[1], simulators[i]) == 0)
 			what = simulators[i];
 	if (!what)
-		die("what is to be simulated? Try: ingot sim net --seed 1, or: ingot sim store --seed 1");
+		die("what is to be simulated? Try: ingot sim net --seed 1, ingot sim store --seed 1, ingot sim sql --seed 1");
 	bool sanitize = argc > 2 && strcmp(argv[2], "--sanitize") == 0;
 	const char *kind = sanitize ? "host" : "fast";
 	char *program = format("build/%s/%s_sim", kind, what);

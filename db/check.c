@@ -209,7 +209,7 @@ static int tell(const struct check *c)
 	if (c->lines_more)
 		printf("... and %zu more\n", c->lines_more);
 	if (c->lines) {
-		printf("%s: damaged. Restore it from a copy, or take out what can be read: ingot db shell %s .recover\n",
+		printf("%s: damaged. Restore it from a copy, or save what can be read: ingot db export %s FILE.sqlite --salvage\n",
 			c->s->place.path, c->s->place.folder ? c->s->place.folder : c->s->place.path);
 		return 1;
 	}

@@ -21,6 +21,7 @@ struct copy {
 	struct store_page_place *have; /* what the file holds */
 	uint32_t have_count;
 	uint32_t page_no;   /* where a pass has failed */
+	uint32_t lost;
 };
 
 static void write_page(const struct copy *c, uint32_t page_no, const uint8_t *data)
@@ -46,9 +47,10 @@ static bool is_same(const struct store_page_place *a, const struct store_page_pl
 	return a->checksum == b->checksum && a->generation == b->generation && a->block == b->block;
 }
 
+static const uint8_t zero[STORE_PAGE_SIZE];
+
 static err copy_page(struct copy *c, uint32_t page_no)
 {
-	static const uint8_t zero[STORE_PAGE_SIZE];
 	struct store_page_place at;
 	struct store_page *page;
 	TRY(store_page_locate(&c->snapshot, page_no, &at));
@@ -65,8 +67,20 @@ static err copy_page(struct copy *c, uint32_t page_no)
 	return OK;
 }
 
+/* Whether to go on without the page. */
+static bool is_given_up(struct copy *c, uint32_t page_no)
+{
+	if (!c->job->salvage || (c->s->mode == SESSION_READ && session_is_stale(c->s)))
+		return false;
+	write_page(c, page_no, zero);
+	c->have[page_no] = (struct store_page_place){.block = UINT32_MAX};
+	c->lost++;
+	return true;
+}
+
 static err pass(struct copy *c)
 {
+	c->lost = 0;
 	uint32_t count = store_snapshot_pages(&c->snapshot);
 	c->have = realloc(c->have, ((size_t)count + 1) * sizeof *c->have);
 	if (!c->have)
@@ -76,7 +90,9 @@ static err pass(struct copy *c)
 	c->have_count = count;
 	for (uint32_t p = 0; p < count; p++) {
 		c->page_no = p;
-		TRY(copy_page(c, p));
+		err e = copy_page(c, p);
+		if (failed(e) && !is_given_up(c, p))
+			return e;
 		if (p % 256 == 0)
 			progress_show(c->job->what, p, count);
 	}
@@ -88,7 +104,7 @@ static _Noreturn void refuse_damaged(const struct copy *c, err e)
 {
 	if (e.code == ERR_CORRUPT)
 		die("page %u of the database is damaged on the volume; %s was not written. `ingot db check` says "
-		    "what the page belongs to", c->page_no + 1, c->job->path);
+		    "what the page belongs to; with --salvage the rest is written", c->page_no + 1, c->job->path);
 	die("page %u of the database cannot be read: %s; %s was not written", c->page_no + 1,
 		err_text(e), c->job->path);
 }
@@ -113,7 +129,7 @@ struct copy_result copy_database(struct session *s, const struct copy_job *job)
 	for (int i = 0;; i++) {
 		open_snapshot(&c);
 		err e = pass(&c);
-		struct copy_result r = {c.snapshot.generation, c.have_count};
+		struct copy_result r = {c.snapshot.generation, c.have_count, c.lost};
 		store_snapshot_end(&c.snapshot);
 		if (!failed(e)) {
 			if (ftruncate(job->fd, (off_t)r.pages * STORE_PAGE_SIZE) != 0)

@@ -44,6 +44,17 @@ struct place place_find(const char *where)
 	return p;
 }
 
+bool place_is_sqlite(const struct place *place)
+{
+	static const char magic[16] = "SQLite format 3";
+	char head[16];
+	int fd = open(place->path, O_RDONLY | O_CLOEXEC);
+	bool is = fd >= 0 && read(fd, head, sizeof head) == sizeof head && !memcmp(head, magic, sizeof head);
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
 bool place_is_held(const struct place *place)
 {
 	int fd = open(place->path, O_RDONLY | O_CLOEXEC);

@@ -216,6 +216,9 @@ int session_run(struct session *s, int (*work)(struct session *, void *), void *
 				s->place.folder);
 		die("there is no %s", s->place.path);
 	}
+	if (place_is_sqlite(&s->place))
+		die("%s is an ordinary SQLite database, not a volume; it becomes an application's by: ingot db import "
+		    "WHERE %s", s->place.path, s->place.path);
 	s->work = work;
 	s->context = context;
 	platform_make(s);

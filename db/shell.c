@@ -80,12 +80,11 @@ static int make_copy(struct session *s, void *argument)
 	return 0;
 }
 
-static int on_copy(const struct session *held, struct words *words)
+static int on_copy(const struct place *place, struct words *words, const char *why)
 {
-	struct session s = {.place = held->place, .mode = SESSION_READ};
-	const char *who = place_holder(&s.place);
+	struct session s = {.place = *place, .mode = SESSION_READ};
 	session_run(&s, make_copy, NULL);
-	notice("%s has the volume: this is a copy of the database as it is now, for reading", who);
+	notice("%s: this is a copy of the database as it is now, for reading", why);
 	char *readonly = format("-readonly");
 	struct words more = {words->count + 1, must_alloc(((size_t)words->count + 1) * sizeof(char *))};
 	more.word[0] = readonly;
@@ -114,7 +113,11 @@ int command_shell(int argc, char **argv)
 	const char *where = take_where(&argc, &argv);
 	struct session s = {.place = place_find(where), .mode = SESSION_WRITE, .must_exist = true};
 	struct words words = {argc, argv};
+	if (place_is_sqlite(&s.place))
+		return run_shell(s.place.path, &words);
 	if (s.place.exists && place_is_held(&s.place))
-		return on_copy(&s, &words);
+		return on_copy(&s.place, &words, format("%s has the volume", place_holder(&s.place)));
+	if (s.place.exists && access(s.place.path, W_OK) != 0)
+		return on_copy(&s.place, &words, format("%s: %s", s.place.path, strerror(errno)));
 	return session_run(&s, on_volume, &words);
 }

@@ -51,6 +51,8 @@ struct place {
 struct place place_find(const char *where);
 /* Whether a word names a folder or a file. */
 bool place_is(const char *word);
+/* Whether it is an ordinary SQLite database. */
+bool place_is_sqlite(const struct place *place);
 /* Whether a machine (or another `ingot db`) has the volume open for writing. */
 bool place_is_held(const struct place *place);
 /* "ingot run (process 42)", or "another process". */

@@ -11,7 +11,7 @@
 
 struct export {
 	const char *to, *snapshot;
-	bool force;
+	bool force, salvage;
 };
 
 /* What lies beside a database file and would be taken for a part of it. */
@@ -37,7 +37,7 @@ static int do_export(struct session *s, void *argument)
 {
 	const struct export *x = argument;
 	struct copy_job job = {.path = format("%s.part", x->to), .what = "exporting",
-		.snapshot = x->snapshot};
+		.snapshot = x->snapshot, .salvage = x->salvage};
 	job.fd = open(job.path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (job.fd < 0)
 		die("cannot write %s: %s", job.path, strerror(errno));
@@ -49,16 +49,22 @@ static int do_export(struct session *s, void *argument)
 		die("cannot write %s: %s", x->to, strerror(errno));
 	die_removes(NULL);
 	sync_folder(x->to);
+	if (r.lost)
+		notice("%u pages could not be had and are zero in %s; the rows that are left: ingot db shell %s .recover | sqlite3 "
+		       "rescued.sqlite", r.lost, x->to, x->to);
 	printf("%s: %s, generation %lu\n", x->to, size_text((uint64_t)r.pages * STORE_PAGE_SIZE),
 		(unsigned long)r.generation);
-	return 0;
+	return r.lost ? 1 : 0;
 }
 
 int command_export(int argc, char **argv)
 {
-	struct words_option options[] = {{.name = "--snapshot", .takes = true}, {.name = "--force"}, {0}};
-	struct words w = words_take(argc, argv, options, "export [WHERE] FILE.sqlite", 1, 1);
-	struct export x = {.to = w.rest[0], .snapshot = options[0].value, .force = options[1].given};
+	struct words_option options[] = {{.name = "--snapshot", .takes = true}, {.name = "--force"},
+		{.name = "--salvage"}, {0}};
+	struct words w = words_take(argc, argv, options, "export [WHERE] FILE.sqlite [--snapshot NAME] [--force] [--salvage]", 1,
+		1);
+	struct export x = {.to = w.rest[0], .snapshot = options[0].value, .force = options[1].given,
+		.salvage = options[2].given};
 	struct session s = {.place = place_find(w.where), .mode = SESSION_READ};
 	if (place_is(x.to) && !x.force)
 		die("%s is there already; with --force it is replaced", x.to);

@@ -1,17 +1,18 @@
 #!/bin/sh
-# The simulated disk (`ingot sim store`): power cuts at each event and in every combination for small workloads
+# The simulated disk (`ingot sim store`, and SQLite on it, `ingot sim sql`: SQL seeds): power cuts at each event and in every combination for small workloads
 # (BOUND outcomes of one cut), at random for SEEDS seeds from FIRST on; the Nth operation and the Nth allocation
 # fail, for every N; each block rots. SANITIZED seeds of each kind run under the sanitizers; the same seed gives
 # the same run, in each build; and what is broken on purpose is noticed.
-# The long form: SEEDS=20000 FIRST=$(date +%s) SANITIZED=300 BOUND=100000 SMALL=12 NTH=60 e2e/crash_sim.sh
+# The long form: SEEDS=20000 FIRST=$(date +%s) SANITIZED=300 BOUND=100000 SMALL=12 NTH=60 SQL=500 e2e/crash_sim.sh
 set -u
 cd "$(dirname "$0")/.." || exit 2
 SEEDS=${SEEDS:-150}
 FIRST=${FIRST:-1}
 SANITIZED=${SANITIZED:-6}
 BOUND=${BOUND:-2000}
-SMALL=${SMALL:-12}
+SMALL=${SMALL:-14}
 NTH=${NTH:-6}
+SQL=${SQL:-8}
 OUT=build/e2e/crash_sim
 mkdir -p "$OUT"
 failed=0
@@ -38,7 +39,9 @@ run "random lives survive power cuts, full volumes, growth, errors and lies" $FA
 run "any operation of the device may fail" $FAST --kind errors --seeds "$NTH"
 run "any allocation of the store may fail" $FAST --kind memory --seeds "$NTH"
 run "any block may rot" $FAST --kind rot --seeds "$NTH"
-run "small workloads, sanitized" $SLOW --kind small --seeds 12 --bound $((BOUND / 40))
+run "SQLite on it is what another SQLite is, after any power cut" build/fast/sql_sim --seed "$FIRST" --seeds "$SQL"
+run "SQLite on it, sanitized" build/host/sql_sim --seed "$FIRST" --seeds $(((SQL + 3) / 4)) --steps 12
+run "small workloads, sanitized" $SLOW --kind small --seeds 14 --bound $((BOUND / 40))
 run "random lives, sanitized" $SLOW --seed "$FIRST" --seeds $((SANITIZED * 2))
 run "failing operations, sanitized" $SLOW --kind errors --seeds $(((SANITIZED + 2) / 3))
 run "failing allocations, sanitized" $SLOW --kind memory --seeds $(((SANITIZED + 5) / 6))

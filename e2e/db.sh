@@ -16,7 +16,7 @@ refused() { # refused NAME PATTERN COMMAND...: ends with status 1 and says it
 command -v sqlite3 >/dev/null || { bad "Debian's sqlite3 is there"; exit 1; }
 
 app=$WORK/book
-find "$WORK" -mindepth 1 ! -name lock -delete
+find "$WORK" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} +
 mkdir -p "$app"
 cp -r examples/guestbook/. "$app"
 rm -rf "$app/.ingot"
@@ -60,6 +60,9 @@ check "pages are exported as they are, but for the schema's version" \
 	sh -c "[ \$(cmp -l $old $WORK/out.sqlite | wc -l) -le 1 ]"
 refused "existing content is not replaced by itself" "with --force it is replaced" ./ingot db import "$app" "$old"
 refused "an existing file neither" "is there already" ./ingot db export "$app" "$WORK/out.sqlite"
+refused "a disk that is full is said" "cannot write .*out2.sqlite" \
+	sh -c "trap '' XFSZ; ulimit -f 1000; exec ./ingot db export $app $WORK/out2.sqlite"
+check "... and nothing is left of it" sh -c "! ls $WORK/out2.sqlite* 2>/dev/null"
 # A database that is being written to, with most of its content in its write-ahead log.
 rm -f "$WORK"/wal.sqlite*
 {
@@ -193,6 +196,10 @@ check "... what is not damaged is there" ./ingot db shell "$volume" 'SELECT coun
 flip "00000001234"
 refused "the rest of a long row is found too, or the index" "of \(table extra\|index extra_t\)" ./ingot db check "$volume"
 
+refused "what is left is salvaged" "pages could not be had" ./ingot db export "$volume" "$WORK/salvaged.sqlite" --salvage
+./ingot db shell "$WORK/salvaged.sqlite" .recover 2>"$WORK/recover.err" | sqlite3 "$WORK/rescued.sqlite" 2>>"$WORK/recover.err"
+check "... and most rows are rescued from it" sh -c "[ \$(sqlite3 $WORK/rescued.sqlite 'SELECT count(*) FROM extra') -ge 1900 ]"
+
 # --- What was once safe ---
 volume=$WORK/lost.volume
 check "a volume of its own is made" ./ingot db import "$volume" "$old" --size 64M
@@ -236,6 +243,7 @@ refused "... by resize" "not an Ingot volume" ./ingot db resize "$WORK/foreign" 
 refused "... by export" "not an Ingot volume" ./ingot db export "$WORK/foreign" "$WORK/none.sqlite"
 refused "... and by import" "not an Ingot volume" ./ingot db import "$WORK/foreign" "$old" --force
 expect "... and never touched" "$sum" sh -c "md5sum <$WORK/foreign"
+refused "an ordinary database is no volume, and what to do is said" "ingot db import" ./ingot db check "$old"
 refused "a blank file is said" "blank" ./ingot db check "$WORK/blank"
 refused "a command that there is not is said" "there is no" ./ingot db frobnicate
 refused "a folder that there is not is said" "there is no" ./ingot db info nowhere

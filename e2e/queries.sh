@@ -196,6 +196,11 @@ file app.c <<'END'
    db_run(req, "SELECT nothing")
 #define RUN(text) db_run(req, "SELECT nothing" text)
 #define TABLE "entry"
+#if 0
+it's not C: db_run(req, "SELECT nothing");
+#if 1
+#endif
+#endif
 static const char *sql = "SELECT nothing";
 static void h(struct request *req)
 {
@@ -216,22 +221,22 @@ sage = ? AND mesage = ?", "x", (quote, other));
 APP_ROUTES(GET("/", h))
 END
 wrong "SQL in C is checked where it stands: splices, escapes, adjacent literals; the number of values" <<'END'
-app.c:13:14: error: no such column: mesage; did you mean "message"?
+app.c:18:14: error: no such column: mesage; did you mean "message"?
   sage = ? AND mesage = ?", "x", (quote, other));
                ^~~~~~
-app.c:14:2: error: the statement has 1 parameter, and there are 0 values
+app.c:19:2: error: the statement has 1 parameter, and there are 0 values
   	db_run(req, "DELETE FROM entry WHERE id = ?");
   	^~~~~~
-app.c:15:2: error: the statement has 2 parameters, and there is 1 value for it
+app.c:20:2: error: the statement has 2 parameters, and there is 1 value for it
   	db_query(req, "SELECT id FROM entry WHERE id IN (?, ?)", request_query_int(req, "a", 1, 2, 3));
   	^~~~~~~~
-app.c:17:10: error: no such table: entrie; did you mean "entry"?
+app.c:22:10: error: no such table: entrie; did you mean "entry"?
   		" FROM entrie"));
   		       ^~~~~~
-app.c:18:34: error: a second statement; a call runs one (several are a transaction: db_begin)
+app.c:23:34: error: a second statement; a call runs one (several are a transaction: db_begin)
   	db_try(req, "DELETE FROM visit; DELETE FROM entry");
   	                                ^~~~~~
-app.c:22:31: error: no such column: "näme" - should this be a string literal in single-quotes?; did you mean "name"?
+app.c:27:31: error: no such column: "näme" - should this be a string literal in single-quotes?; did you mean "name"?
   	db_run_values(req, u8"SELECT \"näme\" FROM entry", 0, NULL);
   	                             ^~~~~~~~
 ingot: 6 errors in the SQL
@@ -284,6 +289,20 @@ rm -rf "$APP"
 cp -r e2e/support/library "$APP"
 rm -rf "$APP/.ingot"
 check "a library builds, without a warning" sh -c "./ingot build $APP 2>&1 | tee $WORK/build.log | grep -q 'application: queries' && ! grep -i warning $WORK/build.log"
+rm -rf "$WORK/misspelt"
+cp -r "$APP" "$WORK/misspelt"
+printf '{{#books}}{{titel}}: {{price}}{{#note}}{{>line}}{{/note}}{{other}}{{what}}\n{{/books}}{{titel}}\n' >"$WORK/misspelt/pages/cheap.html"
+printf '{{notes}}\n' >"$WORK/misspelt/pages/line.html"
+./ingot build "$WORK/misspelt" 2>"$WORK/said" >/dev/null
+cat >"$WORK/wanted" <<'END'
+pages/cheap.html:1:13: warning: the rows of "books" have no column "titel"; did you mean "title"?
+  {{#books}}{{titel}}: {{price}}{{#note}}{{>line}}{{/note}}{{other}}{{what}}
+              ^~~~~
+pages/line.html:1:3: warning: the rows of "books" have no column "notes"; did you mean "note"?
+  {{notes}}
+    ^~~~~
+END
+check "a page that misspells a column is warned of, also in a partial" diff "$WORK/wanted" "$WORK/said"
 # Each rule by which types are found; expected.h was checked by hand.
 TYPES=$WORK/types
 rm -rf "$TYPES"

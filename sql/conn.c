@@ -79,7 +79,7 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 		what = "nobody waits for the result any more";
 	else if (e.code == ERR_DENIED)
 		what = "not allowed: transactions are begun by calls, a connection's settings are fixed, and there is "
-		       "one database";
+		       "one database, without temporary tables";
 	else if (e.code == ERR_STALE)
 		what = "another has written since this began to read: begin a transaction for writing first";
 	write_bytes(&w, slice_sub(slice_from_cstr(what), 0, SQL_MESSAGE_MAX - 64));
@@ -188,19 +188,38 @@ bool sql_pragma_allowed(const char *name, const char *argument)
 	return is_one_of(name, any, ARRAY_LEN(any)) || (!argument && is_one_of(name, bare, ARRAY_LEN(bare)));
 }
 
-/* Transactions are begun by sql_begin alone, and there is one database. Only the application's own statements are
- * judged, not those that SQLite makes of them (VACUUM attaches a database). */
+/* Transactions are begun by sql_begin alone, there is one database, and temporary tables would stay with the
+ * connection, for whoever gets it next. PRAGMA optimize passes for a statement that only reads, but may run ANALYZE:
+ * so it needs a transaction that writes. What depends on the transaction is judged each time, so it is not kept.
+ * Only the application's own statements are judged, not those that SQLite makes of them (VACUUM attaches a
+ * database). */
 static int on_authorize(void *cookie, int action, const char *a, const char *b, const char *db,
 	const char *by)
 {
 	struct sql_conn *conn = cookie;
-	(void)db, (void)by;
+	(void)by;
 	if (!conn->preparing)
 		return SQLITE_OK;
-	if (action == SQLITE_TRANSACTION || action == SQLITE_ATTACH || action == SQLITE_DETACH)
+	switch (action) {
+	case SQLITE_TRANSACTION:
+	case SQLITE_ATTACH:
+	case SQLITE_DETACH:
+	case SQLITE_CREATE_TEMP_INDEX:
+	case SQLITE_CREATE_TEMP_TABLE:
+	case SQLITE_CREATE_TEMP_TRIGGER:
+	case SQLITE_CREATE_TEMP_VIEW:
 		return SQLITE_DENY;
+	case SQLITE_CREATE_VTABLE:
+		return db && sqlite3_stricmp(db, "temp") == 0 ? SQLITE_DENY : SQLITE_OK;
+	default:
+		break;
+	}
+	bool optimizes = action == SQLITE_PRAGMA && sqlite3_stricmp(a, "optimize") == 0;
+	conn->once |= action == SQLITE_SAVEPOINT || optimizes;
 	if (action == SQLITE_SAVEPOINT)
 		return conn->in_transaction ? SQLITE_OK : SQLITE_DENY;
+	if (optimizes)
+		return conn->transaction_writes ? SQLITE_OK : SQLITE_DENY;
 	return action != SQLITE_PRAGMA || sql_pragma_allowed(a, b) ? SQLITE_OK : SQLITE_DENY;
 }
 

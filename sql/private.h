@@ -69,6 +69,7 @@ struct sql_conn {
 	bool optimistic;         /* an attempt of sql_transaction */
 	bool unstoppable;        /* what runs now is not to be interrupted */
 	uint32_t writer_holds;   /* its statements and its transaction that need the slot, while it has it */
+	bool once;      /* what was prepared last is not to be cached */
 	bool preparing; /* a statement of the application's: not everything is allowed */
 	uint32_t queries; /* open, and blobs */
 	uint32_t savepoints; /* open */

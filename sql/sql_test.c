@@ -312,11 +312,20 @@ WORLD_TEST(what_the_vfs_relies_on_cannot_be_changed)
 		"PRAGMA writable_schema", "PRAGMA foreign_keys = OFF", "PRAGMA cache_size = 100000",
 		"PRAGMA encoding = 'UTF-16'", "PRAGMA case_sensitive_like = 1", "PRAGMA hard_heap_limit = 0",
 		"PRAGMA trusted_schema = 1", "PRAGMA max_page_count = 3", "PRAGMA no_such_thing",
+		"PRAGMA optimize", "CREATE TEMP TABLE x (a)",
+		"CREATE TEMP VIEW x AS SELECT 1", "CREATE VIRTUAL TABLE temp.x USING fts5(a)",
 		"ATTACH 'other' AS other", "ATTACH ':memory:' AS other", "DETACH main"};
 	struct sql_conn *conn = acquire(w);
 	for (size_t i = 0; i < ARRAY_LEN(denied); i++)
 		assert_err(sql_exec(conn, denied[i], SQL_NO_ARGS), DENIED);
 	assert_non_null(strstr(sql_error(conn), "not allowed"));
+	/* Also what was allowed a moment ago, within a transaction. */
+	ok(sql_begin(conn, SQL_WRITE), conn);
+	ok(sql_exec(conn, "SAVEPOINT a", SQL_NO_ARGS), conn);
+	ok(sql_exec(conn, "PRAGMA optimize", SQL_NO_ARGS), conn);
+	ok(sql_commit(conn), conn);
+	assert_err(sql_exec(conn, "SAVEPOINT a", SQL_NO_ARGS), DENIED);
+	assert_err(sql_exec(conn, "PRAGMA optimize", SQL_NO_ARGS), DENIED);
 	/* Nobody writes to the schema by hand, and strings are in single quotes. */
 	assert_err(sql_exec(conn, "DELETE FROM sqlite_schema", SQL_NO_ARGS), INVALID);
 	assert_err(sql_exec(conn, "SELECT load_extension('x')", SQL_NO_ARGS), INVALID);
@@ -502,6 +511,14 @@ static void insert_pages(struct sql_conn *conn, int count, err *e)
 			SQL_ARGS(sql_int(i)));
 }
 
+static void insert_more(struct sql_conn *conn, int count, int round, err *e)
+{
+	*e = OK;
+	for (int i = 0; i < count && !failed(*e); i++)
+		*e = sql_exec(conn, "INSERT INTO entry (name, body) VALUES (?, randomblob(4000))",
+			SQL_ARGS(sql_int(round * count + i)));
+}
+
 /* The store takes 64 pages in a transaction. One that SQLite holds until the commit, and one of which it
  * writes a part before. */
 static void exceed_the_store(struct world *w)
@@ -536,6 +553,17 @@ static void exceed_the_store(struct world *w)
 		assert_non_null(strstr(sql_error(conn), "syntax error"));
 		check_integrity(conn);
 	}
+	/* What changes everything cannot be split: it says so, and nothing has happened. */
+	for (int i = 0; i < 10; i++) {
+		err e;
+		insert_more(conn, 10, i, &e);
+		ok(e, conn);
+	}
+	assert_err(sql_exec(conn, "VACUUM", SQL_NO_ARGS), NO_MEMORY);
+	assert_non_null(strstr(sql_error(conn), "too many pages for this machine's memory"));
+	assert_err(sql_exec(conn, "UPDATE entry SET body = randomblob(4000)", SQL_NO_ARGS), NO_MEMORY);
+	assert_int_equal(number(conn, "SELECT count(*) FROM entry"), 101);
+	check_integrity(conn);
 	assert_true(store_state(w->store) == STORE_OPEN);
 	sql_release(conn);
 }

@@ -62,6 +62,7 @@ static err prepare(struct sql_conn *conn, const char *text, unsigned flags, sqli
 	conn->sql->stats.prepares++;
 	sqlite3_stmt *statement;
 	conn->preparing = true;
+	conn->once = false;
 	int rc = sqlite3_prepare_v3(conn->db, text, -1, flags, &statement, tail);
 	conn->preparing = false;
 	if (rc != SQLITE_OK)
@@ -83,6 +84,8 @@ static err statement_get(struct sql_conn *conn, const char *text, struct sql_que
 			return sql_fail_text(conn, ERR(INVALID), "expected exactly one statement");
 		}
 		q->statement = statement;
+		if (conn->once)
+			slot = SLOT_NONE;
 		if (slot != SLOT_NONE)
 			conn->cache[slot] = (struct sql_cached){.statement = statement,
 				.text = sqlite3_sql(statement)};

@@ -19,7 +19,7 @@ uint64_t checkpoint_reserve(const struct store *s)
 	}
 	uint64_t most = (uint64_t)s->deltas.pool.used * VOLUME_MAP_LEVELS_MAX +
 			(uint64_t)STORE_OBJECTS_MAX * VOLUME_MAP_LEVELS_MAX;
-	return (nodes < most ? nodes : most) + 1;
+	return (nodes < most ? nodes : most) + space_map_pages(s->space.blocks) + 1;
 }
 
 uint32_t object_low(const struct store_object *o, uint64_t generation)
@@ -41,7 +41,7 @@ static void fill_superblock(struct store *s, struct volume_superblock *b, uint64
 	memcpy(b->uuid, s->uuid, sizeof b->uuid);
 	b->nonce = s->nonce;
 	b->sequence = s->checkpoint.sequence + 1;
-	b->blocks = s->space.blocks;
+	b->blocks = s->space.blocks_next;
 	b->generation = generation;
 	b->record = s->journal.durable_record;
 	b->record_link = s->journal.durable_link;
@@ -106,28 +106,33 @@ static void switch_base(struct store *s, const struct volume_superblock *b,
 		o->base_pages = b->object[i].pages;
 		forget_truncations(o, b->generation);
 	}
-	for (uint32_t i = 0; i < headers; i++)
-		space_defer(&s->space, SPACE_MERGING, j->header[i]);
+	/* The first is the base's record_block, of which the space map has been told. */
+	for (uint32_t i = s->space.record_unmapped ? 0 : 1; i < headers; i++)
+		space_defer(&s->space, j->header[i], true);
 	j->header_count -= headers;
 	j->durable_headers -= headers;
 	memmove(j->header, j->header + headers, j->header_count * sizeof j->header[0]);
+	space_checkpoint_done(s);
 	s->base = b->generation;
 	s->checkpoint.running = false;
 	mark_merged(s, &s->deltas.fresh, s->base);
 	mark_merged(s, &s->deltas.retained, s->base);
 	delta_sweep(s);
-	space_checkpoint_done(s, s->base);
-	space_collect(s);
 }
 
-/* The base is the newest already. What earlier checkpoints had to leave to readers may be free by now, and
- * nobody who needs space would get it otherwise: without space there is no commit, without a commit no
- * checkpoint. */
-static void free_again(struct store *s)
+/* The last of the new checkpoint's blocks: where the next record will be. */
+static err map_space(struct store *s, struct volume_superblock *b, uint32_t headers)
 {
-	space_checkpoint_begin(&s->space);
-	space_checkpoint_done(s, s->base);
-	space_collect(s);
+	struct journal *j = &s->journal;
+	if (s->space.walk) {
+		TRY(space_walk_rebuild(s, b->record_block));
+	} else if (headers || s->space.record_unmapped) {
+		if (!s->space.record_unmapped)
+			TRY(space_superseded(s, &(struct volume_entry){
+				.block = j->header[0], .generation = (uint32_t)s->base}));
+		TRY(space_mapped(s, b->record_block));
+	}
+	return space_map_seal(s, b);
 }
 
 /* What the checkpoint has written so far is on stable storage after any flush that begins from now on: that of the
@@ -152,10 +157,10 @@ static err run_checkpoint(struct store *s)
 {
 	struct checkpoint *c = &s->checkpoint;
 	struct table_change change = {VERSION_NONE, VERSION_NONE, VERSION_NONE, VERSION_NONE};
-	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers) {
-		free_again(s);
+	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers)
 		return OK;
-	}
+	if (s->space.damaged)
+		return ERR(CORRUPT);
 	c->force = false;
 	c->running = true;
 	if (s->admin.pending)
@@ -165,16 +170,20 @@ static err run_checkpoint(struct store *s)
 	uint32_t headers = s->journal.durable_headers;
 	fill_superblock(s, c->superblock, c->target);
 	space_checkpoint_begin(&s->space);
+	TRY(space_map_begin(s, (uint32_t)c->target));
 	TRY(table_change_begin(s, &change, c->target));
 	TRY(merge_all(s, c->target, &change));
 	table_change_fill(s, &change, c->superblock);
+	TRY(map_space(s, c->superblock, headers));
 	c->superblock->checksum = volume_checksum(VOLUME_MAGIC, c->superblock, VOLUME_BLOCK_SIZE);
 	TRY(flush_shared(s));
 	TRY(io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock));
 	TRY(flush_shared(s));
 	c->sequence++;
 	c->slot = 1 - c->slot;
+	space_lock(s); /* what is being loaded stays the base's */
 	switch_base(s, c->superblock, &change, headers);
+	space_unlock(s);
 	s->stats.checkpoints++;
 	return io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock);
 }
@@ -205,6 +214,29 @@ err checkpoint_now(struct store *s)
 	return failed(e) ? e : s->checkpoint.result;
 }
 
+static const char *why_failed(const struct store *s, err e)
+{
+	if (s->space.damaged)
+		return "the space map is damaged: it is made anew when the volume is opened again";
+	return e.code == ERR_CORRUPT ? "the page map is damaged" : "a checkpoint could not be written";
+}
+
+/* The checkpoint's superblock again, but without a space map: so the next opening walks and makes a new one.
+ * Nothing more can be done if that fails as well. */
+static void drop_map(struct store *s)
+{
+	struct checkpoint *c = &s->checkpoint;
+	struct volume_superblock *b = c->superblock;
+	if (failed(io_read_block(s, VOLUME_SLOT_BLOCK(c->slot), b)) || b->sequence != c->sequence)
+		return;
+	b->space = (struct volume_entry){0, 0, 0};
+	b->sequence++;
+	b->checksum = 0;
+	b->checksum = volume_checksum(VOLUME_MAGIC, b, VOLUME_BLOCK_SIZE);
+	if (!failed(io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), b)))
+		(void)io_flush(s).code;
+}
+
 void checkpoint_fiber(void *argument)
 {
 	struct store *s = argument;
@@ -218,10 +250,11 @@ void checkpoint_fiber(void *argument)
 		c->active = true;
 		c->result = s->state == STORE_OPEN ? run_checkpoint(s) : ERR(IO);
 		c->running = false;
-		if (failed(c->result))
-			store_fail(s, c->result.code == ERR_CORRUPT ?
-				"the page map is damaged" :
-				"a checkpoint could not be written");
+		if (failed(c->result) && !s->space.recovering) { /* else recovery knows what to do */
+			store_fail(s, why_failed(s, c->result));
+			if (s->space.damaged)
+				drop_map(s);
+		}
 		c->active = false;
 		c->done_count++;
 		fiber_queue_wake_all(&c->done);

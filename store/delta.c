@@ -6,6 +6,8 @@
  *                     +------------+----------+--> superseded: removed, or retained */
 #include "private.h"
 
+#define SWEPT_AT_ONCE 64u
+
 static inline uint32_t bucket_of(const struct store *s, uint32_t object, uint32_t page_no)
 {
 	uint64_t key = (uint64_t)object << 32 | page_no;
@@ -47,12 +49,45 @@ void delta_remove(struct store *s, struct delta *d, bool release_now)
 		cache_drop(s, d->frame);
 	}
 	if (d->block && !d->merged) {
-		if (release_now)
+		/* What was superseded before the base is in no record that recovery would look at. */
+		if (release_now || d->from <= s->base)
 			space_release(&s->space, d->block);
 		else
-			space_defer(&s->space, SPACE_NEW, d->block);
+			space_defer(&s->space, d->block, false);
+	}
+	if (d->unmapped) {
+		s->space.kept--;
+		space_set_stale(&s->space);
 	}
 	pool_put(&s->deltas.pool, d);
+}
+
+void delta_unmap_all(struct store *s, uint32_t object)
+{
+	LIST_FOR_EACH(e, &s->deltas.retained) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (d->object == object && d->block && d->merged && !d->unmapped) {
+			d->unmapped = true;
+			s->space.kept++;
+		}
+	}
+}
+
+void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t block)
+{
+	for (struct delta *d = s->deltas.bucket[bucket_of(s, object, page_no)]; d; d = d->next)
+		if (d->page_no == page_no && d->object == object && d->block == block && d->merged &&
+			!d->unmapped) {
+			d->unmapped = true;
+			s->space.kept++;
+		}
+}
+
+void delta_unmap_line(struct store *s, uint32_t line, uint32_t page_no, uint32_t block)
+{
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		if (s->object[i].used && s->object[i].line == line)
+			delta_unmap(s, i, page_no, block);
 }
 
 /* A version may go when nobody sees it any more. What superseded it must be durable: else recovery
@@ -96,6 +131,22 @@ void delta_sweep(struct store *s)
 		struct delta *d = LIST_ENTRY(e, struct delta, link);
 		if (may_go(s, d))
 			delta_remove(s, d, false);
+	}
+}
+
+void delta_sweep_some(struct store *s)
+{
+	struct list *e = s->deltas.retained.next, *kept = NULL;
+	for (uint32_t i = 0; i < SWEPT_AT_ONCE && e != &s->deltas.retained && e != kept; i++) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		e = e->next;
+		if (may_go(s, d)) {
+			delta_remove(s, d, false);
+		} else {
+			list_remove(&d->link);
+			list_push_back(&s->deltas.retained, &d->link);
+			kept = kept ? kept : &d->link;
+		}
 	}
 }
 

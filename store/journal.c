@@ -117,11 +117,7 @@ static bool place(struct store *s, struct batch *b, struct delta *d)
 		return false;
 	s->space.promised--;
 	d->generation = (uint32_t)d->from;
-	d->checksum = volume_checksum(volume_seed_page(s->nonce, s->object[d->object].line, 0, d->page_no,
-		d->generation),
-		d->frame->page.data, STORE_PAGE_SIZE);
 	cache_set_writing(s, d->frame);
-	s->stats.pages_written++;
 	return true;
 }
 
@@ -169,6 +165,14 @@ static bool place_all(struct store *s, struct batch *b)
 	return ok && take_ahead(s, first + b->parts, b->pages);
 }
 
+/* Of a page that is placed. Not all at once: a batch may have thousands of pages, and others want to run. */
+static void checksum_page(struct store *s, struct delta *d)
+{
+	d->checksum = volume_checksum(volume_seed_page(s->nonce, s->object[d->object].line, 0, d->page_no,
+		d->generation), d->frame->page.data, STORE_PAGE_SIZE);
+	s->stats.pages_written++;
+}
+
 static struct list *fill_record(struct store *s, struct batch *b, uint32_t part, struct list *at,
 	struct volume_record *r)
 {
@@ -178,11 +182,14 @@ static struct list *fill_record(struct store *s, struct batch *b, uint32_t part,
 		for (; n < b->sizes; n++)
 			r->item[n] = b->size[n];
 	for (; at != &s->deltas.in_flight; at = at->next) {
-		const struct delta *d = LIST_ENTRY(at, struct delta, link);
-		if (!is_listed(d, b->target))
-			continue;
-		if (n == VOLUME_RECORD_ITEMS)
+		struct delta *d = LIST_ENTRY(at, struct delta, link);
+		bool listed = is_listed(d, b->target);
+		if (listed && n == VOLUME_RECORD_ITEMS)
 			break;
+		if (d->frame)
+			checksum_page(s, d);
+		if (!listed)
+			continue;
 		r->item[n++] = (struct volume_item){.object = d->object, .kind = VOLUME_ITEM_PAGE,
 			.page = d->page_no, .block = d->block, .generation = d->generation,
 			.checksum = d->checksum};
@@ -225,6 +232,8 @@ static err write_all(struct store *s, struct batch *b)
 			io_run_submit(s, &b->run, &b->wait);
 			TRY(io_wait_all(s, &b->wait));
 		}
+		if (part)
+			fiber_yield(s->loop);
 		uint32_t block = *header_of(&s->journal, b, part);
 		struct list *end = fill_record(s, b, part, at, r);
 		finish_record(s, b, part, r);

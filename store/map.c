@@ -22,7 +22,7 @@ uint64_t map_nodes(uint32_t pages)
 
 bool map_block_is_sane(const struct store *s, uint32_t block)
 {
-	return block >= VOLUME_RESERVED_BLOCKS && block < s->space.blocks;
+	return block >= VOLUME_RESERVED_BLOCKS && block < s->space.blocks_next;
 }
 
 bool map_entry_is_sane(const struct store *s, const struct volume_entry *e)

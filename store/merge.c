@@ -92,16 +92,13 @@ static err write_node(struct merge *m, uint32_t level, uint32_t index, struct vo
 	*out = (struct volume_entry){0, 0, 0};
 	if (i == VOLUME_MAP_FANOUT)
 		return OK;
-	out->block = space_take(&s->space);
-	if (!out->block)
-		return ERR(NO_SPACE);
+	TRY(space_node_take(s, &out->block));
 	out->generation = m->generation;
 	out->checksum = volume_checksum(node_seed(m, level, index, out->generation), child,
 		VOLUME_BLOCK_SIZE);
 	struct frame *stale = cache_find(s, OBJECT_MAP, out->block, 0);
 	if (stale)
 		cache_drop(s, stale);
-	space_node_written(&s->space, out->block);
 	return io_write_block(s, out->block, child);
 }
 
@@ -120,6 +117,15 @@ static err find_shared(struct merge *m, uint32_t level, uint32_t index, bool hel
 	return share_children(&m->query, level, index, (void *)m->s->checkpoint.node[level], wanted, shared);
 }
 
+static err free_page(struct merge *m, uint32_t page_no, const struct volume_entry *old)
+{
+	if (m->query.count) /* another object may have superseded it long ago, and still have readers of it */
+		delta_unmap_line(m->s, m->o->line, page_no, old->block);
+	else
+		delta_unmap(m->s, m->o->id, page_no, old->block);
+	return space_superseded(m->s, old);
+}
+
 static err free_tree(struct merge *m, uint32_t level, uint32_t index, bool held, struct volume_entry *e)
 {
 	static const struct share_set all = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
@@ -129,26 +135,26 @@ static err free_tree(struct merge *m, uint32_t level, uint32_t index, bool held,
 	if (!old.block || held)
 		return OK;
 	if (!level) {
-		space_defer(&m->s->space, SPACE_MERGING, old.block);
-		return OK;
+		return free_page(m, index, &old);
 	}
 	TRY(read_node(m, level, index, &old));
 	TRY(find_shared(m, level, index, false, &all, &shared));
 	struct volume_entry *child = (void *)m->s->checkpoint.node[level];
 	for (uint32_t i = 0; i < VOLUME_MAP_FANOUT; i++)
 		TRY(free_tree(m, level - 1, index * VOLUME_MAP_FANOUT + i, has_bit(&shared, i), &child[i]));
-	space_node_superseded(&m->s->space, old.block);
-	return OK;
+	return space_superseded(m->s, &old);
 }
 
-static void put_page(struct merge *m, bool held, struct volume_entry *slot)
+static err put_page(struct merge *m, bool held, struct volume_entry *slot)
 {
 	const struct delta *d = change_at(m, m->next++);
-	if (slot->block && !held)
-		space_defer(&m->s->space, SPACE_MERGING, slot->block);
-	*slot = (struct volume_entry){d->block, d->generation, d->checksum};
+	struct volume_entry old = *slot, new = {d->block, d->generation, d->checksum};
 	if (!d->block)
-		*slot = (struct volume_entry){0, 0, 0};
+		new = (struct volume_entry){0, 0, 0};
+	*slot = new;
+	if (old.block && !held)
+		TRY(free_page(m, d->page_no, &old));
+	return new.block ? space_mapped(m->s, new.block) : OK;
 }
 
 /* The first page after the part of the object that this node (level 0: page) is for. */
@@ -195,10 +201,10 @@ static err merge_node(struct merge *m, uint32_t level, uint32_t index, bool held
 		if (below && (cut || has_changes(m, below, number)))
 			TRY(merge_node(m, below, number, has_bit(&shared, i), &child[i]));
 		else if (!below && has_changes(m, below, number))
-			put_page(m, has_bit(&shared, i), &child[i]);
+			TRY(put_page(m, has_bit(&shared, i), &child[i]));
 	}
 	if (old.block && !held) /* its content is in the buffer */
-		space_node_superseded(&m->s->space, old.block);
+		TRY(space_superseded(m->s, &old));
 	return write_node(m, level, index, e);
 }
 

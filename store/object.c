@@ -90,6 +90,7 @@ static void load_object(struct store *s, const struct volume_object *from, uint3
 	o->base_pages = o->pages = o->record_low = o->batch_pages = o->durable_pages = from->pages;
 	o->changed_at = generation;
 	o->line = s->version[i].line;
+	o->truncations = 0;
 }
 
 void table_load(struct store *s, const struct volume_superblock *b)
@@ -139,21 +140,29 @@ static void fill_entry(const struct store *s, struct volume_superblock *b, uint3
 
 /* --- The checkpoint's part --- */
 
-static err release_block(struct share_walk *w, uint32_t level, const struct volume_entry *e)
+/* A reader of an object of the line may have a page as one that was changed after its base: then its map does
+ * not show that the block is needed. */
+static err release_block(struct share_walk *w, uint32_t level, uint32_t index,
+	const struct volume_entry *e)
 {
-	(void)level;
-	if (!map_entry_is_sane(w->query.s, e))
+	struct store *s = w->query.s;
+	if (!map_entry_is_sane(s, e))
 		return ERR(CORRUPT);
-	space_defer(&w->query.s->space, SPACE_MERGING, e->block);
-	return OK;
+	if (!level)
+		delta_unmap_line(s, s->version[w->query.self].line, index, e->block);
+	return space_superseded(s, e);
 }
 
-/* Frees what no other version has. What lies below a damaged node stays used, until the next opening. */
+/* Frees what no other version has. What lies below a damaged node stays used until the next opening, which
+ * finds no space map and makes a new one. */
 static err release(struct store *s, uint32_t slot)
 {
 	struct share_walk w = {.visit = release_block};
+	delta_unmap_all(s, slot);
 	share_query_init(&w.query, s, slot, UINT32_MAX);
-	return share_walk(&w);
+	err e = share_walk(&w);
+	s->space.leaky |= w.damaged;
+	return e;
 }
 
 err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation)

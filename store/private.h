@@ -11,7 +11,11 @@
  *   delta.c       the map entries that are newer than the maps on the device
  *   cache.c       frames: pages of objects, and map nodes
  *   map.c         page number -> block, through delta and map
- *   space.c       which blocks are used, and when they become free
+ *   space.c       which blocks are free, and taking them
+ *   space_ages.c  counts what readers of several ages hold back
+ *   space_map.c   the stored space map
+ *   space_walk.c  the same without one: from the objects' maps
+ *   space_check.c compares the two
  *   io.c          block requests
  *   scratch.c     pages that need not survive
  *
@@ -98,55 +102,183 @@ err io_write_block(struct store *s, uint32_t block, void *data);
 err io_flush(struct store *s);
 void io_init(struct store *s);
 
-/* --- space.c --- */
+/* --- space.c, space_ages.c, space_map.c, space_walk.c --- */
 
-enum space_set {
-	SPACE_USED,    /* not free; the blocks of the other sets are used as well */
-	SPACE_NEW,     /* superseded since the last checkpoint began */
-	SPACE_MERGING, /* no longer needed once the running checkpoint is durable */
-	SPACE_WAITING, /* free when no snapshot is older than waiting_for */
-	SPACE_YOUNG,   /* taken since the checkpoint of generation young_since was done */
-	SPACE_SETS,
-	/* While recovery merges, when nothing waits yet: map nodes that it wrote itself. */
-	SPACE_REBUILT = SPACE_WAITING
+#define SPACE_WINDOW_BLOCKS 4096u
+#define SPACE_WINDOW_WORDS (SPACE_WINDOW_BLOCKS / 64)
+#define SPACE_GROUP_WINDOWS (VOLUME_GROUP_BLOCKS / SPACE_WINDOW_BLOCKS)
+#define SPACE_NOWHERE UINT32_MAX
+#define SPACE_NODE_WINDOWS 2u /* the first windows are for the checkpoint's own blocks */
+#define SPACE_PAGES 12u       /* of the space map, in memory */
+#define SPACE_EDITS_MAX 256u
+#define SPACE_AGES_MAX 16u
+
+/* A part of a group from which blocks are taken. A bit in `base` alone: not free, some map shows it. Else
+ * own: taken; dead: superseded since the last checkpoint began; both: before that. */
+struct space_window {
+	uint64_t base[SPACE_WINDOW_WORDS], own[SPACE_WINDOW_WORDS], dead[SPACE_WINDOW_WORDS];
+	uint32_t index;       /* SPACE_NOWHERE: not in use */
+	uint32_t free, taken; /* blocks; taken: in own or dead */
+	bool stale;           /* `base` may show more than need be */
+};
+
+/* Counts the blocks that only readers hold back, by the oldest and the newest checkpoint that shows them. */
+struct space_ages {
+	uint64_t from[SPACE_AGES_MAX], to[SPACE_AGES_MAX]; /* base generations of readers */
+	uint32_t dead[SPACE_AGES_MAX][SPACE_AGES_MAX];     /* [oldest][newest] */
+	uint32_t pending[SPACE_AGES_MAX + 1]; /* [oldest]: superseded by the running checkpoint */
+	uint32_t count;
+	uint64_t held; /* the sum of dead */
+};
+
+struct space_tree {
+	struct volume_entry root;
+	uint32_t levels;
+	uint64_t used;
+};
+
+/* A page or node of the space map in memory: the newest map's, which is the one being made, if any. */
+struct space_page {
+	uint8_t *data;
+	uint64_t tick; /* last use */
+	uint32_t level, index;
+	uint32_t block;    /* where it will be, when dirty */
+	uint32_t children; /* of it in memory: then it stays */
+	bool valid, dirty;
+};
+
+/* The map of a version in the checkpoint that was opened. */
+struct space_base {
+	struct volume_entry root;
+	uint32_t levels, line;
+};
+
+struct space_edit {
+	uint32_t block;
+	bool used;
 };
 
 struct space {
-	uint64_t *bits[SPACE_SETS];
-	uint32_t count[SPACE_SETS];
-	uint32_t blocks, words, cursor;
+	struct space_window *window;
+	uint32_t window_count;
+	uint32_t blocks, blocks_next; /* next: from the next checkpoint on */
+	uint32_t at;          /* the window from which was taken last, and ... */
+	uint32_t cursor;      /* ... the bit behind that */
+	uint32_t search, node_search; /* groups */
+	uint64_t open;        /* free blocks in the windows that are not the checkpoint's */
 	uint64_t promised;    /* to open and unwritten transactions */
-	uint64_t waiting_for; /* generation of the checkpoint that freed the waiting set */
-	uint64_t young_since;
-	uint32_t held;        /* of NEW: what the last checkpoint could not free */
-	bool rebuilding;      /* recovery merges: SPACE_REBUILT is in use */
+	uint64_t taken;       /* blocks in own or dead; in recovery: of the chain */
+	uint64_t moved;       /* taken by the running checkpoint, or moved into its map */
+	uint64_t dead_new, dead_old;
+	uint64_t kept;        /* blocks that only entries of the delta refer to, which were merged */
+	struct space_ages ages;
+	struct space_tree tree, next; /* the base's; and the newest */
+	struct space_base base[STORE_OBJECTS_MAX]; /* for `walk` */
+	struct space_page page[SPACE_PAGES];
+	struct space_edit edit[SPACE_EDITS_MAX]; /* that are still to be made */
+	uint32_t edits;
+	uint32_t generation;  /* of the pages being made */
+	uint64_t tick;
+	uint64_t *unavailable, *scratch; /* a page each */
+	bool building;   /* `next` is being made */
+	bool recovering; /* blocks of the chain are not in the windows */
+	bool walk;       /* ... and there is no map that could be believed: walk the objects' */
+	bool record_unmapped; /* the base's record_block is in no map: there is none yet */
+	bool damaged;    /* the map does not match its checksums, or contradicts itself */
+	bool leaky;      /* it shows blocks that perhaps nobody needs: the next opening shall make it anew */
+	bool locked;
+	struct fiber_queue unlocked;
 };
 
-/* False when it was used already, or lies outside. */
-bool space_mark(struct space *sp, uint32_t block);
-/* The first free block from the cursor on; 0 when there is none. */
+void space_init(struct store *s, struct space_window *windows, uint32_t count, uint8_t *pages);
+/* All windows are forgotten, and the newest map is the base's. */
+void space_reset(struct store *s);
+
+/* A free block of those that were promised; 0 when there is none. */
 uint32_t space_take(struct space *sp);
 /* Puts the cursor to `block` (any number). */
 void space_go(struct space *sp, uint64_t block);
 /* Moves the cursor to the next run of free blocks that holds `blocks`, if there is one near. */
 void space_seek(struct space *sp, uint32_t blocks);
-/* A block that nothing durable has ever referred to is free at once. */
+/* A taken block that nothing durable has ever referred to is free at once ... */
 void space_release(struct space *sp, uint32_t block);
-void space_defer(struct space *sp, enum space_set set, uint32_t block);
-/* A map node has been written, and one is superseded by a merge. Recovery may merge several times before
- * its superblock: a node of its own is free at once, since nothing durable has ever referred to it. So all
- * of its merges together take no more blocks than one would. */
-void space_node_written(struct space *sp, uint32_t block);
-void space_node_superseded(struct space *sp, uint32_t block);
-void space_rebuild_done(struct space *sp);
+/* ... and one that only records refer to when the next checkpoint that begins is durable, or (old) the one that
+ * runs. */
+void space_defer(struct space *sp, uint32_t block, bool old);
+/* Sees to it that `blocks` more than what is promised can be taken without waiting. Parks. ERR_NO_SPACE: not
+ * before the next checkpoint. */
+err space_ensure(struct store *s, uint64_t blocks);
+
+/* Takes this very block, which should be free. Parks. ERR_CORRUPT: it is not. */
+err space_take_this(struct store *s, uint32_t block);
+
+/* For the running checkpoint (and recovery's merges). They park.
+ * A new block, for a node, that its map shows as used. */
+err space_node_take(struct store *s, uint32_t *block);
+/* A taken block that its maps refer to. */
+err space_mapped(struct store *s, uint32_t block);
+/* Every block of a page or node that its maps refer to no more. */
+err space_superseded(struct store *s, const struct volume_entry *e);
+
+/* For a block that the running checkpoint frees otherwise. */
+void space_count_superseded(struct store *s, uint32_t birth);
 void space_checkpoint_begin(struct space *sp);
-void space_checkpoint_done(struct store *s, uint64_t generation);
-/* Frees the waiting set when no snapshot that is older than waiting_for is left. */
+void space_checkpoint_done(struct store *s);
+/* A reader has ended. */
 void space_collect(struct store *s);
 uint64_t space_free(const struct space *sp);
+uint64_t space_waiting(const struct space *sp);
 /* What a transaction may still be promised. */
 uint64_t space_available(const struct store *s);
 void space_check_pressure(struct store *s);
+/* A block of a window may have become free; it is when the windows are read again. */
+void space_set_stale(struct space *sp);
+void space_lock(struct store *s);
+void space_unlock(struct store *s);
+/* A block for a page of the space map, in the group if it has one. Locked. Parks. */
+err space_take_near(struct store *s, uint32_t group, uint32_t *block);
+
+/* Which of the ages is the oldest that may see a block of this birth; their count: none. */
+void space_ages_superseded(struct space_ages *a, uint64_t base, uint32_t birth);
+/* A checkpoint is done; `held`: somebody reads the one before, of generation `base`. */
+void space_ages_switch(struct space_ages *a, uint64_t base, bool held);
+void space_ages_remove(struct space_ages *a, uint32_t age);
+
+uint32_t space_groups(uint32_t blocks);
+uint32_t space_levels(uint32_t blocks);
+/* Blocks that a space map has at most. */
+uint32_t space_map_pages(uint32_t blocks);
+/* The group's bitmap in that map. Locked. Parks. ERR_CORRUPT. */
+err space_map_read(struct store *s, const struct space_tree *t, bool newest, uint32_t group,
+	uint64_t *out);
+/* The first group from `from` on that is not full; SPACE_NOWHERE. Locked. Parks. */
+err space_map_find(struct store *s, uint32_t from, uint32_t *group);
+/* Begins the next map, of this generation, unless it is begun. */
+err space_map_begin(struct store *s, uint32_t generation);
+/* Locked. Parks. */
+err space_map_edit(struct store *s, uint32_t block, bool used);
+/* The next map is complete: writes it and says so in the superblock. */
+err space_map_seal(struct store *s, struct volume_superblock *b);
+
+/* All that the base's maps refer to in the group is set. Only while nobody else is at work. Parks. */
+err space_walk_group(struct store *s, uint32_t group, uint64_t *out);
+/* Reads all nodes of the base's maps: counts what they refer to; whether some are damaged. */
+err space_walk_count(struct store *s, uint64_t *used, bool *damaged);
+/* Puts what the versions' maps refer to, and record_block, into the next space map. */
+err space_walk_rebuild(struct store *s, uint32_t record_block);
+
+/* --- space_check.c --- */
+
+struct space_report {
+	bool there;      /* there is a space map */
+	bool incomplete; /* a damaged node hides something: the counts say little */
+	uint64_t used;   /* blocks that the checkpoint's maps refer to */
+	uint64_t leaked, missing, twice; /* shown and not used; used and not shown; used by two */
+};
+
+/* Compares the space map with a walk of all maps; logs what is wrong. Parks, others go on meanwhile.
+ * ERR_NO_MEMORY (frames), ERR_IO. */
+err space_check(struct store *s, struct space_report *report);
 
 /* --- cache.c --- */
 
@@ -217,6 +349,7 @@ struct delta {
 	uint32_t page_no, block, generation; /* the checksum's */
 	uint16_t object;
 	bool merged;   /* the map refers to the block */
+	bool unmapped; /* no longer: only this does */
 	bool retained, in_flight; /* in that list */
 };
 
@@ -237,10 +370,18 @@ struct delta *delta_find(struct store *s, uint32_t object, uint32_t page_no, uin
 struct delta *delta_new(struct store *s, uint32_t object, uint32_t page_no);
 /* Takes it out of table and list; its block, unless merged, is deferred (or free at once). */
 void delta_remove(struct store *s, struct delta *d, bool release_now);
+/* A merge takes the page's version in this block out of the map. Snapshots of an older base may see it still. */
+void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t block);
+/* The same for all objects that may have had it. */
+void delta_unmap_line(struct store *s, uint32_t line, uint32_t page_no, uint32_t block);
+/* The same for all of the object's. */
+void delta_unmap_all(struct store *s, uint32_t object);
 /* A committed version is superseded by `generation`. */
 void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 /* Removes what nobody needs any more from the retained list. */
 void delta_sweep(struct store *s);
+/* The same for a few, others at each call: a reader's end must not cost what all others hold. */
+void delta_sweep_some(struct store *s);
 uint32_t delta_free(const struct store *s);
 uint32_t delta_used(const struct store *s);
 
@@ -310,7 +451,8 @@ err share_children(const struct share_query *q, uint32_t level, uint32_t index,
 /* Visits each block that the version `self` has alone, parents first. */
 struct share_walk {
 	struct share_query query;
-	err (*visit)(struct share_walk *w, uint32_t level, const struct volume_entry *e);
+	err (*visit)(struct share_walk *w, uint32_t level, uint32_t index,
+		const struct volume_entry *e);
 	void *cookie;
 	bool damaged; /* what is below some node could not be visited */
 };
@@ -396,6 +538,13 @@ uint32_t object_low(const struct store_object *o, uint64_t generation);
 
 /* --- journal.c --- */
 
+/* Position in the chain of records: what the next one must be. */
+struct chain {
+	uint64_t record, link, generation;
+	uint32_t block, after; /* after: where the one after that is; 0: not known */
+	uint32_t headers;
+};
+
 struct journal {
 	uint64_t record, link; /* of the next record */
 	uint64_t life;
@@ -405,6 +554,7 @@ struct journal {
 	uint32_t header[RECORDS_MAX], header_count, ahead;
 	/* The chain as of `durable`. */
 	uint64_t durable_record, durable_link;
+	struct chain found, found_end; /* what recovery replays */
 	uint32_t durable_headers;
 	bool writing;          /* a flush will come */
 	bool busy, sealed; /* sealed: the last record says that all before it is durable */
@@ -423,6 +573,8 @@ void journal_notify(struct store *s);
 
 /* --- recovery.c --- */
 
+/* Sets the blocks of the group that the chain names, while recovering. Parks. */
+err recovery_chain_group(struct store *s, uint32_t group, uint64_t *out);
 err recovery_open(struct store *s, bool must_exist, struct store_info *info);
 
 /* --- txn.c --- */
@@ -457,7 +609,7 @@ struct store {
 	char reason[192];
 	uint8_t uuid[16];
 	uint64_t nonce;
-	uint32_t features_compatible;
+	uint32_t features_compatible; /* that this version does not know */
 	uint64_t generation; /* newest */
 	uint64_t base;       /* that the maps on the device show */
 	struct store_loss loss; /* what recovery has missed */
@@ -480,6 +632,8 @@ struct store {
 	struct store_stats stats;
 };
 
+/* Of VOLUME_BLOCK_SIZE. */
+uint64_t store_device_blocks(const struct block_device *d);
 /* Read-only from now on; everything that waits for durability fails. The failed request, if there is one, is
  * added to `what`. */
 void store_fail(struct store *s, const char *what);
@@ -490,6 +644,8 @@ void store_wait(struct store *s, struct fiber_queue *q);
 /* Does a snapshot (or the running checkpoint) see the version from..until of something that is not in
  * its base? */
 bool store_is_needed(const struct store *s, uint32_t object, uint64_t from, uint64_t until);
+/* A copy of the snapshot with that. */
+bool store_reader_of(const struct store *s, uint64_t from, struct store_snapshot *out);
 /* The least base generation, of at least `from`, among the snapshots; GENERATION_NEVER without any. */
 uint64_t store_oldest_base(const struct store *s, uint64_t from);
 void snapshot_fill(struct store_object *o, struct store_snapshot *snap);

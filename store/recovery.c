@@ -8,13 +8,8 @@ enum slot_state {
 	SLOT_DAMAGED,
 	SLOT_DAMAGED_NEWER, /* perhaps a newer version has another checksum */
 	SLOT_NEWER,
+	SLOT_SHRUNK, /* larger than the device */
 	SLOT_VALID,
-};
-
-/* Position in the chain: what the next record must be. after: where the one behind it is, 0 if unknown. */
-struct chain {
-	uint64_t record, link, generation;
-	uint32_t block, after, headers;
 };
 
 static bool is_zero(const uint8_t *p, size_t len)
@@ -42,9 +37,11 @@ static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 		return b->version > VOLUME_VERSION ? SLOT_DAMAGED_NEWER : SLOT_DAMAGED;
 	if (b->version > VOLUME_VERSION || (b->features_incompatible & ~VOLUME_FEATURES_INCOMPATIBLE))
 		return SLOT_NEWER;
+	if (b->blocks > s->space.blocks_next)
+		return SLOT_SHRUNK;
 	if (b->version != VOLUME_VERSION || b->generation >= UINT64_MAX / 2 ||
-		!map_block_is_sane(s, b->record_block) ||
-		b->blocks > s->space.blocks || b->object_count > VOLUME_OBJECTS_MAX ||
+		!map_block_is_sane(s, b->record_block) || b->blocks < VOLUME_BLOCKS_MIN ||
+		b->object_count > VOLUME_OBJECTS_MAX ||
 		b->sequence >= UINT64_MAX / 2)
 		return SLOT_DAMAGED;
 	return table_is_sane(s, b) ? SLOT_VALID : SLOT_DAMAGED;
@@ -74,13 +71,13 @@ static err format(struct store *s)
 	memcpy(b->uuid, s->uuid, sizeof b->uuid);
 	b->nonce = random_u64(s->config.random);
 	b->sequence = 1;
-	b->blocks = s->space.blocks;
+	b->blocks = s->space.blocks_next;
 	b->record = 1;
 	b->record_block = VOLUME_RESERVED_BLOCKS;
 	b->record_block_after = VOLUME_RESERVED_BLOCKS + 4;
 	TRY(write_first_slots(s, b));
 	store_log(s, LOG_INFO, "%s: blank, formatted as a volume of %u MiB", s->device->name,
-		s->space.blocks / 256);
+		s->space.blocks_next / 256);
 	return OK;
 }
 
@@ -89,7 +86,7 @@ static err device_is_blank(struct store *s, bool *blank)
 	uint8_t *buffer = s->checkpoint.node[0];
 	*blank = true;
 	for (uint32_t i = 0; i <= VOLUME_BLANK_BLOCKS && *blank; i++) {
-		TRY(io_read_block(s, i < VOLUME_BLANK_BLOCKS ? i : s->space.blocks - 1, buffer));
+		TRY(io_read_block(s, i < VOLUME_BLANK_BLOCKS ? i : s->space.blocks_next - 1, buffer));
 		*blank = is_zero(buffer, VOLUME_BLOCK_SIZE);
 	}
 	return OK;
@@ -126,6 +123,14 @@ static err choose_slot(struct store *s, struct volume_superblock *slot[2], bool 
 			"lacks); it was not touched. Use a newer image", s->device->name);
 		return ERR(UNSUPPORTED);
 	}
+	if (state[0] == SLOT_SHRUNK || state[1] == SLOT_SHRUNK) {
+		uint64_t blocks = slot[state[1] == SLOT_SHRUNK]->blocks;
+		store_log(s, LOG_ERROR, "%s has %lu MiB, but the volume on it %lu MiB: it was made smaller, "
+			"or is not all there; it was not touched. Give it its size back",
+			s->device->name, (unsigned long)(s->space.blocks_next / 256),
+			(unsigned long)(blocks / 256));
+		return ERR(NO_SPACE);
+	}
 	if (any) {
 		*chosen = state[0] != SLOT_VALID ||
 			  (state[1] == SLOT_VALID && slot[1]->sequence > slot[0]->sequence);
@@ -141,7 +146,29 @@ static err choose_slot(struct store *s, struct volume_superblock *slot[2], bool 
 	return ERR(NOT_FOUND);
 }
 
-static err load_superblock(struct store *s, const struct volume_superblock *b, uint32_t slot, struct chain *start)
+/* Without a map that makes sense the objects' maps are walked; without any of those either, nothing is used. */
+static void load_space(struct store *s, const struct volume_superblock *b)
+{
+	struct space *sp = &s->space;
+	bool any = false, there = b->features_compatible & VOLUME_FEATURE_SPACE && b->space.block;
+	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
+		sp->base[i] = (struct space_base){b->object[i].root, b->object[i].levels,
+			s->version[i].line};
+		any |= b->object[i].root.block != 0;
+	}
+	sp->blocks = (uint32_t)b->blocks;
+	sp->tree = (struct space_tree){.levels = space_levels(sp->blocks)};
+	sp->walk = sp->walk || (any && !there);
+	sp->record_unmapped = !any && !there;
+	if (there && (b->space_levels != sp->tree.levels || b->space_used > b->blocks ||
+		!map_entry_is_sane(s, &b->space)))
+		sp->walk = true;
+	else if (there && !sp->walk)
+		sp->tree = (struct space_tree){b->space, b->space_levels, b->space_used};
+	space_reset(s);
+}
+
+static void load_superblock(struct store *s, const struct volume_superblock *b, uint32_t slot, struct chain *start)
 {
 	*start = (struct chain){.record = b->record, .link = b->record_link, .generation = b->generation,
 		.block = b->record_block};
@@ -149,12 +176,12 @@ static err load_superblock(struct store *s, const struct volume_superblock *b, u
 		start->after = b->record_block_after;
 	memcpy(s->uuid, b->uuid, sizeof s->uuid);
 	s->nonce = b->nonce;
-	s->features_compatible = b->features_compatible;
+	s->features_compatible = b->features_compatible & ~VOLUME_FEATURES_COMPATIBLE;
 	s->generation = s->base = s->journal.durable = b->generation;
 	s->checkpoint.sequence = b->sequence;
 	s->checkpoint.slot = slot;
 	table_load(s, b);
-	return OK;
+	load_space(s, b);
 }
 
 /* --- The chain of records --- */
@@ -296,66 +323,46 @@ static err read_again(struct store *s, const struct chain *c, struct volume_reco
 	return valid ? OK : ERR(IO);
 }
 
-static err mark_chain(struct store *s, struct chain c, const struct chain *end)
+/* What the chain names: the headers, and how many blocks there are. */
+static err list_chain(struct store *s, struct chain c, const struct chain *end)
 {
 	struct journal *j = &s->journal;
 	struct volume_record *r = j->buffer[0];
+	j->header_count = 0;
 	for (;; advance(s, &c, r)) {
 		j->header[j->header_count++] = c.block;
-		if (!space_mark(&s->space, c.block))
-			return ERR(CORRUPT);
 		if (c.record == end->record)
-			return OK;
+			break;
+		TRY(read_again(s, &c, r));
+		s->space.taken++;
+		for (uint32_t i = 0; i < r->item_count; i++)
+			s->space.taken += r->item[i].kind == VOLUME_ITEM_PAGE;
+	}
+	if (end->after)
+		j->header[j->header_count++] = end->after;
+	j->ahead = end->after ? HEADERS_AHEAD : 1;
+	return OK;
+}
+
+static void mark(uint32_t block, uint32_t group, uint64_t *out)
+{
+	if (block / VOLUME_GROUP_BLOCKS == group)
+		out[block % VOLUME_GROUP_BLOCKS / 64] |= 1ull << block % 64;
+}
+
+err recovery_chain_group(struct store *s, uint32_t group, uint64_t *out)
+{
+	struct volume_record *r = s->journal.buffer[1]; /* the first may be in use */
+	for (struct chain c = s->journal.found;; advance(s, &c, r)) {
+		mark(c.block, group, out);
+		if (c.record == s->journal.found_end.record)
+			break;
 		TRY(read_again(s, &c, r));
 		for (uint32_t i = 0; i < r->item_count; i++)
-			if (r->item[i].kind == VOLUME_ITEM_PAGE &&
-				!space_mark(&s->space, r->item[i].block))
-				return ERR(CORRUPT);
+			if (r->item[i].kind == VOLUME_ITEM_PAGE)
+				mark(r->item[i].block, group, out);
 	}
-}
-
-/* The place after the next one: as the last record says, unless an older writer has used it; else a free one, if
- * there is plenty. */
-static void mark_ahead(struct store *s, const struct chain *end)
-{
-	struct journal *j = &s->journal;
-	uint32_t block = end->after && space_mark(&s->space, end->after) ? end->after : 0;
-	if (!block && space_free(&s->space) > VOLUME_BLOCKS_MIN / 2)
-		block = space_take(&s->space);
-	if (block)
-		j->header[j->header_count++] = block;
-	j->ahead = block ? HEADERS_AHEAD : 1;
-}
-
-static err mark_block(struct share_walk *w, uint32_t level, const struct volume_entry *e)
-{
-	(void)level;
-	return space_mark(&w->query.s->space, e->block) ? OK : ERR(CORRUPT);
-}
-
-/* The version to mark next, newest first: what it shares with those before it is marked already. */
-static uint32_t next_version(const struct store *s, uint32_t marked)
-{
-	uint32_t newest = VERSION_NONE;
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
-		if (s->version[i].used && !(marked >> i & 1) &&
-			(newest == VERSION_NONE ||
-				s->version[i].generation >= s->version[newest].generation))
-			newest = i;
-	return newest;
-}
-
-static err mark_all(struct store *s, bool *damaged)
-{
-	uint32_t slot, marked = 0;
-	while ((slot = next_version(s, marked)) != VERSION_NONE) {
-		struct share_walk w = {.visit = mark_block};
-		share_query_init(&w.query, s, slot, marked);
-		w.query.hold = false;
-		TRY(share_walk(&w));
-		*damaged |= w.damaged;
-		marked |= 1u << slot;
-	}
+	mark(s->journal.found_end.after, group, out);
 	return OK;
 }
 
@@ -413,7 +420,7 @@ static err apply_page(struct store *s, const struct volume_item *item, uint64_t 
  * the checkpoint at the end, so it may happen anywhere, in the midst of a transaction as well. */
 static err merge_replayed(struct store *s, uint64_t generation)
 {
-	s->space.rebuilding = true;
+	TRY(space_map_begin(s, (uint32_t)generation));
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		struct store_object *o = &s->object[i];
 		struct volume_entry root;
@@ -458,13 +465,27 @@ static err replay(struct store *s, struct chain c, const struct chain *end, bool
 		TRY(read_again(s, &c, r));
 		TRY(apply_record(s, r, may_merge));
 	}
-	if (s->space.rebuilding) { /* the checkpoint shall not copy nodes that are ours */
+	if (s->space.building) /* the checkpoint shall not copy nodes that are ours */
 		TRY(merge_replayed(s, end->generation));
-		space_rebuild_done(&s->space);
-	}
 	j->record = j->durable_record = end->record;
 	j->link = j->durable_link = end->link;
 	j->durable_headers = end->headers;
+	return OK;
+}
+
+/* What was reserved for the next records. In the space map is only the first of the two (unless there is no map). */
+static err reserve_headers(struct store *s)
+{
+	struct journal *j = &s->journal;
+	if (s->space.record_unmapped)
+		TRY(space_take_this(s, j->header[0]));
+	if (j->ahead == HEADERS_AHEAD && failed(space_take_this(s, j->header[1])))
+		j->header_count = j->ahead = 1; /* an older writer has used it */
+	if (j->ahead == HEADERS_AHEAD || space_free(&s->space) <= VOLUME_BLOCKS_MIN / 2 ||
+		failed(space_ensure(s, 1)))
+		return OK;
+	j->header[j->header_count++] = space_take(&s->space);
+	j->ahead = HEADERS_AHEAD;
 	return OK;
 }
 
@@ -479,27 +500,76 @@ static void give_up_loss(struct store *s)
 	s->checkpoint.force = true;
 }
 
-static err recover(struct store *s, struct chain start, uint32_t *replayed)
+static err recover_chain(struct store *s, struct chain start, uint32_t *replayed)
 {
 	struct journal *j = &s->journal;
+	struct space *sp = &s->space;
 	struct chain end;
 	bool damaged = false;
+	sp->recovering = true;
 	TRY(find_end(s, start, j->buffer[0], &end));
-	TRY(mark_chain(s, start, &end));
-	TRY(mark_all(s, &damaged));
-	mark_ahead(s, &end);
-	TRY(replay(s, start, &end, !damaged && !s->device->read_only));
+	TRY(list_chain(s, start, &end));
+	j->found = start;
+	j->found_end = end;
+	if (sp->walk)
+		TRY(space_walk_count(s, &sp->tree.used, &damaged));
+	bool may_write = !damaged && !s->device->read_only;
+	TRY(replay(s, start, &end, may_write));
 	*replayed = end.headers;
-	s->journal.life = random_u64(s->config.random);
+	j->life = random_u64(s->config.random);
 	if (s->loss.record)
 		give_up_loss(s);
 	if (s->device->read_only)
 		store_fail(s, "the device is read-only");
 	else if (damaged)
 		store_fail(s, "the page map is damaged: what can be read is served; restore from a copy");
-	else if (*replayed || s->loss.record)
+	if (!may_write)
+		return OK;
+	s->checkpoint.force |= sp->walk || sp->blocks < sp->blocks_next;
+	if (*replayed || s->checkpoint.force) {
 		TRY(checkpoint_now(s));
-	return OK;
+	} else { /* what is used is what the space map shows */
+		sp->recovering = false;
+		space_reset(s);
+	}
+	return reserve_headers(s);
+}
+
+static err recover_once(struct store *s, uint32_t slot, struct store_info *info)
+{
+	struct volume_superblock *b = s->checkpoint.superblock;
+	struct chain start;
+	TRY(io_read_block(s, VOLUME_SLOT_BLOCK(slot), b));
+	if (judge_slot(s, b) != SLOT_VALID)
+		return ERR(IO);
+	info->version = b->version;
+	info->features_compatible = b->features_compatible;
+	info->features_incompatible = b->features_incompatible;
+	load_superblock(s, b, slot, &start);
+	return recover_chain(s, start, &info->records_replayed);
+}
+
+static void forget_replayed(struct store *s)
+{
+	LIST_FOR_EACH(e, &s->deltas.fresh)
+		delta_remove(s, LIST_ENTRY(e, struct delta, link), true);
+	LIST_FOR_EACH(e, &s->deltas.retained)
+		delta_remove(s, LIST_ENTRY(e, struct delta, link), true);
+}
+
+/* When a map contradicts what recovery does, that begins anew and walks all of them: then either the space map is
+ * made new, or what is damaged is known. It has changed nothing that the device refers to. */
+static err recover(struct store *s, uint32_t slot, struct store_info *info)
+{
+	err e = recover_once(s, slot, info);
+	if (!failed(e) || e.code != ERR_CORRUPT || s->space.walk || s->loss.record)
+		return e;
+	store_log(s, LOG_WARN, "%s: reading all maps of the volume, since the space map does not hold",
+		s->device->name);
+	forget_replayed(s);
+	s->space.walk = true;
+	s->space.damaged = false;
+	return recover_once(s, slot, info);
 }
 
 static void explain(struct store *s, err e)
@@ -525,25 +595,16 @@ err recovery_open(struct store *s, bool must_exist, struct store_info *info)
 {
 	struct volume_superblock *slot[2] = {(void *)s->journal.buffer[0], (void *)s->journal.buffer[1]};
 	uint32_t chosen = 0;
-	struct chain start = {0};
 	bool blank;
 	*info = (struct store_info){.formatted = false};
 	TRY(choose_slot(s, slot, must_exist, &blank, &chosen));
 	err e = OK;
 	if (blank) {
 		e = format(s);
-		slot[0] = s->checkpoint.superblock;
 		info->formatted = true;
 	}
 	if (!failed(e))
-		e = load_superblock(s, slot[chosen], chosen, &start);
-	if (!failed(e)) {
-		info->version = slot[chosen]->version;
-		info->features_compatible = slot[chosen]->features_compatible;
-		info->features_incompatible = slot[chosen]->features_incompatible;
-	}
-	if (!failed(e))
-		e = recover(s, start, &info->records_replayed);
+		e = recover(s, chosen, info);
 	if (s->loss.record) {
 		info->lost_from = s->loss.from;
 		info->lost_to = s->loss.to;

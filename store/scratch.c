@@ -14,7 +14,14 @@ static uint64_t seed_of(const struct store *s, const struct store_scratch_page *
 
 static err take_block(struct store *s, struct store_scratch_page *p)
 {
-	for (unsigned tries = 0; space_available(s) <= s->scratch_blocks; tries++) {
+	const struct space *sp = &s->space;
+	for (unsigned tries = 0;; tries++) {
+		bool few = s->scratch_blocks < (uint64_t)sp->window_count / 2 * SPACE_WINDOW_BLOCKS;
+		err e = few && space_available(s) > s->scratch_blocks ? space_ensure(s, 1) : ERR(NO_SPACE);
+		if (!failed(e) && space_available(s) > s->scratch_blocks) /* it may have parked */
+			break;
+		if (failed(e) && e.code != ERR_NO_SPACE)
+			return e;
 		if (tries == 2) {
 			s->stats.no_space++;
 			return ERR(NO_SPACE);

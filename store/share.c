@@ -101,6 +101,7 @@ static bool is_too_young(const struct share_query *q, const struct version *othe
 static err judge(const struct share_query *q, err e, bool *hold)
 {
 	*hold = e.code == ERR_CORRUPT && q->hold;
+	q->s->space.leaky |= *hold;
 	return e.code == ERR_CORRUPT ? OK : e;
 }
 
@@ -200,7 +201,7 @@ static err walk(struct share_walk *w, uint32_t level, uint32_t index, const stru
 	uint32_t line = s->version[w->query.self].line;
 	struct volume_entry at = *e, *child = (void *)s->checkpoint.node[level];
 	struct share_set shared;
-	TRY(w->visit(w, level, &at));
+	TRY(w->visit(w, level, index, &at));
 	if (!level)
 		return OK;
 	TRY(io_read_block(s, at.block, child));

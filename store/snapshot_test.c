@@ -141,7 +141,7 @@ static void many_readers(void *argument)
 		assert_int_equal(e.code, ERR_NO_SPACE);
 		assert_int_equal(store_state(r->store), STORE_OPEN);
 		for (uint32_t i = 0; i < n; i++)
-			store_snapshot_end(&s[(i * 7 + round) % n]);
+			store_snapshot_end(&s[(i * 61 + round) % n]); /* a prime above n */
 		rewrite_all(r, o, 1000 * round);
 	}
 	must(store_check(r->store, NULL));

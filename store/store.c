@@ -11,15 +11,20 @@ static uint32_t shift_for(uint32_t items)
 	return 64 - bits;
 }
 
-static uint64_t device_blocks(const struct block_device *d)
+uint64_t store_device_blocks(const struct block_device *d)
 {
 	return d->sector_count / (VOLUME_BLOCK_SIZE / d->sector_size);
 }
 
+/* Of space: what is enough for a commit and a checkpoint, and for large transactions where free space is
+ * scattered. */
+#define WINDOWS_MIN 24u
+#define TXN_PAGES_PER_WINDOW 64u
+
 /* The memory that the store lies in, part by part. */
 struct layout {
-	uint32_t cache_pages, txn_pages, deltas, words;
-	size_t frames, buckets, delta_pool, delta_buckets, sorted, requests, bits, pages, total;
+	uint32_t cache_pages, txn_pages, deltas, window_count;
+	size_t frames, buckets, delta_pool, delta_buckets, sorted, requests, windows, pages, total;
 };
 
 static size_t part(size_t *at, size_t size)
@@ -35,7 +40,7 @@ static struct layout lay_out(const struct store_config *c)
 	if (!l.txn_pages)
 		l.txn_pages = l.cache_pages < 64 ? 256 : 4 * l.cache_pages;
 	l.deltas = 2 * l.txn_pages;
-	l.words = (uint32_t)((device_blocks(c->device) + 63) / 64);
+	l.window_count = WINDOWS_MIN + l.txn_pages / TXN_PAGES_PER_WINDOW;
 	size_t at = sizeof(struct store);
 	l.frames = part(&at, 0);
 	l.frames = part(&at, l.cache_pages * sizeof(struct frame));
@@ -44,10 +49,11 @@ static struct layout lay_out(const struct store_config *c)
 	l.delta_buckets = part(&at, (1ull << (64 - shift_for(l.deltas))) * sizeof(void *));
 	l.sorted = part(&at, l.deltas * sizeof(uint32_t));
 	l.requests = part(&at, pool_memory_size(sizeof(struct io_request), IO_REQUESTS));
-	l.bits = part(&at, (size_t)l.words * 8 * SPACE_SETS);
+	l.windows = part(&at, l.window_count * sizeof(struct space_window));
 	at = (at + STORE_PAGE_SIZE - 1) & ~(size_t)(STORE_PAGE_SIZE - 1);
 	l.pages = part(&at, (size_t)STORE_PAGE_SIZE *
-		((size_t)l.cache_pages + HEADER_BUFFERS + NODE_BUFFERS + VOLUME_MAP_LEVELS_MAX + 1));
+		((size_t)l.cache_pages + HEADER_BUFFERS + NODE_BUFFERS + VOLUME_MAP_LEVELS_MAX + 1 +
+			SPACE_PAGES + 2));
 	l.total = at;
 	return l;
 }
@@ -96,6 +102,9 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 		s->share.node[i] = pages;
 	s->checkpoint.superblock = (void *)pages;
 	pages += STORE_PAGE_SIZE;
+	s->space.blocks = s->space.blocks_next = (uint32_t)store_device_blocks(c->device);
+	space_init(s, (void *)(m + l->windows), l->window_count, pages);
+	pages += (SPACE_PAGES + 2) * STORE_PAGE_SIZE;
 	cache_init(s, (void *)(m + l->frames), (void *)(m + l->buckets), shift_for(l->cache_pages),
 		pages, l->cache_pages);
 	pool_init(&s->deltas.pool, m + l->delta_pool, (sizeof(struct delta) + 15) & ~(size_t)15,
@@ -105,11 +114,6 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 	s->deltas.sorted = (void *)(m + l->sorted);
 	pool_init(&s->requests, m + l->requests, (sizeof(struct io_request) + 15) & ~(size_t)15,
 		IO_REQUESTS);
-	for (uint32_t i = 0; i < SPACE_SETS; i++)
-		s->space.bits[i] = (void *)(m + l->bits + (size_t)l->words * 8 * i);
-	s->space.words = l->words;
-	s->space.blocks = (uint32_t)device_blocks(c->device);
-	s->space.cursor = VOLUME_RESERVED_BLOCKS;
 	io_init(s);
 	return s;
 }
@@ -129,12 +133,12 @@ static err check_config(const struct store_config *c)
 		refuse(c, "%s: sector size, transfer size or cache_pages cannot be used", d->name);
 		return ERR(INVALID);
 	}
-	if (device_blocks(d) < VOLUME_BLOCKS_MIN) {
+	if (store_device_blocks(d) < VOLUME_BLOCKS_MIN) {
 		refuse(c, "%s has %lu KiB; a volume needs at least %u: use a larger one", d->name,
-			(unsigned long)(device_blocks(d) * 4), VOLUME_BLOCKS_MIN * 4);
+			(unsigned long)(store_device_blocks(d) * 4), VOLUME_BLOCKS_MIN * 4);
 		return ERR(NO_SPACE);
 	}
-	if (device_blocks(d) > UINT32_MAX - 64) {
+	if (store_device_blocks(d) > UINT32_MAX - 64) {
 		refuse(c, "%s is larger than 16 TiB: use a smaller one", d->name);
 		return ERR(TOO_LARGE);
 	}
@@ -266,8 +270,7 @@ void store_stats(const struct store *s, struct store_stats *out)
 	*out = s->stats;
 	out->blocks = s->space.blocks;
 	out->blocks_free = space_free(&s->space);
-	out->blocks_waiting = (uint64_t)s->space.count[SPACE_NEW] + s->space.count[SPACE_MERGING] +
-			      s->space.count[SPACE_WAITING];
+	out->blocks_waiting = space_waiting(&s->space);
 }
 
 struct store *store_object_store(const struct store_object *o)
@@ -289,7 +292,10 @@ static void fill(struct store_object *o, struct store_snapshot *snap, bool durab
 		.root_block = o->root.block, .root_generation = o->root.generation,
 		.pages = durable ? o->durable_pages : o->pages,
 		.base_pages = object_low(o, generation), .object_id = (uint16_t)o->id, .line = o->line,
-		.levels = (uint8_t)o->levels};
+		.levels = (uint8_t)o->levels, .space_levels = (uint8_t)s->space.tree.levels,
+		.space_block = s->space.tree.root.block,
+		.space_generation = s->space.tree.root.generation,
+		.space_checksum = s->space.tree.root.checksum};
 	list_push_back(&s->snapshots, &snap->link);
 }
 
@@ -317,8 +323,10 @@ void store_snapshot_end(struct store_snapshot *snap)
 		return;
 	}
 	list_remove(&snap->link);
-	if (!list_is_empty(&s->deltas.retained))
+	if (list_is_empty(&s->snapshots))
 		delta_sweep(s);
+	else if (!list_is_empty(&s->deltas.retained))
+		delta_sweep_some(s);
 	space_collect(s);
 }
 
@@ -336,6 +344,19 @@ bool store_is_needed(const struct store *s, uint32_t object, uint64_t from, uint
 		if (snap->object_id == object && snap->base_generation < from &&
 			from <= snap->generation && snap->generation < until)
 			return true;
+	}
+	return false;
+}
+
+bool store_reader_of(const struct store *s, uint64_t from, struct store_snapshot *out)
+{
+	uint64_t base = store_oldest_base(s, from);
+	for (const struct list *e = s->snapshots.next; e != &s->snapshots; e = e->next) {
+		const struct store_snapshot *snap = LIST_ENTRY(e, const struct store_snapshot, link);
+		if (snap->base_generation != base)
+			continue;
+		*out = *snap;
+		return true;
 	}
 	return false;
 }

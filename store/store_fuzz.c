@@ -1,16 +1,19 @@
 /* A hostile volume: a good one, of which the input changes bytes; then checksums are made right again,
  * so that what lies behind them is reached. Opening, reading, checking and writing must end in
  * an error or in good order: no crash, no hang. */
+#include "support/hostile.h"
 #include "support/rig.h"
 
 #include <abi/volume.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "checksum.h"
+#include "support/hostile.c"
 #include "support/rig.c"
 
 #define BLOCKS 96u
+#define CHANGES_MAX 40u
+#define OPERATIONS_MAX 200000u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -119,65 +122,38 @@ static void make_good(void)
 	memcpy(good, rig.disk.media, BLOCKS * 4096);
 }
 
-static void seal(uint64_t seed, uint8_t *block, uint64_t *field)
+/* Whatever a volume says, the device is asked a bounded number of times. */
+static void expect_few_reads(void)
 {
-	*field = 0;
-	*field = volume_checksum(seed, block, 4096);
-}
-
-/* Each map's root, when it lies somewhere. */
-static void seal_roots(uint8_t *media, struct volume_superblock *b)
-{
-	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
-		struct volume_object *o = &b->object[i];
-		if (o->levels && o->levels <= VOLUME_MAP_LEVELS_MAX && o->root.block < BLOCKS)
-			o->root.checksum = volume_checksum(volume_seed_page(b->nonce,
-				o->line ? o->line - 1u : i, o->levels, 0, o->root.generation),
-				media + o->root.block * 4096, 4096);
-	}
-}
-
-static void seal_all(uint8_t *media)
-{
-	for (uint32_t slot = 0; slot < 2; slot++) {
-		struct volume_superblock *b = (void *)(media + VOLUME_SLOT_BLOCK(slot) * 4096);
-		seal_roots(media, b);
-		seal(VOLUME_MAGIC, (void *)b, &b->checksum);
-	}
-	const struct volume_superblock *first = (void *)media;
-	uint32_t at = first->record_block;
-	uint64_t link = first->record_link;
-	for (uint32_t i = 0; i < 32 && at < BLOCKS; i++) {
-		struct volume_record *r = (void *)(media + at * 4096);
-		if (r->magic != VOLUME_RECORD_MAGIC)
-			break;
-		r->link = link;
-		r->record = first->record + i;
-		memcpy(r->uuid, first->uuid, 16);
-		seal(volume_seed_record(first->nonce, r->record), (void *)r, &r->checksum);
-		link = r->checksum;
-		at = r->next_block;
-	}
+	ASSERT(rig.disk.operations < OPERATIONS_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!good)
 		make_good();
+	if (!size)
+		return 0;
 	uint8_t *media = rig.disk.media;
 	memcpy(media, good, BLOCKS * 4096);
-	bool reseal = size && data[0] & 1;
-	for (size_t i = 1; i + 4 <= size; i += 4)
-		media[(data[i] % BLOCKS) * 4096u + (data[i + 1] | data[i + 2] % 16u << 8)] = data[i + 3];
-	if (reseal)
-		seal_all(media);
+	for (size_t i = 1; i + HOSTILE_CHANGE <= size && i < 1 + CHANGES_MAX * HOSTILE_CHANGE; i += HOSTILE_CHANGE)
+		hostile_change(media, BLOCKS, &data[i]);
+	if (data[0] & 1)
+		hostile_seal(media, BLOCKS);
 	rig_crash(&rig);
-	rig.config.txn_pages_max = size && data[0] & 2 ? 2 : 0; /* 2: recovery merges again and again */
-	if (failed(rig_open(&rig)))
+	rig.disk.operations = 0;
+	rig.config.txn_pages_max = data[0] & 2 ? 2 : 0; /* 2: recovery merges again and again */
+	rig.config.accept_loss = data[0] & 4;
+	rig.disk.device.read_only = data[0] & 8;
+	err e = rig_open(&rig);
+	expect_few_reads();
+	if (failed(e))
 		return 0;
 	rig_run(&rig, read_all, &rig);
+	expect_few_reads();
 	rig_run(&rig, commit_some, &rig);
 	rig_run(&rig, change_all, &rig);
+	expect_few_reads();
 	if (store_state(rig.store) == STORE_OPEN)
 		(void)rig_close(&rig).code;
 	return 0;

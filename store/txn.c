@@ -23,13 +23,19 @@ static err settle_checkpoint(struct store_txn *t)
 	return OK;
 }
 
-/* Blocks freed in the running period become free after one checkpoint, those freed by it after two. */
+/* What is superseded is free after a checkpoint, what the running one no longer sees after the next. */
 static err promise(struct store_txn *t, uint32_t blocks)
 {
 	struct store *s = t->store;
-	for (unsigned tries = 0; space_available(s) < blocks; tries++) {
-		bool hope = s->space.count[SPACE_NEW] || s->space.count[SPACE_WAITING] ||
-			    s->space.count[SPACE_MERGING] || s->generation > s->base;
+	for (unsigned tries = 0;; tries++) {
+		err e = ERR(NO_SPACE);
+		if (space_available(s) >= blocks)
+			e = space_ensure(s, blocks);
+		if (!failed(e) && space_available(s) >= blocks)
+			break;
+		if (failed(e) && e.code != ERR_NO_SPACE)
+			return e;
+		bool hope = space_waiting(&s->space) || s->generation > s->base;
 		if (tries == 2 || !hope) {
 			s->stats.no_space++;
 			return ERR(NO_SPACE);

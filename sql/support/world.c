@@ -179,7 +179,7 @@ void world_free(struct world *w)
 	free(w);
 }
 
-err world_open(struct world *w)
+err world_open_store(struct world *w)
 {
 	struct store_config config = {.loop = &w->loop, .device = &w->device, .log = &w->log,
 		.random = &w->random, .cache_pages = w->cache_pages, .txn_pages_max = w->txn_pages_max};
@@ -188,8 +188,13 @@ err world_open(struct world *w)
 	free(w->store_memory);
 	w->store_memory = aligned_alloc(4096, (config.memory_len + 4095) / 4096 * 4096);
 	config.memory = w->store_memory;
-	TRY(store_open(&config, &w->store, &info));
+	return store_open(&config, &w->store, &info);
+}
+
+err world_open(struct world *w)
+{
 	struct sql_config *s = &w->sql_config;
+	TRY(world_open_store(w));
 	free(w->sql_memory);
 	w->sql_memory = aligned_alloc(4096, s->memory_len);
 	s->store = w->store;

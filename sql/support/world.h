@@ -51,6 +51,8 @@ struct world *world_new(size_t disk_len);
 void world_free(struct world *w);
 /* Opens the store, then the database; closes them. Must be on a fiber. */
 MUST_USE err world_open(struct world *w);
+/* The store only, into w->store. */
+MUST_USE err world_open_store(struct world *w);
 void world_close(struct world *w);
 /* Runs `run` on a fiber; with several, all of them, until they have ended. */
 void world_run(struct world *w, void (*run)(struct world *));

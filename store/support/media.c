@@ -52,6 +52,20 @@ static void walk(struct walk *w, uint32_t line, uint32_t level, uint32_t index,
 		walk(w, line, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]);
 }
 
+/* The space map of a volume of one group, which is one page. */
+static void compare_space(struct walk *w, const struct volume_superblock *b)
+{
+	const uint8_t *bits = w->media + (uint64_t)b->space.block * VOLUME_BLOCK_SIZE;
+	ASSERT(w->blocks <= VOLUME_GROUP_BLOCKS && !b->space_levels);
+	if (!b->space.block)
+		return;
+	w->use.blocks++;
+	for (uint32_t i = 0; i < w->blocks; i++) {
+		bool used = w->found[i].entry.block || i == b->space.block || i == b->record_block;
+		w->use.unlike += used != (bits[i / 8] >> i % 8 & 1);
+	}
+}
+
 struct media_use media_walk(const uint8_t *media, uint64_t bytes)
 {
 	const struct volume_superblock *b = media_superblock(media);
@@ -62,6 +76,7 @@ struct media_use media_walk(const uint8_t *media, uint64_t bytes)
 		const struct volume_object *o = &b->object[i];
 		walk(&w, o->line ? o->line - 1u : i, o->levels, 0, &o->root);
 	}
+	compare_space(&w, b);
 	free(w.found);
 	return w.use;
 }

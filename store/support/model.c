@@ -148,6 +148,7 @@ void model_expect_no_leak(struct rig *r)
 	store_stats(r->store, &stats);
 	struct media_use use = media_walk(r->disk.media, r->disk.bytes);
 	assert_false(use.twice);
+	assert_int_equal(use.unlike, 0);
 	assert_int_equal(stats.blocks - stats.blocks_free, use.blocks + used_by_nothing());
 	const struct volume_superblock *b = media_superblock(r->disk.media);
 	bool any = false;

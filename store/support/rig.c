@@ -16,7 +16,7 @@ static void keep_log(void *cookie, struct slice line)
 
 static void start_machine(struct rig *r)
 {
-	loop_init(&r->loop, &r->sim.platform, r->fiber_memory, r->fibers, STACK);
+	loop_init(&r->loop, &r->sim.platform, r->fiber_memory, r->fibers, r->stack);
 	log_init(&r->log, &r->sim.platform, LOG_INFO);
 	r->running = 0;
 	r->hung = false;
@@ -25,13 +25,20 @@ static void start_machine(struct rig *r)
 
 void rig_init(struct rig *r, uint64_t bytes, uint32_t sector_size, uint64_t seed, uint32_t fibers)
 {
+	rig_init_large(r, bytes, sector_size, seed, fibers, STACK);
+}
+
+void rig_init_large(struct rig *r, uint64_t bytes, uint32_t sector_size, uint64_t seed, uint32_t fibers,
+	uint32_t stack)
+{
 	memset(r, 0, sizeof *r);
+	r->stack = stack;
 	sim_platform_init(&r->sim, seed, NULL, 0);
 	r->sim.log = keep_log;
 	r->sim.cookie = r;
 	sim_disk_init(&r->disk, &r->sim, bytes, sector_size, seed + 1);
 	r->fibers = fibers;
-	r->fiber_memory = aligned_alloc(4096, loop_memory_size(fibers, STACK));
+	r->fiber_memory = aligned_alloc(4096, loop_memory_size(fibers, stack));
 	ASSERT(r->fiber_memory);
 	random_init(&r->random);
 	uint8_t entropy[32];

@@ -19,12 +19,15 @@ struct rig {
 	uint8_t *fiber_memory, *store_memory;
 	char last_log[512]; /* newest line */
 	uint32_t running;   /* fibers that rig_spawn has started */
-	uint32_t fibers;
+	uint32_t fibers, stack; /* stack: bytes for each */
 	bool hung;          /* nothing would ever happen again, yet some run */
 };
 
 /* A machine with a blank disk. cache_pages and txn_pages_max go into config. */
 void rig_init(struct rig *r, uint64_t bytes, uint32_t sector_size, uint64_t seed, uint32_t fibers);
+/* The same with stacks of so many bytes, for what needs more. */
+void rig_init_large(struct rig *r, uint64_t bytes, uint32_t sector_size, uint64_t seed, uint32_t fibers,
+	uint32_t stack);
 void rig_free(struct rig *r);
 /* Runs it on a fiber until that, and all started meanwhile, have ended. */
 void rig_run(struct rig *r, void (*run)(void *), void *argument);

@@ -11,7 +11,8 @@
 /* Features: a set bit that the reader does not know is refused (incompatible) or ignored. */
 #define VOLUME_FEATURE_VERSIONS 1u /* the table has snapshots, or objects of another line */
 #define VOLUME_FEATURES_INCOMPATIBLE VOLUME_FEATURE_VERSIONS
-#define VOLUME_FEATURES_COMPATIBLE 0u
+#define VOLUME_FEATURE_SPACE 1u /* compatible: there is a space map, if space.block is not 0 */
+#define VOLUME_FEATURES_COMPATIBLE VOLUME_FEATURE_SPACE
 
 /* The first blocks belong to the superblocks; allocation starts behind them. */
 #define VOLUME_RESERVED_BLOCKS 16u
@@ -26,11 +27,26 @@
 #define VOLUME_MAP_FANOUT 256u
 #define VOLUME_MAP_LEVELS_MAX 4u
 
+/* The space map: a page is the bitmap of one group of blocks. */
+#define VOLUME_GROUP_BLOCKS 32768u
+#define VOLUME_SPACE_FANOUT 128u
+#define VOLUME_SPACE_LEVELS_MAX 3u
+#define VOLUME_SPACE_OBJECT 0xfffeu /* in the seeds of its checksums */
+
 /* Where a page or a map node lies. block 0: nowhere (a hole). */
 struct volume_entry {
 	uint32_t block;
 	uint32_t generation; /* low 32 bits of the generation that wrote it */
 	uint64_t checksum;
+};
+
+struct volume_space_entry {
+	uint32_t block; /* 0: all is free below */
+	uint32_t generation;
+	uint64_t checksum;
+	uint32_t used; /* blocks below that are used */
+	uint32_t zero32;
+	uint64_t zero64;
 };
 
 enum volume_kind {
@@ -73,9 +89,9 @@ struct volume_superblock {
 	uint64_t record_link; /* checksum of the record before it */
 	uint32_t record_block; /* where the next record's header will be */
 	uint32_t object_count;
-	struct volume_entry space; /* reserved for a stored space map; zero */
-	uint64_t space_used;   /* reserved for it as well */
-	uint32_t space_levels;
+	struct volume_entry space; /* root of the space map; block 0: there is none */
+	uint64_t space_used;       /* blocks that it shows as used */
+	uint32_t space_levels;     /* 0: the root is the page of the only group */
 	uint32_t record_block_after; /* the header after record_block; 0: not known */
 	uint8_t zero[512 - 136];
 	struct volume_object object[VOLUME_OBJECTS_MAX];
@@ -118,6 +134,7 @@ struct volume_record {
 };
 
 _Static_assert(sizeof(struct volume_entry) == 16, "layout");
+_Static_assert(sizeof(struct volume_space_entry) * VOLUME_SPACE_FANOUT == 4096, "layout");
 _Static_assert(sizeof(struct volume_object) == 64, "layout");
 _Static_assert(sizeof(struct volume_version) == 32, "layout");
 _Static_assert(sizeof(struct volume_superblock) == 4096, "layout");

@@ -146,8 +146,10 @@ struct store_snapshot {
 	uint32_t root_block, root_generation;
 	uint32_t pages, base_pages;
 	uint16_t object_id, line;
-	uint8_t levels;
+	uint8_t levels, space_levels;
 	uint8_t named; /* slot + 1 of a named snapshot */
+	uint32_t space_block, space_generation; /* root of the base's space map */
+	uint64_t space_checksum;
 };
 
 /* A page that need not survive; the structure is the caller's, {0} at first: a page of zeros. */
@@ -166,9 +168,9 @@ struct store_waiter {
 
 API_BEGIN
 
-/* Bytes of memory for config's device, cache_pages and txn_pages_max: about 4210 for a cache page, 5
- * bits for a volume block, the map delta (see txn_pages_max), and about 64 KiB. It takes two fibers
- * of the loop for good. */
+/* Bytes of memory for config's cache_pages and txn_pages_max: about 4210 for a cache page, the map delta (see
+ * txn_pages_max), and about 160 KiB; the size of the volume does not matter. It takes two fibers of the loop for
+ * good. */
 size_t store_memory_size(const struct store_config *config);
 /* Opens, recovers or (blank) formats the volume. Parks. The store lies in config->memory. Errors:
  *   ERR_FOREIGN      holds something else; untouched
@@ -256,8 +258,10 @@ bool store_named_next(const struct store *store, uint32_t *cursor, struct store_
 MUST_USE err store_named_delete(struct store *store, const char *name);
 /* The object gets the snapshot's content, as a new generation; durable on return, and a power cut leaves the
  * one or the other. The snapshot stays, as do newer ones. `object` may be another than the snapshot's: then
- * both share its blocks from now on. Readers keep what they see. Parks. ERR_NOT_FOUND, ERR_BUSY (a
- * transaction is open; while it runs, none can be begun), ERR_IO. */
+ * both share its blocks from now on. Readers keep what they see. Whoever has derived something from newer
+ * content must forget that: SQLite's connections cannot tell (their counters go back), so restore a database
+ * before it is opened. Parks. ERR_NOT_FOUND, ERR_BUSY (a transaction is open; while it runs, none can be
+ * begun), ERR_IO. */
 MUST_USE err store_named_restore(struct store_object *object, const char *name);
 /* Begins to read it: like store_snapshot_begin in all, but it holds back nothing else. ERR_NOT_FOUND.
  * Works on a store that is read-only as well. */

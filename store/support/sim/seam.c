@@ -108,20 +108,29 @@ WRAP(err, io_write_block, struct store *s, uint32_t block, void *data)
 	return __real_io_write_block(s, block, data);
 }
 
-WRAP(void, space_defer, struct space *sp, enum space_set set, uint32_t block)
+WRAP(void, space_defer, struct space *sp, uint32_t block, bool old)
 {
-	if (how == REUSE)
+	if (how == REUSE) {
 		space_release(sp, block);
-	else if (how != LEAK || !now_and_then(20))
-		__real_space_defer(sp, set, block);
+		space_go(sp, block);
+	} else if (how != LEAK || !now_and_then(20)) {
+		__real_space_defer(sp, block, old);
+	}
 }
 
-WRAP(void, space_node_superseded, struct space *sp, uint32_t block)
+WRAP(err, space_superseded, struct store *s, const struct volume_entry *e)
 {
-	if (how == NODES)
-		space_release(sp, block);
-	else
-		__real_space_node_superseded(sp, block);
+	if (how == LEAK && now_and_then(20))
+		return OK;
+	TRY(__real_space_superseded(s, e));
+	if (how == NODES || how == REUSE) /* the base needs it still */
+		for (uint32_t i = 0; i < s->space.window_count; i++) {
+			struct space_window *w = &s->space.window[i];
+			uint32_t at = e->block % SPACE_WINDOW_BLOCKS;
+			if (w->index == e->block / SPACE_WINDOW_BLOCKS)
+				w->base[at / 64] &= ~(1ull << at % 64);
+		}
+	return OK;
 }
 
 WRAP(uint32_t, space_take, struct space *sp)
@@ -132,9 +141,9 @@ WRAP(uint32_t, space_take, struct space *sp)
 	return block;
 }
 
-WRAP(bool, space_mark, struct space *sp, uint32_t block)
+WRAP(bool, store_reader_of, const struct store *s, uint64_t from, struct store_snapshot *out)
 {
-	return __real_space_mark(sp, block) || how == TWICE;
+	return how != READERS && __real_store_reader_of(s, from, out);
 }
 
 WRAP(uint64_t, volume_checksum, uint64_t seed, const void *bytes, size_t len)

@@ -178,6 +178,7 @@ struct walk {
 	uint64_t reachable, damaged; /* blocks */
 	uint64_t generation;
 	const char *wrong; /* NULL: all is well */
+	bool space_damaged; /* a block of the space map does not match its checksum */
 	uint8_t *seen;
 	uint64_t blocks;
 	/* Who uses this block: pages from .. to - 1 of the object depend on it. Set `find` before the walk. */

@@ -74,6 +74,37 @@ static void walk_tree(struct walker *k, uint32_t object, uint32_t line, uint32_t
 		walk_tree(k, object, line, level - 1, index * VOLUME_MAP_FANOUT + i, &child[i]);
 }
 
+/* The space map: its pages and nodes are in use; then (`check`) it must show what has been seen. */
+static void walk_space(struct walker *k, uint32_t level, uint64_t index, const struct volume_entry *e,
+	uint64_t used, bool check)
+{
+	struct claim c = {*e, index, VOLUME_SPACE_OBJECT, level};
+	if (!e->block || (!check && !reach(k, e->block, &c)) || k->w->wrong)
+		return;
+	const uint8_t *block = block_at(k, e->block);
+	uint64_t seed = volume_seed_page(k->nonce, VOLUME_SPACE_OBJECT, level, (uint32_t)index, e->generation);
+	if (volume_checksum(seed, block, VOLUME_BLOCK_SIZE) != e->checksum) {
+		k->w->space_damaged = true;
+		return;
+	}
+	const struct volume_space_entry *child = (const void *)block;
+	for (uint32_t i = 0; level && i < VOLUME_SPACE_FANOUT; i++) {
+		struct volume_entry below = {child[i].block, child[i].generation, child[i].checksum};
+		walk_space(k, level - 1, index * VOLUME_SPACE_FANOUT + i, &below, child[i].used, check);
+		used -= child[i].used;
+	}
+	for (uint32_t i = 0; check && !level && i < VOLUME_GROUP_BLOCKS; i++) {
+		uint64_t at = index * VOLUME_GROUP_BLOCKS + i;
+		bool is = block[i / 8] >> i % 8 & 1;
+		used -= is;
+		if (is != (at < k->w->blocks && k->w->seen[at]))
+			k->w->wrong = is ? "the space map shows a block as used that nothing uses" :
+					   "the space map shows a block as free that is used";
+	}
+	if (check && used)
+		k->w->wrong = "the space map's counts are wrong";
+}
+
 void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks)
 {
 	struct walker k = {.w = w, .media = media};
@@ -93,11 +124,13 @@ void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks)
 	w->generation = newest->generation;
 	k.claim = calloc(blocks, sizeof *k.claim);
 	(void)reach(&k, newest->record_block, &(struct claim){.level = UINT32_MAX});
-	if (newest->record_block_after)
-		(void)reach(&k, newest->record_block_after, &(struct claim){.level = UINT32_MAX});
 	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
 		const struct volume_object *o = &newest->object[i];
 		walk_tree(&k, i, o->line ? o->line - 1u : i, o->levels, 0, &o->root);
 	}
+	for (uint32_t check = 0; check < 2; check++)
+		walk_space(&k, newest->space_levels, 0, &newest->space, newest->space_used, check);
+	if (newest->record_block_after)
+		(void)reach(&k, newest->record_block_after, &(struct claim){.level = UINT32_MAX});
 	free(k.claim);
 }

@@ -6,3 +6,7 @@ CREATE VIRTUAL TABLE search USING fts5(title, body, content='post', content_rowi
 CREATE VIEW with_last AS SELECT p.id, p.name, q.title, q.at FROM person p LEFT JOIN post q ON q.author = p.id;
 CREATE TABLE setting (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE "odd name" ("a column" TEXT NOT NULL, [other] INTEGER GENERATED ALWAYS AS (length("a column")));
+CREATE TRIGGER counted AFTER INSERT ON post BEGIN
+	UPDATE person SET age = age + 1 WHERE id = new.author; -- one; two
+	DELETE FROM setting WHERE key = 'a;b';
+END;

@@ -1,0 +1,202 @@
+/* The space map: large volumes, fragments, readers of many ages, damage, growth, discard. */
+#include "support/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "private.h"
+
+static void expect_sound(void *argument)
+{
+	struct rig *r = argument;
+	struct space_report report;
+	must(space_check(r->store, &report));
+	assert_true(report.there && !report.incomplete);
+	assert_int_equal(report.leaked, 0);
+	assert_int_equal(report.missing, 0);
+	assert_int_equal(report.twice, 0);
+	assert_int_equal(report.used, r->store->space.tree.used);
+}
+
+static void set_media(struct rig *r, uint64_t bytes)
+{
+	free(r->disk.media);
+	r->disk.media = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(r->disk.media != MAP_FAILED);
+	r->disk.bytes = bytes;
+	r->disk.device.sector_count = bytes / r->disk.device.sector_size;
+}
+
+static void end_sparse(struct rig *r)
+{
+	munmap(r->disk.media, r->disk.bytes);
+	r->disk.media = NULL;
+	rig_free(r);
+}
+
+/* --- Size --- */
+
+static void some_commits(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = world_object(r);
+	for (uint32_t i = 0; i < 300; i++) {
+		uint64_t generation = world_commit(o, i % 40, i + 1);
+		if (i % 3 == 0)
+			must(store_wait_durable(r->store, generation));
+		if (i % 50 == 49)
+			must(store_checkpoint(r->store));
+	}
+}
+
+static void memory_and_opening_do_not_grow_with_the_volume(void **state)
+{
+	(void)state;
+	size_t memory[2];
+	uint64_t reads[2];
+	for (uint32_t large = 0; large < 2; large++) {
+		struct rig r;
+		rig_init(&r, MIB, 4096, 1, 8);
+		r.config.cache_pages = 64;
+		set_media(&r, large ? 1ull << 40 : 16 * MIB);
+		must(rig_open(&r));
+		memory[large] = r.config.memory_len;
+		rig_run(&r, some_commits, &r);
+		rig_run(&r, expect_sound, &r);
+		rig_crash(&r);
+		must(rig_open(&r));
+		rig_run(&r, some_commits, &r);
+		must(rig_close(&r));
+		uint64_t before = r.disk.reads;
+		must(rig_open(&r));
+		reads[large] = r.disk.reads - before;
+		assert_int_equal(r.info.blocks, r.disk.bytes / 4096);
+		rig_run(&r, expect_sound, &r);
+		must(rig_close(&r));
+		end_sparse(&r);
+	}
+	assert_int_equal(memory[0], memory[1]);
+	assert_true(memory[1] < MIB);
+	assert_true(reads[1] <= reads[0] + 4);
+}
+
+/* --- Free space in pieces, all over a volume of many groups --- */
+
+#define PIECES_GROUPS 300u
+#define PIECES_PAGES (PIECES_GROUPS * 64)
+
+struct pieces {
+	struct rig *rig;
+	uint64_t random, next_id;
+	uint64_t id[PIECES_PAGES];
+	uint32_t pages;
+};
+
+/* Puts the cursor into some group, as if what lies before it were full. */
+static void scatter(struct pieces *p)
+{
+	struct space *sp = &p->rig->store->space;
+	uint32_t group = (uint32_t)(sim_random(&p->random) % space_groups(sp->blocks));
+	sp->search = group;
+	for (uint32_t i = SPACE_NODE_WINDOWS; i < sp->window_count; i++) {
+		struct space_window *w = &sp->window[i];
+		if (w->index == SPACE_NOWHERE || w->taken)
+			continue;
+		sp->open -= w->free;
+		w->free = 0;
+		w->index = SPACE_NOWHERE;
+	}
+}
+
+static void change_pages(struct pieces *p, struct store_object *o, uint32_t count)
+{
+	struct store_txn *t;
+	uint64_t generation;
+	must(store_txn_begin(o, &t));
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t n = (uint32_t)(sim_random(&p->random) % PIECES_PAGES);
+		p->id[n] = ++p->next_id;
+		world_write(t, n, p->id[n]);
+		p->pages = n >= p->pages ? n + 1 : p->pages;
+	}
+	must(store_txn_commit(t, &generation));
+	must(store_wait_durable(p->rig->store, generation));
+}
+
+static void cut_pages(struct pieces *p, struct store_object *o, uint32_t pages)
+{
+	struct store_txn *t;
+	uint64_t generation;
+	must(store_txn_begin(o, &t));
+	must(store_txn_truncate(t, pages));
+	must(store_txn_commit(t, &generation));
+	memset(p->id + pages, 0, (PIECES_PAGES - pages) * sizeof p->id[0]);
+	p->pages = pages;
+}
+
+static void in_pieces(void *argument)
+{
+	struct pieces *p = argument;
+	struct rig *r = p->rig;
+	struct store_object *o = world_object(r);
+	for (uint32_t step = 0; step < 150; step++) {
+		change_pages(p, o, 1 + (uint32_t)(sim_random(&p->random) % 20));
+		if (step % 2)
+			scatter(p);
+		if (step % 10 == 9)
+			must(store_checkpoint(r->store));
+		if (step % 30 == 29)
+			expect_sound(r);
+	}
+	cut_pages(p, o, PIECES_PAGES / 3);
+	must(store_checkpoint(r->store));
+	expect_sound(r);
+}
+
+static void expect_pieces(void *argument)
+{
+	struct pieces *p = argument;
+	struct store_snapshot s;
+	store_snapshot_begin(world_object(p->rig), &s);
+	assert_int_equal(store_snapshot_pages(&s), p->pages);
+	for (uint32_t i = 0; i < p->pages; i++)
+		if (p->id[i])
+			assert_int_equal(world_read(&s, i), p->id[i]);
+	store_snapshot_end(&s);
+}
+
+static void scattered_space_is_mapped_to_the_block(void **state)
+{
+	(void)state;
+	static struct pieces p;
+	struct rig r;
+	rig_init(&r, MIB, 4096, 2, 8);
+	r.config.cache_pages = 64;
+	set_media(&r, (uint64_t)PIECES_GROUPS * VOLUME_GROUP_BLOCKS * 4096);
+	p = (struct pieces){.rig = &r, .random = 2};
+	must(rig_open(&r));
+	assert_int_equal(r.store->space.tree.levels, 2);
+	for (uint32_t life = 0; life < 3; life++) {
+		rig_run(&r, in_pieces, &p);
+		if (life == 1)
+			must(rig_close(&r));
+		else
+			rig_crash(&r);
+		must(rig_open(&r));
+		rig_run(&r, expect_pieces, &p);
+		rig_run(&r, expect_sound, &r);
+	}
+	must(rig_close(&r));
+	end_sparse(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(memory_and_opening_do_not_grow_with_the_volume),
+		cmocka_unit_test(scattered_space_is_mapped_to_the_block),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
