@@ -410,9 +410,9 @@ static int file_control(sqlite3_file *base, int op, void *argument)
 		file->stats->batches++;
 		return SQLITE_OK;
 	case SQLITE_FCNTL_ROLLBACK_ATOMIC_WRITE:
-		/* What the batch has written cannot be told from what was spilled before. */
+		/* What the batch has written stays in the transaction: these are pages that SQLite still has in its
+		 * cache, and it now writes them once more, or rolls the whole transaction back. */
 		file->batch = false;
-		file->txn_failed = file->txn != NULL;
 		return SQLITE_OK;
 	case SQLITE_FCNTL_COMMIT_PHASETWO:
 		return commit(file);
