@@ -275,6 +275,8 @@ static uint32_t slot_take(struct store *s, const char *name)
 /* Has the next checkpoint make the change. */
 static err apply(struct store *s, struct table_change change)
 {
+	/* A checkpoint that somebody else asks for may take the change, so it must not come too early. */
+	TRY(store_wait_durable(s, s->generation));
 	s->admin.change = change;
 	s->admin.pending = true;
 	s->checkpoint.force = true;

@@ -115,6 +115,7 @@ struct store_damage {
 /* Both functions may be NULL; they must not park. */
 struct store_check_job {
 	bool map_only; /* do not read the pages */
+	bool space;    /* compare the space map with what the maps refer to */
 	void (*damage)(void *context, const struct store_damage *);
 	void (*progress)(void *context, uint64_t done, uint64_t all); /* pages */
 	void *context;
@@ -123,6 +124,8 @@ struct store_check_job {
 struct store_check_result {
 	uint64_t pages;   /* that lie somewhere; those that several versions share count once */
 	uint64_t damaged; /* pages that cannot be had */
+	/* Blocks: shown as used that nothing refers to; used, but shown as free; used for two things. */
+	uint64_t leaked, missing, twice;
 };
 
 /* Where a page lies on the device. Two that are equal have the same content. */
@@ -198,7 +201,7 @@ void store_stats(const struct store *store, struct store_stats *out);
 /* Reads everything and verifies each checksum and the map; logs each damage. ERR_CORRUPT when there is
  * any; `damaged` (may be NULL) counts the pages and map nodes. Parks; others go on meanwhile. */
 MUST_USE err store_check(struct store *store, uint64_t *damaged);
-/* The same, told in detail. ERR_IO of the device is counted as damage too. */
+/* The same, told in detail. ERR_IO of the device is counted as damage too, and so are `missing` and `twice`. */
 MUST_USE err store_check_all(struct store *store, const struct store_check_job *job,
 	struct store_check_result *result);
 /* Writes a checkpoint now, so that the next open has nothing to replay. Parks. */

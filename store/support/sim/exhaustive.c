@@ -25,6 +25,7 @@ static const struct small smalls[] = {
 	{.what = "a checkpoint", .steps = 3, .pages = 5, .wait_in = 2, .checkpoint_in = 1},
 	{.what = "truncation", .steps = 4, .pages = 6, .wait_in = 2, .truncate_in = 2, .checkpoint_in = 3},
 	{.what = "a spill", .steps = 2, .pages = 40, .wait_in = 1, .large_in = 1},
+	{.what = "a commit of several records", .steps = 3, .pages = 200, .wait_in = 1, .large_in = 1, .cache_pages = 500},
 	{.what = "deep maps", .steps = 3, .pages = 4, .stride = 300000, .checkpoint_in = 2, .wait_in = 2},
 	{.what = "closing", .steps = 2, .pages = 3, .wait_in = 2, .close = true},
 	{.what = "the recovery of a journal", .steps = 4, .pages = 5, .wait_in = 2, .crash_first = true},
@@ -108,7 +109,7 @@ static void plan_small(struct run *r, const struct small *s)
 	r->plan = (struct plan){.sector = r->options->seed % 2 ? 512 : 4096, .buffers = 1 + (uint32_t)r->options->seed % 3,
 		.cache_pages = s->cache_pages ? s->cache_pages : 32, .txn_pages = s->txn_pages, .objects = 1,
 		.pages = s->pages ? s->pages : 2, .stride = s->stride ? s->stride : 1, .checkpoint_in = s->checkpoint_in,
-		.wait_in = s->wait_in, .truncate_in = s->truncate_in, .large_in = s->large_in, .named_in = s->named_in, .blocks = s->stride ? 400 : 128};
+		.wait_in = s->wait_in, .truncate_in = s->truncate_in, .large_in = s->large_in, .named_in = s->named_in, .blocks = s->stride ? 400 : s->pages > 100 ? 1500 : 128};
 }
 
 static void life_small(struct run *r, struct life *l, const struct small *s)

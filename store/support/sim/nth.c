@@ -9,7 +9,7 @@ enum { WAYS = 6 };
 static void plan_nth(struct run *r)
 {
 	r->plan = (struct plan){.sector = 512, .cache_pages = 32, .objects = 2, .pages = 30, .checkpoint_in = 4,
-		.wait_in = 2, .truncate_in = 9, .large_in = 5, .blocks = 500};
+		.wait_in = 2, .truncate_in = 9, .abort_in = 8, .large_in = 5, .blocks = 500};
 	r->plan.named_in = one_in(r, 2) ? 3 : 0;
 	r->named_count = r->named_here = 0;
 	r->plan.buffers = 1 + below(r, 4);

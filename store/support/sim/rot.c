@@ -75,7 +75,7 @@ void run_rot(struct run *r)
 	r->random = r->options->seed;
 	r->next_id = r->options->seed << 32;
 	r->plan = (struct plan){.sector = 512, .buffers = 8, .cache_pages = 32, .objects = 2, .pages = 40,
-		.stride = strides[below(r, 4)], .checkpoint_in = 4, .wait_in = 2, .truncate_in = 12, .large_in = 4,
+		.stride = strides[below(r, 4)], .checkpoint_in = 4, .wait_in = 2, .truncate_in = 12, .abort_in = 8, .large_in = 4,
 		.blocks = 400};
 	run_begin(r);
 	err e = life_start(r, l);

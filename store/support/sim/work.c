@@ -113,6 +113,10 @@ static void read_on(void *argument)
 			named_read(r, n, 5);
 			continue;
 		}
+		if (!r->plan.gentle && sim_random(&me->random) % 8 == 0) { /* while the writer goes on */
+			(void)excused(r, store_checkpoint(store_of(r)));
+			continue;
+		}
 		store_snapshot_begin(r->now->object[o], &s);
 		expect_size(r, &s, o);
 		uint32_t reads = (uint32_t)(sim_random(&me->random) % 40);
@@ -208,6 +212,8 @@ static err transaction(struct run *r)
 	uint32_t object = below(r, r->plan.objects);
 	bool large = !r->plan.gentle && one_in(r, r->plan.large_in);
 	uint32_t changes = large ? 10 + below(r, r->plan.pages) : 1 + below(r, 5);
+	if (large && one_in(r, 2)) /* of nearly all pages: more than one record names */
+		changes = 3 * r->plan.pages;
 	struct content c;
 	struct store_txn *t;
 	if (!r->now->object[object])
@@ -219,8 +225,8 @@ static err transaction(struct run *r)
 		return e;
 	}
 	for (uint32_t i = 0; i < changes && !failed(e); i++)
-		e = one_in(r, 4) ? read_back(r, t, &c, object) : change(r, t, &c);
-	if (failed(e) || one_in(r, 8)) {
+		e = i && one_in(r, 4) ? read_back(r, t, &c, object) : change(r, t, &c);
+	if (failed(e) || one_in(r, r->plan.abort_in)) {
 		store_txn_abort(t);
 		expect_full(r, object, &c, e);
 		return e;
