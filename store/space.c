@@ -295,10 +295,17 @@ static err add_readers(struct store *s, uint32_t group)
 		struct space_tree t = {.root = {at.space_block, at.space_generation, at.space_checksum},
 			.levels = at.space_levels, .used = UINT64_MAX};
 		struct store_snapshot again;
+		bool was = sp->damaged;
+		sp->damaged = true; /* no word about it before it is sure that it matters */
 		err e = t.root.block ? space_map_read(s, &t, false, group, sp->scratch) : OK;
+		sp->damaged = was;
 		if (failed(e) && store_reader_of(s, base - 1, &again) &&
-			again.base_generation == base - 1)
+			again.base_generation == base - 1) {
+			store_log(s, LOG_ERROR, "%s: space map of generation %lu, which is being read: %s",
+				s->device->name, (unsigned long)base - 1, err_text(e));
+			sp->damaged |= e.code == ERR_CORRUPT;
 			return e;
+		}
 		if (!failed(e) && t.root.block)
 			merge_bits(sp);
 	}
