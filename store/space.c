@@ -321,6 +321,13 @@ static void add_kept(struct store *s, uint32_t group)
 	}
 }
 
+/* A block that is about to be shown as used. */
+static void add_edit(struct space *sp, uint32_t group, const struct space_edit *edit)
+{
+	if (edit->used && edit->block && edit->block / VOLUME_GROUP_BLOCKS == group)
+		sp->unavailable[edit->block % VOLUME_GROUP_BLOCKS / 64] |= bit_of(edit->block);
+}
+
 /* sp->unavailable: all of the group that may not be taken. */
 static err load_group(struct store *s, uint32_t group)
 {
@@ -341,9 +348,9 @@ static err load_group(struct store *s, uint32_t group)
 	}
 	if (sp->recovering)
 		TRY(recovery_chain_group(s, group, sp->unavailable));
+	add_edit(sp, group, &sp->applying);
 	for (uint32_t i = 0; i < sp->edits; i++)
-		if (sp->edit[i].used && sp->edit[i].block / VOLUME_GROUP_BLOCKS == group)
-			set_bits(sp->unavailable, sp->edit[i].block - start, sp->edit[i].block - start + 1);
+		add_edit(sp, group, &sp->edit[i]);
 	if (!group)
 		set_bits(sp->unavailable, 0, VOLUME_RESERVED_BLOCKS);
 	if (start + VOLUME_GROUP_BLOCKS > sp->blocks)
