@@ -187,6 +187,7 @@ struct space {
 	struct space_page page[SPACE_PAGES];
 	struct space_edit edit[SPACE_EDITS_MAX]; /* that are still to be made */
 	uint32_t edits;
+	struct space_edit applying; /* the one that is being made, out of that list; block 0: none */
 	uint32_t generation;  /* of the pages being made */
 	uint64_t tick;
 	uint64_t *unavailable, *scratch; /* a page each */

@@ -295,10 +295,17 @@ static err add_readers(struct store *s, uint32_t group)
 		struct space_tree t = {.root = {at.space_block, at.space_generation, at.space_checksum},
 			.levels = at.space_levels, .used = UINT64_MAX};
 		struct store_snapshot again;
+		bool was = sp->damaged;
+		sp->damaged = true; /* no word about it before it is sure that it matters */
 		err e = t.root.block ? space_map_read(s, &t, false, group, sp->scratch) : OK;
+		sp->damaged = was;
 		if (failed(e) && store_reader_of(s, base - 1, &again) &&
-			again.base_generation == base - 1)
+			again.base_generation == base - 1) {
+			store_log(s, LOG_ERROR, "%s: space map of generation %lu, which is being read: %s",
+				s->device->name, (unsigned long)base - 1, err_text(e));
+			sp->damaged |= e.code == ERR_CORRUPT;
 			return e;
+		}
 		if (!failed(e) && t.root.block)
 			merge_bits(sp);
 	}
@@ -312,6 +319,13 @@ static void add_kept(struct store *s, uint32_t group)
 		if (d->unmapped && d->block / VOLUME_GROUP_BLOCKS == group)
 			s->space.unavailable[d->block % VOLUME_GROUP_BLOCKS / 64] |= bit_of(d->block);
 	}
+}
+
+/* A block that is about to be shown as used. */
+static void add_edit(struct space *sp, uint32_t group, const struct space_edit *edit)
+{
+	if (edit->used && edit->block && edit->block / VOLUME_GROUP_BLOCKS == group)
+		sp->unavailable[edit->block % VOLUME_GROUP_BLOCKS / 64] |= bit_of(edit->block);
 }
 
 /* sp->unavailable: all of the group that may not be taken. */
@@ -334,9 +348,9 @@ static err load_group(struct store *s, uint32_t group)
 	}
 	if (sp->recovering)
 		TRY(recovery_chain_group(s, group, sp->unavailable));
+	add_edit(sp, group, &sp->applying);
 	for (uint32_t i = 0; i < sp->edits; i++)
-		if (sp->edit[i].used && sp->edit[i].block / VOLUME_GROUP_BLOCKS == group)
-			set_bits(sp->unavailable, sp->edit[i].block - start, sp->edit[i].block - start + 1);
+		add_edit(sp, group, &sp->edit[i]);
 	if (!group)
 		set_bits(sp->unavailable, 0, VOLUME_RESERVED_BLOCKS);
 	if (start + VOLUME_GROUP_BLOCKS > sp->blocks)
