@@ -399,14 +399,13 @@ static bool find_results(const struct work *w, size_t *from, size_t *to)
 static bool result_tokens(const struct work *w, size_t n, size_t *from, size_t *to)
 {
 	const struct tokens *t = w->t;
-	size_t start, end, at, stars = 0, items = 1;
+	size_t start, end, at, stars = 0;
 	if (!find_results(w, &start, &end))
 		return false;
 	for (size_t i = start; i < end; i++)
 		if (t->item[i].depth == 0) {
 			bool star = token_is(&t->item[i], "*") && (i == start || token_is(&t->item[i - 1], ",")
 				|| token_is(&t->item[i - 1], "."));
-			items += token_is(&t->item[i], ",");
 			stars += star;
 		}
 	if (stars)

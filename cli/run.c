@@ -137,9 +137,13 @@ static int volume_open(struct run_options *o, const struct app_folder *app)
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) != 0)
 		die("cannot open the volume %s: %s", o->data, strerror(errno));
-	/* The second lock is one that an emulator which somebody started by hand respects. */
+	/* `ingot db info` has the first lock for a moment when it looks who holds it; the second one is respected by an
+	 * emulator that somebody has started by hand. */
 	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0 || (fcntl(fd, F_OFD_SETLK, &all) != 0 && errno != ENOLCK))
+	int tries = 10;
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0 && --tries)
+		usleep(20000);
+	if (!tries || (fcntl(fd, F_OFD_SETLK, &all) != 0 && errno != ENOLCK))
 		die("the volume %s is in use by another run, or by `ingot db`; stop that first, or name "
 		    "another volume with --data", o->data);
 	if (S_ISREG(st.st_mode) && st.st_size == 0) {

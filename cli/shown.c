@@ -1,5 +1,6 @@
-/* Whether a page shows the columns that a query puts into it: a name in {{#list}} that is none of the list's columns, that
- * nobody sets in C, and that looks like one of the columns is a misspelt one, and Mustache would show nothing for it. */
+/* Whether a page shows the columns that a query puts into it: a name in {{#list}} that is none of the
+ * list's columns, that nobody sets in C, and that looks like one of the columns is a misspelt one,
+ * and Mustache would show nothing for it. */
 #include "shown.h"
 
 #include <string.h>

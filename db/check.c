@@ -192,13 +192,18 @@ static void check_database(struct check *c)
 
 static void check_once(struct check *c)
 {
-	struct store_check_job job = {.map_only = c->quick, .damage = on_damage,
+	struct store_check_job job = {.map_only = c->quick, .space = true, .damage = on_damage,
 		.progress = on_progress, .context = c};
 	c->lines = c->lines_more = c->damage_count = 0;
 	err e = store_check_all(c->s->store, &job, &c->result);
 	progress_show("", 0, 0);
 	if (failed(e) && e.code != ERR_CORRUPT)
-		die("%s: %s", c->s->place.path, err_text(e));
+		say(c, "the check itself failed: %s", err_text(e));
+	if (c->result.missing)
+		say(c, "the space map shows %lu blocks as free that are in use; the next machine would write over them",
+			(unsigned long)c->result.missing);
+	if (c->result.twice)
+		say(c, "%lu blocks are in use for two things at once", (unsigned long)c->result.twice);
 	check_database(c);
 }
 
@@ -213,6 +218,9 @@ static int tell(const struct check *c)
 			c->s->place.path, c->s->place.folder ? c->s->place.folder : c->s->place.path);
 		return 1;
 	}
+	if (c->result.leaked)
+		printf("note: %s are in use for nothing; no data is concerned\n",
+			size_text(c->result.leaked * STORE_PAGE_SIZE));
 	printf("%s: ok: generation %lu, %s in %lu pages%s\n", c->s->place.path,
 		(unsigned long)c->s->info.generation, size_text(c->result.pages * STORE_PAGE_SIZE),
 		(unsigned long)c->result.pages, c->quick ? " (only the maps were checked, not the pages)" : "");

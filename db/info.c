@@ -78,7 +78,7 @@ static void tell_people(const struct session *s, const struct info *i, const cha
 	uint64_t used = v->blocks - v->blocks_free;
 	row("volume", s->place.path);
 	row("uuid", uuid_text(v->uuid));
-	row("format", format("version %u, features %#x (must know), %#x (may know)", v->version,
+	row("format", format("version %u, features that a reader must know: %#x, may ignore: %#x", v->version,
 		v->features_incompatible, v->features_compatible));
 	row("in use by", holder ? holder : "nobody");
 	row("size", format("%s, %s in use, %s free", size_text(v->blocks * 4096), size_text(used * 4096),

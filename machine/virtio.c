@@ -109,12 +109,13 @@ void virtio_fail(struct virtio_device *d, const char *why)
 	d->transport->set_status(d, VIRTIO_STATUS_FAILED);
 }
 
-void virtio_poll(struct virtio_device *d)
+bool virtio_poll(struct virtio_device *d)
 {
 	if (LIKELY(!d->transport->acknowledge(d)) || d->failed)
-		return;
+		return false;
 	if (d->transport->status(d) & VIRTIO_STATUS_NEEDS_RESET)
 		virtio_fail(d, "has failed and asks for a reset");
+	return !d->failed;
 }
 
 /* Fields are read with their own width, those of 64 bits as two halves (4.1.3.1, 4.2.2.2). */

@@ -96,8 +96,9 @@ void virtio_ready(struct virtio_device *d);
 /* Stops the device for good; afterwards it touches no memory. Says why on the console. */
 void virtio_fail(struct virtio_device *d, const char *why);
 /* Acknowledges interrupts; fails the device when it says that it needs a reset. To be called when a
- * poll begins: it costs a memory access as long as nothing has interrupted. */
-void virtio_poll(struct virtio_device *d);
+ * poll begins: it costs a memory access as long as nothing has interrupted. True: the configuration may have
+ * changed. */
+bool virtio_poll(struct virtio_device *d);
 
 /* Bytes of the device's configuration; zero beyond its end. */
 uint8_t virtio_config8(struct virtio_device *d, uint32_t offset);

@@ -246,11 +246,20 @@ static COLD uint32_t block_break(struct virtio_block *b)
 	return count;
 }
 
+/* The disk may have grown. One that has shrunk keeps its size here: what lies behind the end fails. */
+static COLD void read_size(struct virtio_block *b)
+{
+	uint64_t count = virtio_config64(&b->device, CONFIG_CAPACITY) >> (b->sector_shift - WIRE_SECTOR_SHIFT);
+	if (count > b->block.sector_count)
+		b->block.sector_count = count;
+}
+
 static uint32_t block_poll(struct block_device *d)
 {
 	struct virtio_block *b = block_of(d);
 	struct virtio_queue *q = &b->ring.q;
-	virtio_poll(&b->device);
+	if (UNLIKELY(virtio_poll(&b->device)))
+		read_size(b);
 	uint32_t count = finished(b);
 	/* Nothing yet: whoever asked may sleep next, so an interrupt is wanted. */
 	if (!count && q->in_flight && !q->armed && virtio_queue_arm(q, 1))
@@ -275,8 +284,7 @@ static bool read_geometry(struct virtio_block *b)
 	}
 	b->sector_shift = size == 512 ? 9 : 12;
 	b->block.sector_size = 1u << b->sector_shift;
-	b->block.sector_count = virtio_config64(v, CONFIG_CAPACITY) >>
-		(b->sector_shift - WIRE_SECTOR_SHIFT);
+	read_size(b);
 	return true;
 }
 

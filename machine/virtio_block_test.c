@@ -207,6 +207,23 @@ static void a_lying_device_fails_all_that_is_under_way(void **state)
 	}
 }
 
+static void a_disk_that_grows_is_larger_and_one_that_shrinks_is_not_smaller(void **state)
+{
+	(void)state;
+	struct rig *r = rig_start(USUAL, 4096);
+	store_le64(fake.config + CONFIG_CAPACITY, 8000);
+	assert_int_equal(r->disk->poll(r->disk), 0);
+	assert_int_equal(r->disk->sector_count, 125); /* nothing has said so yet */
+	fake.config_changed = true;
+	assert_int_equal(r->disk->poll(r->disk), 0);
+	assert_int_equal(r->disk->sector_count, 1000);
+	store_le64(fake.config + CONFIG_CAPACITY, 800);
+	fake.config_changed = true;
+	assert_int_equal(r->disk->poll(r->disk), 0);
+	assert_int_equal(r->disk->sector_count, 1000);
+	rig_stop(r);
+}
+
 static void a_disk_of_impossible_sectors_is_left_alone(void **state)
 {
 	(void)state;
@@ -231,6 +248,7 @@ int main(void)
 		cmocka_unit_test(impossible_requests_are_refused_at_the_next_poll),
 		cmocka_unit_test(a_full_queue_refuses_until_something_is_done),
 		cmocka_unit_test(a_lying_device_fails_all_that_is_under_way),
+		cmocka_unit_test(a_disk_that_grows_is_larger_and_one_that_shrinks_is_not_smaller),
 		cmocka_unit_test(a_disk_of_impossible_sectors_is_left_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

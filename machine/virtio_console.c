@@ -42,7 +42,7 @@ static void put_chunk(struct virtio_console *c, const uint8_t *p, size_t len)
 static bool console_write(void *cookie, struct slice line)
 {
 	struct virtio_console *c = cookie;
-	virtio_poll(&c->device);
+	(void)virtio_poll(&c->device);
 	reclaim(c);
 	if (!fits(c, line.len))
 		return false;

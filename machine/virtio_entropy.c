@@ -43,7 +43,7 @@ static size_t entropy_device_read(void *cookie, void *out, size_t len)
 	struct machine *m = r->device.machine;
 	uint64_t until = machine_now_ns(m) + (r->asked ? 0 : WAIT_NS_MAX);
 	size_t got = 0;
-	virtio_poll(&r->device);
+	(void)virtio_poll(&r->device);
 	while (got < len && !r->device.failed) {
 		if (!r->asked)
 			ask(r, len - got);

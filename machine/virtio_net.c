@@ -273,7 +273,7 @@ static bool arm(struct virtio_net *n)
 static uint32_t net_poll(struct net_device *d, struct list *into, uint32_t max)
 {
 	struct virtio_net *n = net_of(d);
-	virtio_poll(&n->device);
+	(void)virtio_poll(&n->device);
 	transmitted(n);
 	uint32_t count = received(n, into, max);
 	if (!count && max && arm(n)) {

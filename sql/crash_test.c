@@ -134,6 +134,86 @@ static void a_power_cut_at_any_time_loses_nothing_acknowledged(void **state)
 	world_free(w);
 }
 
+/* --- Transactions larger than memory ------------------------------------------------------------ */
+
+#define LARGE_TRANSACTIONS 300
+
+static void fill_large(struct world *w)
+{
+	struct sql_conn *conn;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	for (int64_t i = 0; i < LARGE_TRANSACTIONS; i++)
+		must(one_transaction(conn, i), conn);
+	must(sql_exec(conn, "UPDATE r SET body = printf('%08d', 0)", SQL_NO_ARGS), conn);
+	sql_release(conn);
+}
+
+/* Each changes every row, so that it spills, with its undo log on scratch pages; and sorts are on others. */
+static void rewrite_for_ever(struct world *w)
+{
+	struct told *told = w->context;
+	struct sql_conn *conn;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	for (;;) {
+		int64_t number_now = ++told->next;
+		must(sql_exec(conn, "UPDATE r SET body = printf('%08d', ?) || hex(randomblob(500))",
+			     SQL_ARGS(sql_int(number_now))),
+			conn);
+		must_at(store_wait_durable(w->store, sql_generation(conn)), "wait", __LINE__);
+		told->acknowledged[0] = number_now;
+		told->count++;
+		struct sql_stats stats;
+		sql_stats(w->sql, &stats);
+		assert_true(stats.journal_opens > 0 && stats.pages_spilled > 100);
+		must(sql_exec(conn, "SELECT body FROM r ORDER BY substr(body, 100)", SQL_NO_ARGS), conn);
+	}
+}
+
+static void one_of_them_is_there_whole(struct world *w)
+{
+	struct told *told = w->context;
+	struct sql_conn *conn;
+	struct store_stats s;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	is_sound(conn);
+	assert_int_equal(number(conn, "SELECT count(DISTINCT substr(body, 1, 8)) FROM r"), 1);
+	int64_t found = number(conn, "SELECT CAST(substr(body, 1, 8) AS INTEGER) FROM r LIMIT 1");
+	assert_true(found >= told->acknowledged[0] && found <= told->next);
+	told->next = told->acknowledged[0] = found;
+	/* Neither spilled pages nor scratch pages of the last life are in the way. */
+	for (int i = 0; i < 3; i++)
+		must_at(store_checkpoint(w->store), "checkpoint", __LINE__);
+	store_stats(w->store, &s);
+	assert_true(s.blocks - s.blocks_free < (uint64_t)number(conn, "PRAGMA page_count") + 100);
+	sql_release(conn);
+}
+
+static void a_power_cut_in_a_transaction_larger_than_memory_leaves_it_whole_or_not_there(void **state)
+{
+	(void)state;
+	struct world *w = world_new(DISK_LEN);
+	struct told *told = calloc(1, sizeof *told);
+	w->context = told;
+	w->cache_pages = 96;
+	w->sql_config.migrations = schema;
+	w->sql_config.migration_count = 1;
+	w->sql_config.memory_len = SQL_MEMORY_MIN;
+	world_run(w, open_world);
+	world_run(w, fill_large);
+	for (uint32_t boot = 0; boot < 25; boot++) {
+		if (boot)
+			world_run(w, open_world);
+		world_run(w, one_of_them_is_there_whole);
+		world_spawn(w, rewrite_for_ever);
+		for (uint32_t round = 0; round < 20 + boot * 137 % 900; round++)
+			loop_round(&w->loop, true);
+		world_power_cut(w);
+	}
+	assert_true(told->count > 3);
+	free(told);
+	world_free(w);
+}
+
 /* --- Transactions that shrink the database ------------------------------------------------------ */
 
 #define SHRINK_DISK_LEN (3u << 20)
@@ -494,6 +574,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_power_cut_at_any_time_loses_nothing_acknowledged),
+		cmocka_unit_test(a_power_cut_in_a_transaction_larger_than_memory_leaves_it_whole_or_not_there),
 		cmocka_unit_test(a_transaction_that_shrinks_the_database_is_atomic),
 		cmocka_unit_test(any_allocation_may_fail),
 		cmocka_unit_test(any_allocation_of_opening_may_fail),

@@ -177,6 +177,19 @@ static void views_open(struct check *c)
 	}
 }
 
+/* A volume whose maps are damaged in places tells nothing about its space. */
+static err check_space(struct check *c)
+{
+	struct space_report report;
+	TRY(space_check(c->s, &report));
+	if (!report.there || report.incomplete)
+		return OK;
+	c->result->leaked = report.leaked;
+	c->result->missing = report.missing;
+	c->result->twice = report.twice;
+	return OK;
+}
+
 err store_check_all(struct store *s, const struct store_check_job *job, struct store_check_result *result)
 {
 	struct view views[STORE_OBJECTS_MAX] = {0};
@@ -186,8 +199,10 @@ err store_check_all(struct store *s, const struct store_check_job *job, struct s
 	err e = check_all(&c);
 	while (c.views)
 		store_snapshot_end(&views[--c.views].snapshot);
+	if (!failed(e) && job->space)
+		e = check_space(&c);
 	TRY(e);
-	return result->damaged ? ERR(CORRUPT) : OK;
+	return result->damaged || result->missing || result->twice ? ERR(CORRUPT) : OK;
 }
 
 err store_check(struct store *s, uint64_t *damaged)

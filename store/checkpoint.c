@@ -153,6 +153,17 @@ static err flush_shared(struct store *s)
 	return OK;
 }
 
+/* A device that has grown: blocks behind the old end are taken when a superblock says so. */
+static void note_growth(struct store *s)
+{
+	uint64_t blocks = store_device_blocks(s->device);
+	if (blocks <= s->space.blocks_next || blocks > STORE_BLOCKS_MAX)
+		return;
+	s->space.blocks_next = (uint32_t)blocks;
+	store_log(s, LOG_INFO, "%s has grown: the volume has %lu MiB now", s->device->name,
+		(unsigned long)(blocks / 256));
+}
+
 static err run_checkpoint(struct store *s)
 {
 	struct checkpoint *c = &s->checkpoint;
@@ -162,6 +173,7 @@ static err run_checkpoint(struct store *s)
 	if (s->space.damaged)
 		return ERR(CORRUPT);
 	c->force = false;
+	note_growth(s);
 	c->running = true;
 	if (s->admin.pending)
 		change = s->admin.change;
@@ -177,6 +189,7 @@ static err run_checkpoint(struct store *s)
 	TRY(map_space(s, c->superblock, headers));
 	c->superblock->checksum = volume_checksum(VOLUME_MAGIC, c->superblock, VOLUME_BLOCK_SIZE);
 	TRY(flush_shared(s));
+	discard_old(s);
 	TRY(io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock));
 	TRY(flush_shared(s));
 	c->sequence++;
@@ -185,6 +198,7 @@ static err run_checkpoint(struct store *s)
 	switch_base(s, c->superblock, &change, headers);
 	space_unlock(s);
 	s->stats.checkpoints++;
+	discard_checkpoint_done(s);
 	return io_write_block(s, VOLUME_SLOT_BLOCK(1 - c->slot), c->superblock);
 }
 

@@ -154,6 +154,8 @@ static void start(struct run *r, struct model *m, uint64_t seed, uint64_t blocks
 	memset(r, 0, sizeof *r);
 	rig_init(&r->rig, blocks * 4096, sector, seed, 4);
 	r->rig.config.cache_pages = 32;
+	r->rig.disk.device.has_discard = seed % 2;
+	r->rig.disk.discard = SIM_DISCARD_GARBAGE;
 	r->model = m;
 	r->random = seed;
 	r->next_id = seed << 32;

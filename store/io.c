@@ -122,7 +122,7 @@ static void note_failure(struct store *s, const struct io_request *r)
 	describe(s, r, what, sizeof what);
 	if (r->block.op != BLOCK_READ && !s->io.failure[0])
 		put_words(s->io.failure, sizeof s->io.failure, "a %s has failed", what);
-	if (store_may_log(s, &s->io.log_at_ns))
+	if (store_may_log(s, &s->io.log_limit))
 		store_log(s, LOG_ERROR, "%s: a %s has failed, tried %u times", s->device->name, what,
 			r->tries);
 }
@@ -136,7 +136,8 @@ static void request_done(struct block_request *block)
 	if (failed(block->result)) {
 		if (try_again(s, r))
 			return;
-		note_failure(s, r);
+		if (r->block.op != BLOCK_DISCARD) /* a hint: counted by who gives it */
+			note_failure(s, r);
 		if (!failed(w->result))
 			w->result = block->result;
 	}
@@ -158,6 +159,11 @@ static bool io_poll(struct loop_client *client)
 			break;
 		}
 		s->kick = worked = true;
+	}
+	if (UNLIKELY(s->device->sector_count != s->sectors)) { /* the next checkpoint makes the volume as large */
+		s->sectors = s->device->sector_count;
+		s->checkpoint.force = true;
+		checkpoint_want(s);
 	}
 	if (s->notify) {
 		s->notify = false;
@@ -276,6 +282,18 @@ err io_read_block(struct store *s, uint32_t block, void *data)
 err io_write_block(struct store *s, uint32_t block, void *data)
 {
 	return transfer(s, BLOCK_WRITE, block, data);
+}
+
+err io_discard(struct store *s, uint32_t block, uint32_t count)
+{
+	struct io_wait w;
+	uint32_t sectors = VOLUME_BLOCK_SIZE / s->device->sector_size;
+	io_wait_init(s, &w);
+	struct io_request *r = request_new(s, &w, BLOCK_DISCARD);
+	r->block.sector = (uint64_t)block * sectors;
+	r->block.sector_count = count * sectors;
+	request_submit(s, r);
+	return io_wait_all(s, &w);
 }
 
 err io_flush(struct store *s)

@@ -16,6 +16,7 @@
  *   space_map.c   the stored space map
  *   space_walk.c  the same without one: from the objects' maps
  *   space_check.c compares the two
+ *   discard.c     telling the device what is free
  *   io.c          block requests
  *   scratch.c     pages that need not survive
  *
@@ -50,6 +51,14 @@
 
 /* --- io.c --- */
 
+/* What may fail for every request shall not fill the log. */
+struct log_limit {
+	uint64_t until_ns; /* the end of this second */
+	uint32_t lines;    /* in it */
+};
+
+#define LOG_LINES_MAX 4u /* in a second */
+
 /* Requests that a fiber waits for together. */
 struct io_wait {
 	uint32_t pending;
@@ -74,7 +83,7 @@ struct io {
 	uint64_t flushes_begun, flushed; /* flushed: number of the newest that has succeeded */
 	bool slow, hung;    /* it has been said that the device does not answer; it counts as dead */
 	char failure[96];   /* the first write or flush that failed, in words; "" */
-	uint64_t log_at_ns; /* not before that, the next line about a failed read */
+	struct log_limit log_limit;
 };
 
 /* A block device's cache may have thrown away what a failed flush was for, and reports the next one as done: so
@@ -82,7 +91,6 @@ struct io {
 #define IO_TRIES 4u
 #define IO_SLOW_NS 10000000000u
 #define IO_HUNG_NS 60000000000u
-#define LOG_EVERY_NS 1000000000u
 
 /* A run of adjacent blocks that becomes one request. */
 struct io_run {
@@ -100,6 +108,8 @@ err io_wait_all(struct store *s, struct io_wait *w);
 err io_read_block(struct store *s, uint32_t block, void *data);
 err io_write_block(struct store *s, uint32_t block, void *data);
 err io_flush(struct store *s);
+/* A hint. */
+err io_discard(struct store *s, uint32_t block, uint32_t count);
 void io_init(struct store *s);
 
 /* --- space.c, space_ages.c, space_map.c, space_walk.c --- */
@@ -177,6 +187,7 @@ struct space {
 	struct space_page page[SPACE_PAGES];
 	struct space_edit edit[SPACE_EDITS_MAX]; /* that are still to be made */
 	uint32_t edits;
+	struct space_edit applying; /* the one that is being made, out of that list; block 0: none */
 	uint32_t generation;  /* of the pages being made */
 	uint64_t tick;
 	uint64_t *unavailable, *scratch; /* a page each */
@@ -266,6 +277,29 @@ err space_walk_group(struct store *s, uint32_t group, uint64_t *out);
 err space_walk_count(struct store *s, uint64_t *used, bool *damaged);
 /* Puts what the versions' maps refer to, and record_block, into the next space map. */
 err space_walk_rebuild(struct store *s, uint32_t record_block);
+
+/* Finds the first free blocks among `most` from `from` on that stand together in one window's part; nobody can take
+ * them until the lock, under which this is called, is given back. count 0: there are none. Parks. */
+err space_hide(struct store *s, uint32_t from, uint32_t most, uint32_t *start, uint32_t *count);
+
+/* --- discard.c --- */
+
+#define DISCARD_RUNS 256u
+
+struct discard_run {
+	uint32_t start, count; /* blocks */
+};
+
+struct discards {
+	struct discard_run run[DISCARD_RUNS]; /* first the old ones, then the noted ones */
+	uint32_t old, noted;
+};
+
+/* The running checkpoint frees the block. */
+void discard_note(struct store *s, uint32_t block);
+void discard_checkpoint_done(struct store *s);
+/* A flush has completed that began after the last checkpoint was done. Parks. */
+void discard_old(struct store *s);
 
 /* --- space_check.c --- */
 
@@ -583,6 +617,7 @@ struct store_txn {
 	struct store *store;
 	struct store_object *object;
 	struct store_snapshot snapshot;
+	struct store_snapshot *companion; /* NULL, or the caller's own, of the same generation */
 	struct list changes; /* deltas */
 	uint32_t pages, low, count, dirty;
 	uint64_t header_promise;
@@ -603,8 +638,9 @@ struct store {
 	struct block_device *device;
 	enum store_state state;
 	bool closing, kick, notify;
+	uint64_t sectors; /* of the device, as last seen */
 	struct io io;
-	uint64_t damage_log_at_ns;
+	struct log_limit damage_log;
 	uint32_t fibers; /* service fibers that run */
 	char reason[192];
 	uint8_t uuid[16];
@@ -621,6 +657,7 @@ struct store {
 	struct cache cache;
 	struct deltas deltas;
 	struct space space;
+	struct discards discards;
 	struct journal journal;
 	struct checkpoint checkpoint;
 	struct store_txn txn;
@@ -632,13 +669,14 @@ struct store {
 	struct store_stats stats;
 };
 
+#define STORE_BLOCKS_MAX (UINT32_MAX - 64)
 /* Of VOLUME_BLOCK_SIZE. */
 uint64_t store_device_blocks(const struct block_device *d);
 /* Read-only from now on; everything that waits for durability fails. The failed request, if there is one, is
  * added to `what`. */
 void store_fail(struct store *s, const char *what);
-/* At most one such line in a while; false: leave this one out. */
-bool store_may_log(struct store *s, uint64_t *at_ns);
+/* At most a few such lines in a second; false: leave this one out. */
+bool store_may_log(struct store *s, struct log_limit *limit);
 /* Waits in the queue; there is no deadline. */
 void store_wait(struct store *s, struct fiber_queue *q);
 /* Does a snapshot (or the running checkpoint) see the version from..until of something that is not in

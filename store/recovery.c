@@ -481,6 +481,8 @@ static err reserve_headers(struct store *s)
 		TRY(space_take_this(s, j->header[0]));
 	if (j->ahead == HEADERS_AHEAD && failed(space_take_this(s, j->header[1])))
 		j->header_count = j->ahead = 1; /* an older writer has used it */
+	if (s->space.damaged)
+		return ERR(CORRUPT);
 	if (j->ahead == HEADERS_AHEAD || space_free(&s->space) <= VOLUME_BLOCKS_MIN / 2 ||
 		failed(space_ensure(s, 1)))
 		return OK;

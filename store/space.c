@@ -89,8 +89,8 @@ void space_set_stale(struct space *sp)
 
 void space_check_pressure(struct store *s)
 {
-	uint64_t dead = s->space.dead_new;
-	if (dead >= 64 && dead > space_available(s) / 4)
+	uint64_t dead = s->space.dead_new, least = s->space.blocks < 2048 ? s->space.blocks / 32 : 64;
+	if (dead >= least && dead > space_available(s) / 4)
 		checkpoint_want(s);
 }
 
@@ -295,10 +295,17 @@ static err add_readers(struct store *s, uint32_t group)
 		struct space_tree t = {.root = {at.space_block, at.space_generation, at.space_checksum},
 			.levels = at.space_levels, .used = UINT64_MAX};
 		struct store_snapshot again;
+		bool was = sp->damaged;
+		sp->damaged = true; /* no word about it before it is sure that it matters */
 		err e = t.root.block ? space_map_read(s, &t, false, group, sp->scratch) : OK;
+		sp->damaged = was;
 		if (failed(e) && store_reader_of(s, base - 1, &again) &&
-			again.base_generation == base - 1)
+			again.base_generation == base - 1) {
+			store_log(s, LOG_ERROR, "%s: space map of generation %lu, which is being read: %s",
+				s->device->name, (unsigned long)base - 1, err_text(e));
+			sp->damaged |= e.code == ERR_CORRUPT;
 			return e;
+		}
 		if (!failed(e) && t.root.block)
 			merge_bits(sp);
 	}
@@ -312,6 +319,13 @@ static void add_kept(struct store *s, uint32_t group)
 		if (d->unmapped && d->block / VOLUME_GROUP_BLOCKS == group)
 			s->space.unavailable[d->block % VOLUME_GROUP_BLOCKS / 64] |= bit_of(d->block);
 	}
+}
+
+/* A block that is about to be shown as used. */
+static void add_edit(struct space *sp, uint32_t group, const struct space_edit *edit)
+{
+	if (edit->used && edit->block && edit->block / VOLUME_GROUP_BLOCKS == group)
+		sp->unavailable[edit->block % VOLUME_GROUP_BLOCKS / 64] |= bit_of(edit->block);
 }
 
 /* sp->unavailable: all of the group that may not be taken. */
@@ -334,9 +348,9 @@ static err load_group(struct store *s, uint32_t group)
 	}
 	if (sp->recovering)
 		TRY(recovery_chain_group(s, group, sp->unavailable));
+	add_edit(sp, group, &sp->applying);
 	for (uint32_t i = 0; i < sp->edits; i++)
-		if (sp->edit[i].used && sp->edit[i].block / VOLUME_GROUP_BLOCKS == group)
-			set_bits(sp->unavailable, sp->edit[i].block - start, sp->edit[i].block - start + 1);
+		add_edit(sp, group, &sp->edit[i]);
 	if (!group)
 		set_bits(sp->unavailable, 0, VOLUME_RESERVED_BLOCKS);
 	if (start + VOLUME_GROUP_BLOCKS > sp->blocks)
@@ -606,6 +620,7 @@ void space_count_superseded(struct store *s, uint32_t birth)
 err space_superseded(struct store *s, const struct volume_entry *e)
 {
 	struct space *sp = &s->space;
+	discard_note(s, e->block);
 	space_lock(s);
 	err result = sp->walk ? OK : space_map_edit(s, e->block, false);
 	if (sp->recovering)
@@ -613,6 +628,42 @@ err space_superseded(struct store *s, const struct volume_entry *e)
 	space_count_superseded(s, e->generation);
 	space_unlock(s);
 	return result;
+}
+
+err space_hide(struct store *s, uint32_t from, uint32_t most, uint32_t *start, uint32_t *count)
+{
+	struct space *sp = &s->space;
+	uint32_t part = from / SPACE_WINDOW_BLOCKS, end = (part + 1) * SPACE_WINDOW_BLOCKS;
+	*start = from;
+	*count = 0;
+	TRY(load_group(s, from / VOLUME_GROUP_BLOCKS));
+	/* Nothing below parks. Blocks that are taken are in no map. */
+	struct space_window *w = find(sp, from);
+	for (uint32_t b = from; b < end && b - from < most; b++) {
+		bool open = !(*word_of(sp->unavailable + part % SPACE_GROUP_WINDOWS * SPACE_WINDOW_WORDS, b) &
+			bit_of(b)) && (!w || !((*word_of(w->own, b) | *word_of(w->dead, b)) & bit_of(b)));
+		if (!open && *count)
+			break;
+		*start = open && !*count ? b : *start;
+		*count += open;
+	}
+	if (!*count) { /* on to the next part */
+		*start = end;
+		return end - from < most ? space_hide(s, end, most - (end - from), start, count) : OK;
+	}
+	for (uint32_t b = *start; w && b < *start + *count; b++) {
+		if (!(free_bits(w, b % SPACE_WINDOW_BLOCKS / 64) & bit_of(b)))
+			continue;
+		if (!is_for_nodes(sp, w) && sp->open <= sp->promised) { /* these are promised */
+			*count = b - *start;
+			break;
+		}
+		*word_of(w->base, b) |= bit_of(b);
+		count_free(sp, w, -1);
+	}
+	if (w)
+		w->stale = true; /* so they are free again when it is read again, which the lock delays */
+	return OK;
 }
 
 err space_take_this(struct store *s, uint32_t block)

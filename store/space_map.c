@@ -266,10 +266,11 @@ err space_map_edit(struct store *s, uint32_t block, bool used)
 	struct space *sp = &s->space;
 	err e = edit_later(s, block, used);
 	while (!failed(e) && sp->edits) {
-		struct space_edit edit = sp->edit[--sp->edits];
-		e = apply(s, &edit);
+		sp->applying = sp->edit[--sp->edits];
+		e = apply(s, &sp->applying);
 	}
 	sp->edits = 0;
+	sp->applying.block = 0;
 	return e;
 }
 

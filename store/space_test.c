@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "checksum.h"
 #include "private.h"
 
 static void expect_sound(void *argument)
@@ -192,9 +193,225 @@ static void scattered_space_is_mapped_to_the_block(void **state)
 	end_sparse(&r);
 }
 
+/* --- Growth --- */
+
+static uint32_t fill_volume(struct rig *r, struct store_object *o, uint32_t from)
+{
+	struct store_txn *t;
+	uint64_t generation;
+	uint8_t page[STORE_PAGE_SIZE];
+	for (uint32_t n = from;; n++) {
+		err e = store_txn_begin(o, &t);
+		if (failed(e)) {
+			assert_int_equal(e.code, ERR_NO_SPACE);
+			return n;
+		}
+		rig_fill(page, n, n + 1);
+		e = store_txn_write(t, n, page);
+		if (failed(e)) {
+			assert_int_equal(e.code, ERR_NO_SPACE);
+			store_txn_abort(t);
+			return n;
+		}
+		must(store_txn_commit(t, &generation));
+		must(store_wait_durable(r->store, generation));
+	}
+}
+
+static void grow_while_open(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = world_object(r);
+	struct store_stats stats;
+	uint32_t full = fill_volume(r, o, 0);
+	uint64_t blocks = r->disk.bytes / 4096;
+	r->disk.device.sector_count = 3 * 32768 * (4096 / r->disk.device.sector_size); /* 3 groups */
+	r->disk.bytes = 3ull * 32768 * 4096;
+	for (uint32_t i = 0; i < 100; i++)
+		fiber_sleep_until(&r->loop, r->loop.now_ns + 1000000);
+	store_stats(r->store, &stats);
+	assert_int_equal(stats.blocks, 3 * 32768);
+	assert_true(stats.blocks_free > 3 * 32768 - 2 * blocks);
+	for (uint32_t i = full; i < full + 500; i++)
+		(void)world_commit(o, i, i + 1);
+	must(store_checkpoint(r->store));
+	expect_sound(r);
+	for (uint32_t i = 0; i < full + 500; i++)
+		assert_int_equal(world_newest(o, i), i + 1);
+}
+
+static void a_device_that_grows_makes_the_volume_larger_at_once_or_when_opened(void **state)
+{
+	(void)state;
+	for (uint32_t sector = 512; sector <= 4096; sector *= 8) {
+		struct rig r;
+		rig_init(&r, MIB, sector, 3, 8);
+		set_media(&r, 8ull * 32768 * 4096); /* room for all that follows */
+		r.disk.bytes = 300 * 4096;
+		r.disk.device.sector_count = r.disk.bytes / sector;
+		must(rig_open(&r));
+		rig_run(&r, grow_while_open, &r);
+		if (sector == 512)
+			must(rig_close(&r));
+		else
+			rig_crash(&r);
+		r.disk.bytes = 5ull * 32768 * 4096;
+		r.disk.device.sector_count = r.disk.bytes / sector;
+		must(rig_open(&r));
+		assert_int_equal(r.info.blocks, 5 * 32768);
+		rig_run(&r, expect_sound, &r);
+		must(rig_close(&r));
+		/* Made smaller: not touched. */
+		uint64_t writes = r.disk.writes;
+		r.disk.device.sector_count -= 8;
+		assert_int_equal(rig_open(&r).code, ERR_NO_SPACE);
+		assert_non_null(strstr(r.last_log, "Give it its size back"));
+		assert_int_equal(r.disk.writes, writes);
+		rig_crash(&r);
+		r.disk.bytes = 8ull * 32768 * 4096;
+		end_sparse(&r);
+	}
+}
+
+/* --- Volumes without a map, or with a damaged one --- */
+
+static void expect_forty(void *argument)
+{
+	struct rig *r = argument;
+	for (uint32_t i = 0; i < 40; i++)
+		assert_int_equal(world_newest(world_object(r), i), i + (i < 20 ? 281 : 241));
+	expect_sound(r);
+}
+
+static struct volume_superblock *slot_of(struct rig *r, uint32_t slot)
+{
+	return (void *)(r->disk.media + (size_t)VOLUME_SLOT_BLOCK(slot) * 4096);
+}
+
+static void without_a_map_that_holds_the_volume_is_walked_and_gets_one(void **state)
+{
+	(void)state;
+	for (uint32_t how = 0; how < 3; how++) {
+		struct rig r;
+		rig_init(&r, 16 * MIB, 4096, 4, 8);
+		must(rig_open(&r));
+		rig_run(&r, some_commits, &r);
+		if (how == 2)
+			rig_crash(&r);
+		else
+			must(rig_close(&r));
+		for (uint32_t i = 0; i < 2; i++) {
+			struct volume_superblock *b = slot_of(&r, i);
+			if (how == 0) { /* as an older version writes it */
+				b->space = (struct volume_entry){0, 0, 0};
+				b->space_used = b->space_levels = 0;
+				b->checksum = 0;
+				b->checksum = volume_checksum(VOLUME_MAGIC, b, 4096);
+			} else {
+				r.disk.media[(size_t)b->space.block * 4096 + 100 + i] ^= 0x10;
+			}
+		}
+		must(rig_open(&r));
+		rig_run(&r, expect_forty, &r);
+		rig_run(&r, some_commits, &r);
+		must(rig_close(&r));
+		must(rig_open(&r));
+		rig_run(&r, expect_forty, &r);
+		must(rig_close(&r));
+		rig_free(&r);
+	}
+}
+
+/* --- Discard --- */
+
+static void write_much(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = world_object(r);
+	for (uint32_t i = 0; i < 1500; i++)
+		(void)world_commit(o, i, i + 1);
+	must(store_wait_durable(r->store, store_generation(r->store)));
+}
+
+static uint32_t blocks_in_use(const struct rig *r)
+{
+	static const uint8_t zero[4096];
+	uint32_t n = 0;
+	for (uint64_t at = 0; at < r->disk.bytes; at += 4096)
+		n += memcmp(r->disk.media + at, zero, 4096) != 0;
+	return n;
+}
+
+static void delete_most(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = world_object(r);
+	struct store_txn *t;
+	struct store_snapshot reader;
+	struct store_stats stats;
+	uint64_t generation;
+	store_snapshot_begin(o, &reader);
+	must(store_txn_begin(o, &t));
+	must(store_txn_truncate(t, 10));
+	must(store_txn_commit(t, &generation));
+	must(store_checkpoint(r->store));
+	(void)world_commit(o, 3, 4);
+	must(store_checkpoint(r->store));
+	for (uint32_t i = 0; i < 1500; i += 100) /* nothing of what somebody reads */
+		assert_int_equal(world_read(&reader, i), i + 1);
+	store_snapshot_end(&reader);
+	store_stats(r->store, &stats);
+	assert_int_equal(stats.discards_failed, 0);
+}
+
+static void delete_rest(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = world_object(r);
+	struct store_txn *t;
+	struct store_stats stats;
+	uint64_t generation;
+	must(store_txn_begin(o, &t));
+	must(store_txn_truncate(t, 10));
+	must(store_txn_commit(t, &generation));
+	must(store_checkpoint(r->store));
+	(void)world_commit(o, 3, 4);
+	must(store_checkpoint(r->store));
+	store_stats(r->store, &stats);
+	assert_true(stats.blocks_discarded > 1000);
+	expect_sound(r);
+	for (uint32_t i = 0; i < 10; i++)
+		assert_int_equal(world_newest(o, i), i + 1);
+}
+
+static void what_is_deleted_is_discarded_unless_somebody_reads_it(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r, 32 * MIB, 4096, 5, 8);
+	r.disk.device.has_discard = true;
+	r.disk.discard = SIM_DISCARD_ZEROES;
+	must(rig_open(&r));
+	rig_run(&r, write_much, &r);
+	rig_run(&r, delete_most, &r);
+	rig_run(&r, write_much, &r);
+	uint32_t before = blocks_in_use(&r);
+	rig_run(&r, delete_rest, &r);
+	must(rig_close(&r));
+	assert_true(before > 3000);
+	assert_true(blocks_in_use(&r) + 1000 < before);
+	must(rig_open(&r));
+	rig_run(&r, expect_sound, &r);
+	must(rig_close(&r));
+	rig_free(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_deleted_is_discarded_unless_somebody_reads_it),
+		cmocka_unit_test(a_device_that_grows_makes_the_volume_larger_at_once_or_when_opened),
+		cmocka_unit_test(without_a_map_that_holds_the_volume_is_walked_and_gets_one),
 		cmocka_unit_test(memory_and_opening_do_not_grow_with_the_volume),
 		cmocka_unit_test(scattered_space_is_mapped_to_the_block),
 	};

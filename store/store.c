@@ -102,6 +102,7 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 		s->share.node[i] = pages;
 	s->checkpoint.superblock = (void *)pages;
 	pages += STORE_PAGE_SIZE;
+	s->sectors = c->device->sector_count;
 	s->space.blocks = s->space.blocks_next = (uint32_t)store_device_blocks(c->device);
 	space_init(s, (void *)(m + l->windows), l->window_count, pages);
 	pages += (SPACE_PAGES + 2) * STORE_PAGE_SIZE;
@@ -138,7 +139,7 @@ static err check_config(const struct store_config *c)
 			(unsigned long)(store_device_blocks(d) * 4), VOLUME_BLOCKS_MIN * 4);
 		return ERR(NO_SPACE);
 	}
-	if (store_device_blocks(d) > UINT32_MAX - 64) {
+	if (store_device_blocks(d) > STORE_BLOCKS_MAX) {
 		refuse(c, "%s is larger than 16 TiB: use a smaller one", d->name);
 		return ERR(TOO_LARGE);
 	}
@@ -207,6 +208,8 @@ err store_close(struct store *s)
 		e = checkpoint_now(s);
 	if (!failed(e) && s->state == STORE_OPEN)
 		e = io_flush(s);
+	if (!failed(e) && s->state == STORE_OPEN)
+		discard_old(s);
 	TRY(stop_fibers(s));
 	return e;
 }
@@ -237,12 +240,11 @@ static void explain_failure(struct store *s, const char *what)
 	*w.pos = 0;
 }
 
-bool store_may_log(struct store *s, uint64_t *at_ns)
+bool store_may_log(struct store *s, struct log_limit *limit)
 {
-	if (s->loop->now_ns < *at_ns)
-		return false;
-	*at_ns = s->loop->now_ns + LOG_EVERY_NS;
-	return true;
+	if (s->loop->now_ns >= limit->until_ns)
+		*limit = (struct log_limit){.until_ns = s->loop->now_ns + 1000000000u};
+	return limit->lines++ < LOG_LINES_MAX;
 }
 
 void store_fail(struct store *s, const char *what)

@@ -15,6 +15,7 @@
 static struct {
 	uint64_t features; /* what the device offers */
 	uint8_t config[64];
+	bool config_changed;
 	uint32_t failures; /* devices given up */
 	uint16_t bell;
 	void *pages[8];
@@ -106,9 +107,12 @@ void virtio_fail(struct virtio_device *d, const char *why)
 	d->failed = true;
 }
 
-void virtio_poll(struct virtio_device *d)
+bool virtio_poll(struct virtio_device *d)
 {
 	(void)d;
+	bool changed = fake.config_changed;
+	fake.config_changed = false;
+	return changed;
 }
 
 uint8_t virtio_config8(struct virtio_device *d, uint32_t offset)

@@ -35,7 +35,7 @@ struct block_request {
 
 struct block_device {
 	uint32_t sector_size;  /* bytes: 512 or 4096 */
-	uint64_t sector_count;
+	uint64_t sector_count; /* may become more during a poll */
 	bool read_only, has_flush, has_discard;
 	uint32_t buffers_max;  /* per request, at most BLOCK_BUFFERS_MAX */
 	uint32_t transfer_max; /* bytes in one request */

@@ -95,6 +95,7 @@ struct store_stats {
 	uint64_t io_retries, io_errors; /* requests tried again; failed for good */
 	uint64_t no_space, no_memory; /* calls that failed so */
 	uint64_t scratch_writes; /* pages; not among pages_written */
+	uint64_t discards, discards_failed, blocks_discarded; /* discards: requests */
 	uint64_t blocks, blocks_free, blocks_waiting; /* waiting: free after a checkpoint or a snapshot's end */
 };
 
@@ -114,6 +115,7 @@ struct store_damage {
 /* Both functions may be NULL; they must not park. */
 struct store_check_job {
 	bool map_only; /* do not read the pages */
+	bool space;    /* compare the space map with what the maps refer to */
 	void (*damage)(void *context, const struct store_damage *);
 	void (*progress)(void *context, uint64_t done, uint64_t all); /* pages */
 	void *context;
@@ -122,6 +124,8 @@ struct store_check_job {
 struct store_check_result {
 	uint64_t pages;   /* that lie somewhere; those that several versions share count once */
 	uint64_t damaged; /* pages that cannot be had */
+	/* Blocks: shown as used that nothing refers to; used, but shown as free; used for two things. */
+	uint64_t leaked, missing, twice;
 };
 
 /* Where a page lies on the device. Two that are equal have the same content. */
@@ -197,7 +201,7 @@ void store_stats(const struct store *store, struct store_stats *out);
 /* Reads everything and verifies each checksum and the map; logs each damage. ERR_CORRUPT when there is
  * any; `damaged` (may be NULL) counts the pages and map nodes. Parks; others go on meanwhile. */
 MUST_USE err store_check(struct store *store, uint64_t *damaged);
-/* The same, told in detail. ERR_IO of the device is counted as damage too. */
+/* The same, told in detail. ERR_IO of the device is counted as damage too, and so are `missing` and `twice`. */
 MUST_USE err store_check_all(struct store *store, const struct store_check_job *job,
 	struct store_check_result *result);
 /* Writes a checkpoint now, so that the next open has nothing to replay. Parks. */
@@ -272,6 +276,11 @@ MUST_USE err store_named_begin(struct store *store, const char *name,
  * restored), ERR_NOT_FOUND when the object has been deleted, ERR_IO when read-only. May park for a
  * checkpoint. */
 MUST_USE err store_txn_begin(struct store_object *object, struct store_txn **txn);
+/* The same for somebody who reads in a snapshot as well, which nobody else may use until the transaction's end. When
+ * it is of the newest generation, the transaction may move it on to a newer map (it sees the same), so that it does
+ * not hold back the space that the transaction needs. */
+MUST_USE err store_txn_begin_from(struct store_object *object, struct store_snapshot *snapshot,
+	struct store_txn **txn);
 /* Page `page_no` gets this content (copied); the object grows to hold it. After a failure (ERR_NO_SPACE,
  * ERR_NO_MEMORY: more than txn_pages_max, ERR_IO) the transaction can only be aborted. Parks when the
  * cache is full of changes, which then spill to the device. */
