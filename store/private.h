@@ -145,6 +145,7 @@ struct space_tree {
 	struct volume_entry root;
 	uint32_t levels;
 	uint64_t used;
+	bool doubtful; /* a reader's: when that has ended, anything may be in its blocks; nothing is reported */
 };
 
 /* A page or node of the space map in memory: the newest map's, which is the one being made, if any. */

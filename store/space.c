@@ -293,12 +293,9 @@ static err add_readers(struct store *s, uint32_t group)
 	for (uint64_t base = 0; store_reader_of(s, base, &at) && at.base_generation < s->base;) {
 		base = at.base_generation + 1;
 		struct space_tree t = {.root = {at.space_block, at.space_generation, at.space_checksum},
-			.levels = at.space_levels, .used = UINT64_MAX};
+			.levels = at.space_levels, .used = UINT64_MAX, .doubtful = true};
 		struct store_snapshot again;
-		bool was = sp->damaged;
-		sp->damaged = true; /* no word about it before it is sure that it matters */
 		err e = t.root.block ? space_map_read(s, &t, false, group, sp->scratch) : OK;
-		sp->damaged = was;
 		if (failed(e) && store_reader_of(s, base - 1, &again) &&
 			again.base_generation == base - 1) {
 			store_log(s, LOG_ERROR, "%s: space map of generation %lu, which is being read: %s",
