@@ -290,19 +290,18 @@ static err add_readers(struct store *s, uint32_t group)
 {
 	struct space *sp = &s->space;
 	struct store_snapshot at;
-	for (uint64_t base = 0; store_reader_of(s, base, &at) && at.base_generation < s->base;) {
-		base = at.base_generation + 1;
+	for (uint64_t from = 0; store_reader_of(s, from, &at) && at.space_sequence < sp->sequence;) {
+		from = at.space_sequence + 1;
 		struct space_tree t = {.root = {at.space_block, at.space_generation, at.space_checksum},
 			.levels = at.space_levels, .used = UINT64_MAX};
 		struct store_snapshot again;
-		bool was = sp->damaged;
-		sp->damaged = true; /* no word about it before it is sure that it matters */
+		sp->quiet = true; /* until it is sure that it matters */
 		err e = t.root.block ? space_map_read(s, &t, false, group, sp->scratch) : OK;
-		sp->damaged = was;
-		if (failed(e) && store_reader_of(s, base - 1, &again) &&
-			again.base_generation == base - 1) {
+		sp->quiet = false;
+		if (failed(e) && store_reader_of(s, from - 1, &again) &&
+			again.space_sequence == from - 1) {
 			store_log(s, LOG_ERROR, "%s: space map of generation %lu, which is being read: %s",
-				s->device->name, (unsigned long)base - 1, err_text(e));
+				s->device->name, (unsigned long)again.base_generation, err_text(e));
 			sp->damaged |= e.code == ERR_CORRUPT;
 			return e;
 		}
@@ -709,7 +708,9 @@ void space_checkpoint_done(struct store *s)
 {
 	struct space *sp = &s->space;
 	bool recovered = sp->recovering;
-	space_ages_switch(&sp->ages, s->base, store_oldest_base(s, s->base) == s->base);
+	space_ages_switch(&sp->ages, sp->sequence, s->base,
+		store_oldest_base(s, sp->sequence) == sp->sequence);
+	sp->sequence++;
 	sp->tree = sp->next;
 	sp->blocks = sp->blocks_next;
 	sp->moved = 0;

@@ -36,6 +36,8 @@ uint32_t space_map_pages(uint32_t blocks)
 
 static err damaged(struct store *s, uint32_t level, uint32_t index, const char *what)
 {
+	if (s->space.quiet)
+		return ERR(CORRUPT);
 	if (!s->space.damaged)
 		store_log(s, LOG_ERROR, "%s: space map, level %u, number %u: %s", s->device->name, level,
 			index, what);
