@@ -239,17 +239,27 @@ $(foreach c,fast host,$(eval $(call sql_sim_rules,$c)))
 sim-programs: $(BUILD)/fast/sql_sim $(BUILD)/host/sql_sim
 sim-programs: $(BUILD)/fast/net_sim $(BUILD)/host/net_sim $(BUILD)/fast/store_sim $(BUILD)/host/store_sim
 
-# SQLite's own tests, with our page store as their default VFS: their main functions on a fiber of ours.
+# SQLite's own tests and its speed test, with our page store as their VFS: their main functions on a fiber of
+# ours. The fuzz corpus runs under the sanitizers.
 suite.modules := base core store
-suite.ours := $(wildcard sql/support/suite/*.c) host/assert.c \
-	$(foreach m,$(suite.modules),$(call objects,fast,$m)) $(BUILD)/fast/sql/file.o
+suite.ours = $(filter-out %_main.c,$(wildcard sql/support/suite/*.c)) host/assert.c \
+	$(foreach m,$(suite.modules),$(call objects,$1,$m)) $(BUILD)/$1/sql/file.o $(BUILD)/$1/sql/scratch.o
 suite.headers := $(wildcard sql/support/suite/*.h) sql/private.h
-$(SUITE)/testfixture: $(suite.ours) $(suite.headers) $(fixture.parts)
+# $(call suite_link,CONFIG,MAIN)
+suite_link = $($1.cc) $($1.flags) $(call includes,sql) -Iabi/include -Ihost/include $(extra.sql) \
+	-DSUITE_MAIN=$2 $(filter %.c %.o,$^) $(filter %.a,$^) -o $@
+$(SUITE)/testfixture: sql/support/suite/program_main.c $(call suite.ours,fast) $(suite.headers) $(fixture.parts)
 	@mkdir -p $(@D)
-	$(fast.cc) $(fast.flags) $(call includes,sql) -Iabi/include -Ihost/include $(extra.sql) \
-		-DSUITE_MAIN=suite_tclsh $(filter %.c %.o,$^) $(filter %.a,$^) -o $@ $(fixture.libs)
-.PHONY: sqlite-suite
-sqlite-suite: $(SUITE)/testfixture
+	$(call suite_link,fast,suite_tclsh) $(fixture.libs)
+$(SUITE)/speedtest1: sql/support/suite/program_main.c $(call suite.ours,fast) $(suite.headers) $(speedtest.parts)
+	@mkdir -p $(@D)
+	$(call suite_link,fast,suite_speedtest) -lm
+$(SUITE)/fuzzcheck: sql/support/suite/fuzz_main.c $(call suite.ours,host) $(suite.headers) $(fuzzcheck.parts)
+	@mkdir -p $(@D)
+	$(call suite_link,host,fuzzcheck_main) -lm
+.PHONY: sqlite-suite sqlite-speedtest
+sqlite-suite: $(SUITE)/testfixture $(SUITE)/fuzzcheck
+sqlite-speedtest: $(SUITE)/speedtest1
 
 # Programs for the scripts of e2e/, as host processes under the sanitizers.
 check.modules := base platform core store sql host

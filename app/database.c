@@ -6,6 +6,7 @@
  * database itself never waits: the next transaction runs meanwhile, and one flush serves all. */
 #include <app/database.h>
 
+#include "database_counters.h"
 #include "server.h"
 
 #include <base/assert.h>
@@ -17,6 +18,7 @@
 #define SQLITE_MEMORY_MAX (64u << 20)
 #define CONNECTION_MEMORY (512u << 10) /* of SQLite's, for each connection */
 #define STORE_MEMORY_MIN (1u << 20)
+#define LOG_EVERY_NS 1000000000u
 #define STORE_CACHE_PAGES_LEAST (4 * STORE_CACHE_PAGES_MIN)
 /* A client that has closed its side may still read, but most that do so have gone. */
 #define HALF_CLOSED_NS 5000000000u
@@ -26,6 +28,8 @@ struct database {
 	struct store *store;
 	struct loop *loop;
 	struct log *log;
+	/* What the volume is to blame for may hit every request: one line in a while. */
+	uint64_t log_at_ns, left_out;
 };
 
 struct db_rows {
@@ -148,6 +152,18 @@ static err database_close(struct database *db)
 {
 	sql_close(db->sql);
 	return store_close(db->store);
+}
+
+static void database_counters(struct database *db, struct writer *w)
+{
+	struct store_stats store;
+	struct sql_stats sql;
+	store_stats(db->store, &store);
+	sql_stats(db->sql, &sql);
+	database_counter_write(w, "store_read_only", store_state(db->store) != STORE_OPEN);
+	database_counter_write(w, "store_generation", store_generation(db->store));
+	database_counter_write(w, "store_generation_durable", store_durable_generation(db->store));
+	database_counters_write(w, &store, &sql);
 }
 
 /* --- What an operator asks -------------------------------------------------------------------- */
@@ -275,6 +291,7 @@ const struct app_database_engine app_database_sqlite = {
 	.open = database_open,
 	.sync = database_sync,
 	.close = database_close,
+	.counters = database_counters,
 	.operate = database_operate,
 };
 
@@ -303,6 +320,22 @@ static uint16_t status_of(err e)
 	return 500;
 }
 
+static bool may_log(struct database *db, err e)
+{
+	if (!db || (e.code != ERR_CORRUPT && e.code != ERR_IO && e.code != ERR_NO_SPACE))
+		return true;
+	if (db->loop->now_ns < db->log_at_ns) {
+		db->left_out++;
+		return false;
+	}
+	if (db->left_out)
+		log_write(db->log, LOG_WARN, "sql", "%lu more failures of the volume's were not logged",
+			db->left_out);
+	db->left_out = 0;
+	db->log_at_ns = db->loop->now_ns + LOG_EVERY_NS;
+	return true;
+}
+
 static void database_fail(struct request *req, const struct sql_conn *conn, const char *sql, err e)
 {
 	const char *why = conn ? sql_error(conn) : "";
@@ -311,8 +344,10 @@ static void database_fail(struct request *req, const struct sql_conn *conn, cons
 		d->again = true;
 		return;
 	}
-	log_write(req->exchange->server->config.log, e.code == ERR_CLOSED ? LOG_INFO : LOG_ERROR, "sql",
-		"%s: %s (in: %s)", err_text(e), *why ? why : "no connection", sql);
+	if (may_log(req->exchange->server->config.database, e))
+		log_write(req->exchange->server->config.log,
+			e.code == ERR_CLOSED ? LOG_INFO : LOG_ERROR, "sql", "%s: %s (in: %s)",
+			err_text(e), *why ? why : "no connection", sql);
 	request_fail(req, status_of(e));
 }
 

@@ -2,7 +2,6 @@
 #include "diagnose.h"
 
 #include <app/manifest.h>
-
 #include <base/cursor.h>
 
 enum {
@@ -199,6 +198,8 @@ static void answer(struct reader_conn *r)
 		if (*r->owner->server)
 			server_write(*r->owner->server, &w);
 		counters_write(r->owner->net, &w);
+		if (*r->owner->database)
+			app_manifest.database->engine->counters(*r->owner->database, &w);
 	} else if (get && slice_eq(path, SLICE("/capture")) && !r->owner->capturing
 		&& !ring_is_busy(r->owner)) {
 		head_write(&w, "200 OK", "application/vnd.tcpdump.pcap");

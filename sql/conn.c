@@ -82,7 +82,15 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 		       "one database, without temporary tables";
 	else if (e.code == ERR_STALE)
 		what = "another has written since this began to read: begin a transaction for writing first";
-	write_bytes(&w, slice_sub(slice_from_cstr(what), 0, SQL_MESSAGE_MAX - 64));
+	if (e.code == ERR_CORRUPT && conn->file && conn->file->damaged) {
+		put_format(&w, "page %u of the database has rotted on the disk (object \"main\", page %u of the store)",
+			conn->file->damaged, conn->file->damaged - 1);
+		what = "";
+	} else if ((code & 0xff) == SQLITE_READONLY && store_state(conn->sql->config.store) == STORE_READ_ONLY) {
+		put_format(&w, "the volume is read-only: %s", store_reason(conn->sql->config.store));
+		what = "";
+	}
+	write_bytes(&w, slice_sub(slice_from_cstr(what), 0, writer_left(&w) - 64));
 	int offset = sqlite3_error_offset(conn->db);
 	if (text && offset >= 0)
 		put_position(&w, text, offset);

@@ -75,6 +75,13 @@ static uint32_t pages_seen(const struct sql_file *file)
 	return file->txn ? store_txn_pages(file->txn) : store_snapshot_pages(&file->snapshot);
 }
 
+static int read_failed(struct sql_file *file, uint32_t page_no, err e)
+{
+	if (e.code == ERR_CORRUPT)
+		file->damaged = page_no + 1;
+	return code_of(e, SQLITE_IOERR_READ);
+}
+
 /* A part of one page, copied. */
 static int read_part(struct sql_file *file, uint32_t page_no, uint32_t from, uint8_t *out, uint32_t len)
 {
@@ -84,12 +91,12 @@ static int read_part(struct sql_file *file, uint32_t page_no, uint32_t from, uin
 		err e = store_txn_read(file->txn, page_no, page);
 		if (!failed(e))
 			memcpy(out, page + from, len);
-		return code_of(e, SQLITE_IOERR_READ);
+		return failed(e) ? read_failed(file, page_no, e) : SQLITE_OK;
 	}
 	struct store_page *page;
 	err e = store_page_get(&file->snapshot, page_no, &page);
 	if (failed(e))
-		return code_of(e, SQLITE_IOERR_READ);
+		return read_failed(file, page_no, e);
 	memcpy(out, store_page_data(page) + from, len);
 	store_page_put(page);
 	return SQLITE_OK;
@@ -116,6 +123,7 @@ static int read_locked(struct sql_file *file, uint8_t *out, uint64_t offset, uin
 static void shared_begin(struct sql_file *file)
 {
 	file->too_large = false;
+	file->damaged = 0;
 	if (file->durable)
 		store_snapshot_begin_durable(file->object, &file->snapshot);
 	else
@@ -161,7 +169,7 @@ static int page_wait(struct sql_file *file, uint32_t page_no, struct store_page 
 		*page = NULL;
 		return SQLITE_OK;
 	}
-	return code_of(e, SQLITE_IOERR_READ);
+	return failed(e) ? read_failed(file, page_no, e) : SQLITE_OK;
 }
 
 static int file_fetch(sqlite3_file *base, sqlite3_int64 offset, int len, void **out)
@@ -329,11 +337,11 @@ static int begin_txn(struct sql_file *file)
 		file->stats->stale++;
 		return SQLITE_BUSY_SNAPSHOT;
 	}
-	err e = store_txn_begin(file->object, &file->txn);
+	err e = store_txn_begin_from(file->object, &file->snapshot, &file->txn);
 	if (failed(e)) {
 		file->txn = NULL;
 		file->stats->busy += e.code == ERR_BUSY;
-		return code_of(e, SQLITE_IOERR_LOCK);
+		return e.code == ERR_IO ? SQLITE_READONLY : code_of(e, SQLITE_IOERR_LOCK);
 	}
 	/* It may have parked, and another commit may have come first. */
 	if (!store_snapshot_is_newest(&file->snapshot)) {
@@ -402,9 +410,9 @@ static int file_control(sqlite3_file *base, int op, void *argument)
 		file->stats->batches++;
 		return SQLITE_OK;
 	case SQLITE_FCNTL_ROLLBACK_ATOMIC_WRITE:
-		/* What the batch has written cannot be told from what was spilled before. */
+		/* What the batch has written stays in the transaction: these are pages that SQLite still has in its
+		 * cache, and it now writes them once more, or rolls the whole transaction back. */
 		file->batch = false;
-		file->txn_failed = file->txn != NULL;
 		return SQLITE_OK;
 	case SQLITE_FCNTL_COMMIT_PHASETWO:
 		return commit(file);

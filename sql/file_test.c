@@ -101,11 +101,54 @@ static void exclusive_locking_overwrites_nobodys_commit(void **state)
 	in_world(write_between);
 }
 
+static sqlite3_file *file_of(sqlite3 *db)
+{
+	sqlite3_file *file;
+	assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file), SQLITE_OK);
+	return file;
+}
+
+static int control(sqlite3_file *f, int op)
+{
+	return f->pMethods->xFileControl(f, op, NULL);
+}
+
+/* SQLite does so when anything fails in a batch: it gives the batch up and writes the same pages one by one. */
+static void give_up_a_batch(struct world *w)
+{
+	opened(w);
+	sqlite3 *db = open_raw();
+	run(db, "PRAGMA journal_mode = MEMORY; CREATE TABLE t (x)");
+	sqlite3_file *f = file_of(db);
+	uint8_t page[STORE_PAGE_SIZE], back[STORE_PAGE_SIZE];
+	assert_int_equal(f->pMethods->xLock(f, SQLITE_LOCK_SHARED), SQLITE_OK);
+	assert_int_equal(f->pMethods->xLock(f, SQLITE_LOCK_RESERVED), SQLITE_OK);
+	memset(page, 1, sizeof page);
+	assert_int_equal(control(f, SQLITE_FCNTL_BEGIN_ATOMIC_WRITE), SQLITE_OK);
+	assert_int_equal(f->pMethods->xWrite(f, page, sizeof page, 5 * STORE_PAGE_SIZE), SQLITE_OK);
+	assert_int_equal(control(f, SQLITE_FCNTL_ROLLBACK_ATOMIC_WRITE), SQLITE_OK);
+	memset(page, 2, sizeof page);
+	assert_int_equal(f->pMethods->xWrite(f, page, sizeof page, 5 * STORE_PAGE_SIZE), SQLITE_OK);
+	assert_int_equal(control(f, SQLITE_FCNTL_COMMIT_PHASETWO), SQLITE_OK);
+	assert_int_equal(f->pMethods->xUnlock(f, SQLITE_LOCK_NONE), SQLITE_OK);
+	assert_int_equal(f->pMethods->xRead(f, back, sizeof back, 5 * STORE_PAGE_SIZE), SQLITE_OK);
+	assert_memory_equal(back, page, sizeof page);
+	sqlite3_close(db);
+	world_close(w);
+}
+
+static void a_batch_that_is_given_up_can_be_written_page_by_page(void **state)
+{
+	(void)state;
+	in_world(give_up_a_batch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exclusive_locking_commits_again_and_again),
 		cmocka_unit_test(exclusive_locking_overwrites_nobodys_commit),
+		cmocka_unit_test(a_batch_that_is_given_up_can_be_written_page_by_page),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

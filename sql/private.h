@@ -31,6 +31,7 @@ struct sql_file {
 	struct store_snapshot snapshot; /* while lock is at least SHARED */
 	struct store_txn *txn; /* while lock is at least RESERVED and nothing has failed */
 	bool txn_dirty, txn_failed, batch;
+	uint32_t damaged; /* the page, as SQLite counts, that the store could not give because it has rotted; 0: none */
 	bool too_large; /* the store has refused a page of the last transaction: txn_pages_max */
 	uint32_t lent_count;
 	struct {

@@ -122,11 +122,53 @@ static void many_writers_write_less_than_their_pages(void **state)
 	assert_true(l.flushes < l.each * l.writers / 2);
 }
 
+/* --- A volume that is full --- */
+
+static err add_large(struct sql_conn *conn)
+{
+	return sql_exec(conn, "INSERT INTO entry (name, body) VALUES ('large', zeroblob(60000))", SQL_NO_ARGS);
+}
+
+static void fill_and_empty(struct world *w)
+{
+	struct sql_conn *conn;
+	struct sql_query q;
+	err e;
+	ok(world_open(w));
+	ok(sql_acquire(w->sql, TIMER_NEVER, &conn));
+	for (unsigned round = 0; round < 3; round++) {
+		uint32_t n = 0;
+		while (!failed(e = add_large(conn)))
+			assert_in_range(++n, 1, 100);
+		assert_int_equal(e.code, ERR_NO_SPACE);
+		assert_in_range(n, 10, 40);
+		ok(sql_query_begin(conn, &q, "SELECT count(*) FROM entry", SQL_NO_ARGS));
+		assert_true(sql_query_next(&q));
+		assert_int_equal(sql_column_int(&q, 0), n);
+		ok(sql_query_end(&q));
+		ok(sql_exec(conn, "DELETE FROM entry", SQL_NO_ARGS));
+	}
+	ok(add_large(conn));
+	sql_release(conn);
+	world_close(w);
+}
+
+static void a_full_volume_can_be_emptied_and_filled_again(void **state)
+{
+	(void)state;
+	struct world *w = world_new(2u << 20);
+	w->sql_config.migrations = schema;
+	w->sql_config.migration_count = 1;
+	world_run(w, fill_and_empty);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_row_alone_costs_one_flush_and_little_more_than_its_pages),
 		cmocka_unit_test(many_writers_write_less_than_their_pages),
+		cmocka_unit_test(a_full_volume_can_be_emptied_and_filled_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

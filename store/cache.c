@@ -216,6 +216,8 @@ static err load_and_verify(struct store *s, struct frame *f, const struct volume
 	if (volume_checksum(seed, data, STORE_PAGE_SIZE) == e->checksum)
 		return OK;
 	s->stats.corrupt_pages++;
+	if (!store_may_log(s, &s->damage_log))
+		return ERR(CORRUPT);
 	if (f->object == OBJECT_MAP)
 		store_log(s, LOG_ERROR, "map node in block %u does not match its checksum", e->block);
 	else if (f->object == OBJECT_SCRATCH)

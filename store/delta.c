@@ -48,7 +48,8 @@ void delta_remove(struct store *s, struct delta *d, bool release_now)
 		s->space.promised -= !d->block;
 		cache_drop(s, d->frame);
 	}
-	if (d->block && !d->merged) {
+	/* (After a failure nothing is given out any more, and a checkpoint may have been left half done.) */
+	if (d->block && !d->merged && s->state == STORE_OPEN) {
 		/* What was superseded before the base is in no record that recovery would look at. */
 		if (release_now || d->from <= s->base)
 			space_release(&s->space, d->block);

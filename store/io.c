@@ -122,7 +122,7 @@ static void note_failure(struct store *s, const struct io_request *r)
 	describe(s, r, what, sizeof what);
 	if (r->block.op != BLOCK_READ && !s->io.failure[0])
 		put_words(s->io.failure, sizeof s->io.failure, "a %s has failed", what);
-	if (store_may_log(s, &s->io.log_at_ns))
+	if (store_may_log(s, &s->io.log_limit))
 		store_log(s, LOG_ERROR, "%s: a %s has failed, tried %u times", s->device->name, what,
 			r->tries);
 }

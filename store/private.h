@@ -51,6 +51,14 @@
 
 /* --- io.c --- */
 
+/* What may fail for every request shall not fill the log. */
+struct log_limit {
+	uint64_t until_ns; /* the end of this second */
+	uint32_t lines;    /* in it */
+};
+
+#define LOG_LINES_MAX 4u /* in a second */
+
 /* Requests that a fiber waits for together. */
 struct io_wait {
 	uint32_t pending;
@@ -75,7 +83,7 @@ struct io {
 	uint64_t flushes_begun, flushed; /* flushed: number of the newest that has succeeded */
 	bool slow, hung;    /* it has been said that the device does not answer; it counts as dead */
 	char failure[96];   /* the first write or flush that failed, in words; "" */
-	uint64_t log_at_ns; /* not before that, the next line about a failed read */
+	struct log_limit log_limit;
 };
 
 /* A block device's cache may have thrown away what a failed flush was for, and reports the next one as done: so
@@ -83,7 +91,6 @@ struct io {
 #define IO_TRIES 4u
 #define IO_SLOW_NS 10000000000u
 #define IO_HUNG_NS 60000000000u
-#define LOG_EVERY_NS 1000000000u
 
 /* A run of adjacent blocks that becomes one request. */
 struct io_run {
@@ -613,6 +620,7 @@ struct store_txn {
 	struct store *store;
 	struct store_object *object;
 	struct store_snapshot snapshot;
+	struct store_snapshot *companion; /* NULL, or the caller's own, of the same generation */
 	struct list changes; /* deltas */
 	uint32_t pages, low, count, dirty;
 	uint64_t header_promise;
@@ -635,7 +643,7 @@ struct store {
 	bool closing, kick, notify;
 	uint64_t sectors; /* of the device, as last seen */
 	struct io io;
-	uint64_t damage_log_at_ns;
+	struct log_limit damage_log;
 	uint32_t fibers; /* service fibers that run */
 	char reason[192];
 	uint8_t uuid[16];
@@ -670,8 +678,8 @@ uint64_t store_device_blocks(const struct block_device *d);
 /* Read-only from now on; everything that waits for durability fails. The failed request, if there is one, is
  * added to `what`. */
 void store_fail(struct store *s, const char *what);
-/* At most one such line in a while; false: leave this one out. */
-bool store_may_log(struct store *s, uint64_t *at_ns);
+/* At most a few such lines in a second; false: leave this one out. */
+bool store_may_log(struct store *s, struct log_limit *limit);
 /* Waits in the queue; there is no deadline. */
 void store_wait(struct store *s, struct fiber_queue *q);
 /* Does a snapshot (or the running checkpoint) see the version from..until of something that is not in

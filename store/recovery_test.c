@@ -198,7 +198,8 @@ static uint8_t *tight_init(struct tight *v, uint32_t pages, uint32_t every)
 	struct rig *r = &v->rig;
 	v->pages = pages;
 	v->every = every;
-	for (uint64_t blocks = 16 + pages + 5 * pages / every;; blocks++) {
+	uint64_t blocks = 16 + pages + 5 * pages / every, least = (16 + pages + 64) * 16 / 15 + 1; /* to grow to it */
+	for (blocks = blocks > least ? blocks : least;; blocks++) {
 		rig_init(r, blocks * 4096, 512, 23, 4);
 		r->config.cache_pages = 4096;
 		must(rig_open(r));

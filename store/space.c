@@ -89,8 +89,8 @@ void space_set_stale(struct space *sp)
 
 void space_check_pressure(struct store *s)
 {
-	uint64_t dead = s->space.dead_new;
-	if (dead >= 64 && dead > space_available(s) / 4)
+	uint64_t dead = s->space.dead_new, least = s->space.blocks < 2048 ? s->space.blocks / 32 : 64;
+	if (dead >= least && dead > space_available(s) / 4)
 		checkpoint_want(s);
 }
 

@@ -240,12 +240,11 @@ static void explain_failure(struct store *s, const char *what)
 	*w.pos = 0;
 }
 
-bool store_may_log(struct store *s, uint64_t *at_ns)
+bool store_may_log(struct store *s, struct log_limit *limit)
 {
-	if (s->loop->now_ns < *at_ns)
-		return false;
-	*at_ns = s->loop->now_ns + LOG_EVERY_NS;
-	return true;
+	if (s->loop->now_ns >= limit->until_ns)
+		*limit = (struct log_limit){.until_ns = s->loop->now_ns + 1000000000u};
+	return limit->lines++ < LOG_LINES_MAX;
 }
 
 void store_fail(struct store *s, const char *what)

@@ -8,12 +8,17 @@
 
 #define SPILL_MAX 32u
 #define HEADERS_PER_TXN 2u
+#define GROWTH_RESERVE_MAX 1024u /* blocks: 4 MiB */
 
 /* What the snapshot saw is still the newest: only a checkpoint has happened. */
 static void rebase(struct store_txn *t)
 {
 	store_snapshot_end(&t->snapshot);
 	snapshot_fill(t->object, &t->snapshot);
+	if (t->companion) {
+		store_snapshot_end(t->companion);
+		snapshot_fill(t->object, t->companion);
+	}
 }
 
 static err settle_checkpoint(struct store_txn *t)
@@ -23,15 +28,23 @@ static err settle_checkpoint(struct store_txn *t)
 	return OK;
 }
 
+/* Growing an object must leave so much: what changes its pages needs new blocks before the old ones become free, and so
+ * a full volume could not even be emptied. */
+static uint64_t growth_reserve(const struct store *s)
+{
+	uint64_t part = s->space.blocks / 16;
+	return part < GROWTH_RESERVE_MAX ? part : GROWTH_RESERVE_MAX;
+}
+
 /* What is superseded is free after a checkpoint, what the running one no longer sees after the next. */
-static err promise(struct store_txn *t, uint32_t blocks)
+static err promise(struct store_txn *t, uint32_t blocks, uint64_t keep)
 {
 	struct store *s = t->store;
 	for (unsigned tries = 0;; tries++) {
 		err e = ERR(NO_SPACE);
-		if (space_available(s) >= blocks)
+		if (space_available(s) >= blocks + keep)
 			e = space_ensure(s, blocks);
-		if (!failed(e) && space_available(s) >= blocks)
+		if (!failed(e) && space_available(s) >= blocks + keep)
 			break;
 		if (failed(e) && e.code != ERR_NO_SPACE)
 			return e;
@@ -48,6 +61,11 @@ static err promise(struct store_txn *t, uint32_t blocks)
 
 err store_txn_begin(struct store_object *o, struct store_txn **txn)
 {
+	return store_txn_begin_from(o, NULL, txn);
+}
+
+err store_txn_begin_from(struct store_object *o, struct store_snapshot *companion, struct store_txn **txn)
+{
 	struct store *s = o->store;
 	struct store_txn *t = &s->txn;
 	if (s->state != STORE_OPEN)
@@ -57,10 +75,12 @@ err store_txn_begin(struct store_object *o, struct store_txn **txn)
 	if (!o->used)
 		return ERR(NOT_FOUND);
 	*t = (struct store_txn){.store = s, .object = o, .open = true, .failure = OK};
+	if (companion && companion->generation == s->generation)
+		t->companion = companion;
 	list_init(&t->changes);
 	snapshot_fill(o, &t->snapshot);
 	t->pages = t->low = o->pages;
-	err e = promise(t, HEADERS_PER_TXN);
+	err e = promise(t, HEADERS_PER_TXN, 0);
 	t->header_promise = failed(e) ? 0 : HEADERS_PER_TXN;
 	if (failed(e)) {
 		store_snapshot_end(&t->snapshot);
@@ -190,10 +210,10 @@ static err change_page(struct store_txn *t, uint32_t page_no, const void *page)
 		return OK;
 	}
 	if (!d && t->count % 128 == 127) {
-		TRY(promise(t, 1));
+		TRY(promise(t, 1, 0));
 		t->header_promise++;
 	}
-	TRY(promise(t, 1));
+	TRY(promise(t, 1, page_no < t->snapshot.pages ? 0 : growth_reserve(s)));
 	if (!d && !delta_free(s)) { /* the journal asked for a checkpoint long ago */
 		err e = settle_checkpoint(t);
 		if (failed(e)) {

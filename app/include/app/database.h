@@ -43,6 +43,8 @@ struct app_database_engine {
 	err (*sync)(struct database *);
 	/* The same, and lets go of the volume. No request may be using it. Parks. */
 	err (*close)(struct database *);
+	/* A line for each counter of the store and of SQL: its name, a space, its value. Does not park. */
+	void (*counters)(struct database *, struct writer *);
 	/* Begins an operation, whose memory is the caller's until it is done. False: it is none, or no fiber
 	 * is free. */
 	bool (*operate)(struct database *, struct database_operation *);

@@ -17,7 +17,7 @@ struct suite_file {
 	sqlite3_file *mirror;
 	sqlite3_io_methods methods;
 	const sqlite3_io_methods *inner; /* file.c's */
-	uint64_t bytes; /* the size that a commit leaves, in bytes */
+	uint64_t bytes; /* the file's size as this connection sees it; the object is in whole pages */
 	uint64_t *touched; /* bits: pages that the transaction has written */
 	uint32_t touched_words;
 	sqlite3_int64 mmap_size; /* as PRAGMA mmap_size shows it */
@@ -113,6 +113,9 @@ static int file_control(sqlite3_file *base, int op, void *argument)
 		return SQLITE_OK;
 	case SQLITE_FCNTL_MMAP_SIZE:
 		return mmap_size(f, argument);
+	case SQLITE_FCNTL_VFSNAME:
+		*(char **)argument = sqlite3_mprintf("%s", f->vfs->base.zName);
+		return SQLITE_OK;
 	case SQLITE_FCNTL_TEMPFILENAME:
 		return f->mirror->pMethods->xFileControl(f->mirror, op, argument);
 	default:
@@ -125,23 +128,50 @@ static int file_control(sqlite3_file *base, int op, void *argument)
 	return rc;
 }
 
+static int sync_in(struct suite_file *f)
+{
+	return suite_volume_sync(f->vfs->volumes, f->volume, f->mirror, f->path);
+}
+
 /* --- Locks ------------------------------------------------------------------------------------ */
 
 static int file_lock(sqlite3_file *base, int lock)
 {
 	struct suite_file *f = file_of(base);
 	if (f->file.lock == SQLITE_LOCK_NONE) {
-		int rc = suite_volume_sync(f->vfs->volumes, f->volume, f->mirror, f->path);
+		int rc = sync_in(f);
 		if (rc != SQLITE_OK)
 			return rc;
 	}
-	bool writes = f->file.txn != NULL;
+	bool unlocked = f->file.lock == SQLITE_LOCK_NONE;
 	int rc = f->inner->xLock(base, lock);
-	if (!writes && f->file.txn) {
+	if (unlocked)
+		f->bytes = f->volume->bytes;
+	return rc;
+}
+
+/* What was written and not committed is gone. */
+static int file_unlock(sqlite3_file *base, int lock)
+{
+	struct suite_file *f = file_of(base);
+	if (lock <= SQLITE_LOCK_SHARED && f->file.lock > SQLITE_LOCK_SHARED) {
 		f->bytes = f->volume->bytes;
 		if (f->touched_words)
 			memset(f->touched, 0, f->touched_words * sizeof *f->touched);
 	}
+	return f->inner->xUnlock(base, lock);
+}
+
+/* Pages may be smaller than the store's, and tests cut files off in the middle of a page. */
+static int file_size(sqlite3_file *base, sqlite3_int64 *out)
+{
+	struct suite_file *f = file_of(base);
+	int rc = f->file.lock == SQLITE_LOCK_NONE ? sync_in(f) : SQLITE_OK;
+	uint64_t bytes = f->file.lock == SQLITE_LOCK_NONE ? f->volume->bytes : f->bytes;
+	if (rc == SQLITE_OK)
+		rc = f->inner->xFileSize(base, out);
+	ASSERT(rc != SQLITE_OK || *out == (sqlite3_int64)((bytes + STORE_PAGE_SIZE - 1) & ~(uint64_t)(STORE_PAGE_SIZE - 1)));
+	*out = (sqlite3_int64)bytes;
 	return rc;
 }
 
@@ -170,6 +200,17 @@ static int file_sector_size(sqlite3_file *base)
 	return file_of(base)->vfs->sector_size;
 }
 
+int suite_file_fill(sqlite3_file *base, const void *data, int len)
+{
+	struct suite_file *f = file_of(base);
+	const sqlite3_io_methods *m = f->mirror->pMethods;
+	int rc = m->xTruncate(f->mirror, 0);
+	if (rc == SQLITE_OK && len > 0)
+		rc = m->xWrite(f->mirror, data, len, 0);
+	f->volume->known = false;
+	return rc;
+}
+
 /* --- Opening ---------------------------------------------------------------------------------- */
 
 static int open_main(struct suite_vfs *vfs, const char *path, struct suite_file *f)
@@ -188,6 +229,8 @@ static int open_main(struct suite_vfs *vfs, const char *path, struct suite_file 
 	f->methods.xTruncate = file_truncate;
 	f->methods.xFileControl = file_control;
 	f->methods.xLock = file_lock;
+	f->methods.xUnlock = file_unlock;
+	f->methods.xFileSize = file_size;
 	f->methods.xCheckReservedLock = file_check_reserved;
 	if (vfs->sector_size)
 		f->methods.xSectorSize = file_sector_size;
@@ -195,12 +238,30 @@ static int open_main(struct suite_vfs *vfs, const char *path, struct suite_file 
 	if (vfs->by_name && list_is_empty(&f->volume->files))
 		f->volume->known = false;
 	list_push_back(&f->volume->files, &f->link);
+	if (rc == SQLITE_OK)
+		rc = sync_in(f);
+	if (rc != SQLITE_OK) {
+		list_remove(&f->link);
+		f->file.base.pMethods = NULL; /* or SQLite would close it */
+	}
 	return rc;
+}
+
+/* Sorters, sub-journals, temporary tables: as in a guest, on free blocks of a volume. */
+static int open_scratch(struct suite_vfs *vfs, sqlite3_file *out)
+{
+	struct suite_volume *v = suite_volume_get(vfs->volumes, "", true);
+	return v ? sql_scratch_open(out, v->store) : SQLITE_IOERR_NOMEM;
 }
 
 static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *out, int flags, int *out_flags)
 {
 	struct suite_vfs *vfs = (struct suite_vfs *)base;
+	if (!name && !(flags & SQLITE_OPEN_MAIN_DB)) {
+		if (out_flags)
+			*out_flags = flags;
+		return open_scratch(vfs, out);
+	}
 	if (!(flags & SQLITE_OPEN_MAIN_DB) || !name)
 		return vfs->below->xOpen(vfs->below, name, out, flags, out_flags);
 	struct suite_file *f = file_of(out);

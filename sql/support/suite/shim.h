@@ -1,5 +1,5 @@
 /* A VFS on top of another one of the program's: main databases are in the page store, with the methods of
- * sql/file.c; everything else (journals, temporary files, names) is the other one's. */
+ * sql/file.c, and files without a name those of sql/scratch.c; journals and all that has a name is the other one's. */
 #ifndef SQL_SUPPORT_SUITE_SHIM_H
 #define SQL_SUPPORT_SUITE_SHIM_H
 
@@ -15,5 +15,8 @@ struct suite_vfs {
 
 /* Fills in `vfs`, called `name`; the caller registers it. */
 void suite_vfs_init(struct suite_vfs *vfs, const char *name, sqlite3_vfs *below, struct suite_volumes *volumes);
+
+/* The open main database `file` has this content, as if somebody else had written its mirror. SQLITE_x. */
+int suite_file_fill(sqlite3_file *file, const void *data, int len);
 
 #endif

@@ -82,12 +82,19 @@ void suite_volumes_trim(struct suite_volumes *all, uint32_t keep)
 		oldest = NULL;
 		LIST_FOR_EACH(e, &all->all) {
 			struct suite_volume *v = LIST_ENTRY(e, struct suite_volume, link);
-			if (!list_is_empty(&v->files))
-				continue;
+			if (!list_is_empty(&v->files) || (v->name && !*v->name))
+				continue; /* (the one for scratch files stays) */
 			oldest = oldest ? oldest : v;
 			idle++;
 		}
 	} while (idle > keep);
+}
+
+void suite_volumes_stats(const struct suite_volumes *all, struct sql_stats *out)
+{
+	*out = all->stats;
+	LIST_FOR_EACH(e, &all->all)
+		add_stats(out, &LIST_ENTRY(e, const struct suite_volume, link)->stats);
 }
 
 /* --- Which file is which ---------------------------------------------------------------------- */

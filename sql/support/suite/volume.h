@@ -41,7 +41,7 @@ struct suite_volumes {
 };
 
 /* The volume of the file called `path` (made when missing); NULL: no memory. `by_name`: it is not a file of
- * the host, so its name is all there is. Parks. */
+ * the host, so its name is all there is; "" has the scratch files. Parks. */
 struct suite_volume *suite_volume_get(struct suite_volumes *all, const char *path, bool by_name);
 /* Reads in what others have made of the mirror. SQLITE_x; parks. */
 int suite_volume_sync(struct suite_volumes *all, struct suite_volume *v, sqlite3_file *mirror, const char *path);
@@ -49,5 +49,7 @@ int suite_volume_sync(struct suite_volumes *all, struct suite_volume *v, sqlite3
 void suite_volume_seen(struct suite_volumes *all, struct suite_volume *v, const char *path);
 /* Closes those that nobody uses, all but the last `keep`. Parks. */
 void suite_volumes_trim(struct suite_volumes *all, uint32_t keep);
+/* Of all volumes, those that are gone too. */
+void suite_volumes_stats(const struct suite_volumes *all, struct sql_stats *out);
 
 #endif

@@ -277,6 +277,11 @@ MUST_USE err store_named_begin(struct store *store, const char *name,
  * restored), ERR_NOT_FOUND when the object has been deleted, ERR_IO when read-only. May park for a
  * checkpoint. */
 MUST_USE err store_txn_begin(struct store_object *object, struct store_txn **txn);
+/* The same for somebody who reads in a snapshot as well, which nobody else may use until the transaction's end. When
+ * it is of the newest generation, the transaction may move it on to a newer map (it sees the same), so that it does
+ * not hold back the space that the transaction needs. */
+MUST_USE err store_txn_begin_from(struct store_object *object, struct store_snapshot *snapshot,
+	struct store_txn **txn);
 /* Page `page_no` gets this content (copied); the object grows to hold it. After a failure (ERR_NO_SPACE,
  * ERR_NO_MEMORY: more than txn_pages_max, ERR_IO) the transaction can only be aborted. Parks when the
  * cache is full of changes, which then spill to the device. */

@@ -23,6 +23,7 @@ static void draw_plan(struct run *r)
 	p->large_in = 6 + below(r, 20);
 	p->gentle = one_in(r, 6);
 	p->abort_in = 8;
+	p->discard = below(r, 4);
 	p->named_in = one_in(r, 2) ? 3 + below(r, 12) : 0;
 	p->txn_pages = one_in(r, 5) ? p->pages + 8 : 0;
 	p->blocks = 200 + below(r, 300) + (p->stride > 1 ? 10 : 4) * p->pages * p->objects;

@@ -80,6 +80,8 @@ static void life_init(struct run *r, struct life *l, uint64_t seed)
 	l->rig.disk.on_event = note_event;
 	l->rig.disk.cookie = l;
 	l->rig.disk.device.buffers_max = r->plan.buffers;
+	l->rig.disk.device.has_discard = r->plan.discard != 0;
+	l->rig.disk.discard = r->plan.discard ? (enum sim_discard)(r->plan.discard - 1) : SIM_DISCARD_KEEPS;
 	l->rig.config.cache_pages = r->plan.cache_pages;
 	l->rig.config.txn_pages_max = r->plan.txn_pages;
 	for (uint32_t o = 0; o < OBJECTS; o++)

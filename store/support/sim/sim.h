@@ -81,6 +81,7 @@ struct named {
 struct plan {
 	uint64_t blocks;
 	uint32_t sector, buffers, cache_pages, txn_pages, objects, readers;
+	uint32_t discard; /* 0: the device cannot; else one more than what is there afterwards, enum sim_discard */
 	uint32_t pages, stride; /* that may hold something: 0, stride, 2 * stride, ... */
 	uint32_t checkpoint_in, wait_in, truncate_in, large_in, named_in, abort_in; /* one in so many */
 	bool gentle; /* no large transactions, no checkpoints asked for */
