@@ -192,6 +192,8 @@ struct space {
 	uint32_t generation;  /* of the pages being made */
 	uint64_t tick;
 	uint64_t sequence;    /* counts the bases since opening */
+	uint64_t staled;      /* counts space_set_stale: what is being loaded meanwhile is stale as well */
+	uint64_t loaded_at;   /* ... when what is in `unavailable` began to be loaded */
 	uint64_t *unavailable, *scratch; /* a page each */
 	bool building;   /* `next` is being made */
 	bool recovering; /* blocks of the chain are not in the windows */

@@ -83,6 +83,7 @@ uint64_t space_available(const struct store *s)
 
 void space_set_stale(struct space *sp)
 {
+	sp->staled++;
 	for (uint32_t i = 0; i < sp->window_count; i++)
 		sp->window[i].stale = true;
 }
@@ -332,6 +333,7 @@ static err load_group(struct store *s, uint32_t group)
 {
 	struct space *sp = &s->space;
 	uint64_t start = (uint64_t)group * VOLUME_GROUP_BLOCKS;
+	sp->loaded_at = sp->staled;
 	memset(sp->unavailable, 0, VOLUME_BLOCK_SIZE);
 	if (sp->walk) {
 		TRY(space_walk_group(s, group, sp->unavailable));
@@ -375,7 +377,7 @@ static void fill(struct space *sp, struct space_window *w, uint32_t index)
 {
 	uint32_t open = 0;
 	w->index = index;
-	w->stale = false;
+	w->stale = sp->staled != sp->loaded_at;
 	memcpy(w->base, part_of(sp, index), sizeof w->base);
 	for (uint32_t i = 0; i < SPACE_WINDOW_WORDS; i++)
 		open += (uint32_t)__builtin_popcountll(free_bits(w, i));
