@@ -134,7 +134,8 @@ struct space_window {
 
 /* Counts the blocks that only readers hold back, by the oldest and the newest checkpoint that shows them. */
 struct space_ages {
-	uint64_t from[SPACE_AGES_MAX], to[SPACE_AGES_MAX]; /* base generations of readers */
+	uint64_t from[SPACE_AGES_MAX], to[SPACE_AGES_MAX]; /* sequences of readers' bases */
+	uint64_t generation[SPACE_AGES_MAX];               /* of base `to` */
 	uint32_t dead[SPACE_AGES_MAX][SPACE_AGES_MAX];     /* [oldest][newest] */
 	uint32_t pending[SPACE_AGES_MAX + 1]; /* [oldest]: superseded by the running checkpoint */
 	uint32_t count;
@@ -145,7 +146,6 @@ struct space_tree {
 	struct volume_entry root;
 	uint32_t levels;
 	uint64_t used;
-	bool doubtful; /* a reader's: when that has ended, anything may be in its blocks; nothing is reported */
 };
 
 /* A page or node of the space map in memory: the newest map's, which is the one being made, if any. */
@@ -191,12 +191,16 @@ struct space {
 	struct space_edit applying; /* the one that is being made, out of that list; block 0: none */
 	uint32_t generation;  /* of the pages being made */
 	uint64_t tick;
+	uint64_t sequence;    /* counts the bases since opening */
+	uint64_t staled;      /* counts space_set_stale: what is being loaded meanwhile is stale as well */
+	uint64_t loaded_at;   /* ... when what is in `unavailable` began to be loaded */
 	uint64_t *unavailable, *scratch; /* a page each */
 	bool building;   /* `next` is being made */
 	bool recovering; /* blocks of the chain are not in the windows */
 	bool walk;       /* ... and there is no map that could be believed: walk the objects' */
 	bool record_unmapped; /* the base's record_block is in no map: there is none yet */
 	bool damaged;    /* the map does not match its checksums, or contradicts itself */
+	bool quiet;      /* what is read may be gone by now: whoever reads it decides what that means */
 	bool leaky;      /* it shows blocks that perhaps nobody needs: the next opening shall make it anew */
 	bool locked;
 	struct fiber_queue unlocked;
@@ -252,8 +256,8 @@ err space_take_near(struct store *s, uint32_t group, uint32_t *block);
 
 /* Which of the ages is the oldest that may see a block of this birth; their count: none. */
 void space_ages_superseded(struct space_ages *a, uint64_t base, uint32_t birth);
-/* A checkpoint is done; `held`: somebody reads the one before, of generation `base`. */
-void space_ages_switch(struct space_ages *a, uint64_t base, bool held);
+/* A checkpoint is done; `held`: somebody reads the one before, of that sequence and generation. */
+void space_ages_switch(struct space_ages *a, uint64_t sequence, uint64_t base, bool held);
 void space_ages_remove(struct space_ages *a, uint32_t age);
 
 uint32_t space_groups(uint32_t blocks);
@@ -685,7 +689,7 @@ void store_wait(struct store *s, struct fiber_queue *q);
 bool store_is_needed(const struct store *s, uint32_t object, uint64_t from, uint64_t until);
 /* A copy of the snapshot with that. */
 bool store_reader_of(const struct store *s, uint64_t from, struct store_snapshot *out);
-/* The least base generation, of at least `from`, among the snapshots; GENERATION_NEVER without any. */
+/* The least space_sequence, of at least `from`, among the snapshots; GENERATION_NEVER without any. */
 uint64_t store_oldest_base(const struct store *s, uint64_t from);
 void snapshot_fill(struct store_object *o, struct store_snapshot *snap);
 

@@ -164,7 +164,7 @@ static void load_space(struct store *s, const struct volume_superblock *b)
 		!map_entry_is_sane(s, &b->space)))
 		sp->walk = true;
 	else if (there && !sp->walk)
-		sp->tree = (struct space_tree){.root = b->space, .levels = b->space_levels, .used = b->space_used};
+		sp->tree = (struct space_tree){b->space, b->space_levels, b->space_used};
 	space_reset(s);
 }
 

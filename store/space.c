@@ -83,6 +83,7 @@ uint64_t space_available(const struct store *s)
 
 void space_set_stale(struct space *sp)
 {
+	sp->staled++;
 	for (uint32_t i = 0; i < sp->window_count; i++)
 		sp->window[i].stale = true;
 }
@@ -290,16 +291,18 @@ static err add_readers(struct store *s, uint32_t group)
 {
 	struct space *sp = &s->space;
 	struct store_snapshot at;
-	for (uint64_t base = 0; store_reader_of(s, base, &at) && at.base_generation < s->base;) {
-		base = at.base_generation + 1;
+	for (uint64_t from = 0; store_reader_of(s, from, &at) && at.space_sequence < sp->sequence;) {
+		from = at.space_sequence + 1;
 		struct space_tree t = {.root = {at.space_block, at.space_generation, at.space_checksum},
-			.levels = at.space_levels, .used = UINT64_MAX, .doubtful = true};
+			.levels = at.space_levels, .used = UINT64_MAX};
 		struct store_snapshot again;
+		sp->quiet = true; /* until it is sure that it matters */
 		err e = t.root.block ? space_map_read(s, &t, false, group, sp->scratch) : OK;
-		if (failed(e) && store_reader_of(s, base - 1, &again) &&
-			again.base_generation == base - 1) {
+		sp->quiet = false;
+		if (failed(e) && store_reader_of(s, from - 1, &again) &&
+			again.space_sequence == from - 1) {
 			store_log(s, LOG_ERROR, "%s: space map of generation %lu, which is being read: %s",
-				s->device->name, (unsigned long)base - 1, err_text(e));
+				s->device->name, (unsigned long)again.base_generation, err_text(e));
 			sp->damaged |= e.code == ERR_CORRUPT;
 			return e;
 		}
@@ -330,6 +333,7 @@ static err load_group(struct store *s, uint32_t group)
 {
 	struct space *sp = &s->space;
 	uint64_t start = (uint64_t)group * VOLUME_GROUP_BLOCKS;
+	sp->loaded_at = sp->staled;
 	memset(sp->unavailable, 0, VOLUME_BLOCK_SIZE);
 	if (sp->walk) {
 		TRY(space_walk_group(s, group, sp->unavailable));
@@ -373,7 +377,7 @@ static void fill(struct space *sp, struct space_window *w, uint32_t index)
 {
 	uint32_t open = 0;
 	w->index = index;
-	w->stale = false;
+	w->stale = sp->staled != sp->loaded_at;
 	memcpy(w->base, part_of(sp, index), sizeof w->base);
 	for (uint32_t i = 0; i < SPACE_WINDOW_WORDS; i++)
 		open += (uint32_t)__builtin_popcountll(free_bits(w, i));
@@ -706,7 +710,9 @@ void space_checkpoint_done(struct store *s)
 {
 	struct space *sp = &s->space;
 	bool recovered = sp->recovering;
-	space_ages_switch(&sp->ages, s->base, store_oldest_base(s, s->base) == s->base);
+	space_ages_switch(&sp->ages, sp->sequence, s->base,
+		store_oldest_base(s, sp->sequence) == sp->sequence);
+	sp->sequence++;
 	sp->tree = sp->next;
 	sp->blocks = sp->blocks_next;
 	sp->moved = 0;

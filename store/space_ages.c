@@ -1,7 +1,7 @@
 /* How many blocks are held back by readers alone. Which ones they are is not remembered: the space maps
  * that were the base's when they began say so. But the count of free blocks has to be exact.
  *
- * An age is a base generation (or several neighbours, when there are many) that a reader still has. A block
+ * An age is a base (or several neighbours, when there are many) that a reader still has. A block
  * that no map shows any more is counted by the oldest and the newest age whose maps show it. When an age ends,
  * what it was the oldest of has the next one as oldest; of what it was the newest, the one before; and
  * what is left with an oldest that is newer than its newest is free. */
@@ -31,6 +31,7 @@ static void close_up(struct space_ages *a, uint32_t age, bool merge)
 	for (uint32_t i = age; i < a->count; i++) {
 		a->from[i] = a->from[i + 1];
 		a->to[i] = a->to[i + 1];
+		a->generation[i] = a->generation[i + 1];
 	}
 }
 
@@ -55,17 +56,18 @@ void space_ages_superseded(struct space_ages *a, uint64_t base, uint32_t birth)
 {
 	uint64_t born = base - (uint32_t)((uint32_t)base - birth);
 	uint32_t i = 0;
-	while (i < a->count && a->to[i] < born)
+	while (i < a->count && a->generation[i] < born)
 		i++;
 	a->pending[i]++;
 }
 
-void space_ages_switch(struct space_ages *a, uint64_t base, bool held)
+void space_ages_switch(struct space_ages *a, uint64_t sequence, uint64_t base, bool held)
 {
 	if (held) {
 		if (a->count == SPACE_AGES_MAX)
 			make_room(a);
-		a->from[a->count] = a->to[a->count] = base;
+		a->from[a->count] = a->to[a->count] = sequence;
+		a->generation[a->count] = base;
 		a->count++;
 	}
 	for (uint32_t i = 0; i < a->count; i++) {

@@ -36,6 +36,8 @@ uint32_t space_map_pages(uint32_t blocks)
 
 static err damaged(struct store *s, uint32_t level, uint32_t index, const char *what)
 {
+	if (s->space.quiet)
+		return ERR(CORRUPT);
 	if (!s->space.damaged)
 		store_log(s, LOG_ERROR, "%s: space map, level %u, number %u: %s", s->device->name, level,
 			index, what);
@@ -60,33 +62,22 @@ static uint64_t sum_of(uint32_t level, const void *page)
 	return sum;
 }
 
-/* What is wrong with it; NULL: nothing. used: UINT64_MAX when it is not known. */
-static err read_quietly(struct store *s, uint32_t level, uint32_t index, const struct volume_entry *e,
-	uint64_t used, void *out, const char **wrong)
-{
-	*wrong = NULL;
-	if (!e->block) {
-		memset(out, 0, VOLUME_BLOCK_SIZE);
-		*wrong = used && used != UINT64_MAX ? "is not there" : NULL;
-	} else if (!map_entry_is_sane(s, e)) {
-		*wrong = "lies outside of the volume";
-	} else {
-		TRY(io_read_block(s, e->block, out));
-		if (volume_checksum(seed_of(s, level, index, e->generation), out, VOLUME_BLOCK_SIZE) !=
-			e->checksum)
-			*wrong = "does not match its checksum";
-		else if (used != UINT64_MAX && sum_of(level, out) != used)
-			*wrong = "does not have as many used blocks as it should";
-	}
-	return *wrong ? ERR(CORRUPT) : OK;
-}
-
+/* used: UINT64_MAX when it is not known. */
 static err read_page(struct store *s, uint32_t level, uint32_t index, const struct volume_entry *e,
 	uint64_t used, void *out)
 {
-	const char *wrong;
-	err result = read_quietly(s, level, index, e, used, out, &wrong);
-	return wrong ? damaged(s, level, index, wrong) : result;
+	if (!e->block) {
+		memset(out, 0, VOLUME_BLOCK_SIZE);
+		return used && used != UINT64_MAX ? damaged(s, level, index, "is not there") : OK;
+	}
+	if (!map_entry_is_sane(s, e))
+		return damaged(s, level, index, "lies outside of the volume");
+	TRY(io_read_block(s, e->block, out));
+	if (volume_checksum(seed_of(s, level, index, e->generation), out, VOLUME_BLOCK_SIZE) != e->checksum)
+		return damaged(s, level, index, "does not match its checksum");
+	if (used != UINT64_MAX && sum_of(level, out) != used)
+		return damaged(s, level, index, "does not have as many used blocks as it should");
+	return OK;
 }
 
 /* --- Pages in memory --- */
@@ -298,10 +289,7 @@ err space_map_read(struct store *s, const struct space_tree *t, bool newest, uin
 		uint32_t index = group >> (SHIFT * level);
 		struct space_page *p = newest ? find(&s->space, level, index) : NULL;
 		const void *data = p ? p->data : (void *)out;
-		const char *wrong;
-		if (!p && t->doubtful)
-			TRY(read_quietly(s, level, index, &e, used, out, &wrong));
-		else if (!p)
+		if (!p)
 			TRY(read_page(s, level, index, &e, used, out));
 		if (!level) {
 			if (p)

@@ -297,7 +297,7 @@ static void fill(struct store_object *o, struct store_snapshot *snap, bool durab
 		.levels = (uint8_t)o->levels, .space_levels = (uint8_t)s->space.tree.levels,
 		.space_block = s->space.tree.root.block,
 		.space_generation = s->space.tree.root.generation,
-		.space_checksum = s->space.tree.root.checksum};
+		.space_checksum = s->space.tree.root.checksum, .space_sequence = s->space.sequence};
 	list_push_back(&s->snapshots, &snap->link);
 }
 
@@ -355,7 +355,7 @@ bool store_reader_of(const struct store *s, uint64_t from, struct store_snapshot
 	uint64_t base = store_oldest_base(s, from);
 	for (const struct list *e = s->snapshots.next; e != &s->snapshots; e = e->next) {
 		const struct store_snapshot *snap = LIST_ENTRY(e, const struct store_snapshot, link);
-		if (snap->base_generation != base)
+		if (snap->space_sequence != base)
 			continue;
 		*out = *snap;
 		return true;
@@ -368,8 +368,8 @@ uint64_t store_oldest_base(const struct store *s, uint64_t from)
 	uint64_t oldest = GENERATION_NEVER;
 	for (const struct list *e = s->snapshots.next; e != &s->snapshots; e = e->next) {
 		const struct store_snapshot *snap = LIST_ENTRY(e, const struct store_snapshot, link);
-		if (snap->base_generation >= from && snap->base_generation < oldest)
-			oldest = snap->base_generation;
+		if (snap->space_sequence >= from && snap->space_sequence < oldest)
+			oldest = snap->space_sequence;
 	}
 	return oldest;
 }

@@ -154,6 +154,7 @@ struct store_snapshot {
 	uint8_t named; /* slot + 1 of a named snapshot */
 	uint32_t space_block, space_generation; /* root of the base's space map */
 	uint64_t space_checksum;
+	uint64_t space_sequence; /* which base it is: two may have the same generation */
 };
 
 /* A page that need not survive; the structure is the caller's, {0} at first: a page of zeros. */
