@@ -247,7 +247,7 @@ static COLD uint32_t block_break(struct virtio_block *b)
 }
 
 /* The disk may have grown. One that has shrunk keeps its size here: what lies behind the end fails. */
-static COLD void read_size(struct virtio_block *b)
+static inline void read_size(struct virtio_block *b)
 {
 	uint64_t count = virtio_config64(&b->device, CONFIG_CAPACITY) >> (b->sector_shift - WIRE_SECTOR_SHIFT);
 	if (count > b->block.sector_count)
@@ -338,7 +338,7 @@ static bool start_queue(struct virtio_block *b)
 	return true;
 }
 
-static bool block_attach(struct machine *m, const struct virtio_device *found)
+static COLD bool block_attach(struct machine *m, const struct virtio_device *found)
 {
 	struct virtio_block *b =
 		machine_alloc_pages(m, (sizeof *b + PAGE_SIZE - 1) / PAGE_SIZE);
