@@ -502,12 +502,23 @@ static void give_up_loss(struct store *s)
 	s->checkpoint.force = true;
 }
 
+/* At the end of the chain may be a record that is torn, or lacks a page. When the next one that is written there is torn
+ * as well, the two together may be the old one, whole. */
+static err find_leftover(struct store *s, const struct chain *end, bool *found)
+{
+	struct volume_record *r = s->journal.buffer[0];
+	TRY(io_read_block(s, end->block, r));
+	*found = r->magic == VOLUME_RECORD_MAGIC && r->record == end->record &&
+		 !memcmp(r->uuid, s->uuid, sizeof r->uuid);
+	return OK;
+}
+
 static err recover_chain(struct store *s, struct chain start, uint32_t *replayed)
 {
 	struct journal *j = &s->journal;
 	struct space *sp = &s->space;
 	struct chain end;
-	bool damaged = false;
+	bool damaged = false, leftover;
 	sp->recovering = true;
 	TRY(find_end(s, start, j->buffer[0], &end));
 	TRY(list_chain(s, start, &end));
@@ -527,8 +538,11 @@ static err recover_chain(struct store *s, struct chain start, uint32_t *replayed
 		store_fail(s, "the page map is damaged: what can be read is served; restore from a copy");
 	if (!may_write)
 		return OK;
-	s->checkpoint.force |= sp->walk || sp->blocks < sp->blocks_next;
+	TRY(find_leftover(s, &end, &leftover));
+	s->checkpoint.force |= sp->walk || sp->blocks < sp->blocks_next || leftover;
 	if (*replayed || s->checkpoint.force) {
+		/* No record that is there already follows a number that is drawn now. */
+		j->link = j->durable_link = random_u64(s->config.random);
 		TRY(checkpoint_now(s));
 	} else { /* what is used is what the space map shows */
 		sp->recovering = false;

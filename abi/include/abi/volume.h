@@ -86,7 +86,7 @@ struct volume_superblock {
 	uint64_t blocks;     /* of the volume */
 	uint64_t generation; /* that the maps below show */
 	uint64_t record;     /* number that the next record will have */
-	uint64_t record_link; /* checksum of the record before it */
+	uint64_t record_link; /* checksum of the record before it, or drawn by an opening */
 	uint32_t record_block; /* where the next record's header will be */
 	uint32_t object_count;
 	struct volume_entry space; /* root of the space map; block 0: there is none */
@@ -122,7 +122,7 @@ struct volume_record {
 	uint64_t checksum; /* of the whole block, with this field zero */
 	uint8_t uuid[16];
 	uint64_t record;     /* number, by one more than the last */
-	uint64_t link;       /* checksum of the record before */
+	uint64_t link;       /* checksum of the record before; of the first, record_link */
 	uint64_t life;       /* random, drawn at each opening */
 	uint64_t generation; /* the newest in it */
 	uint64_t durable;    /* this generation was durable when the record was formed */
