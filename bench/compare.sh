@@ -27,16 +27,6 @@ AT_ONCE=${AT_ONCE:-2}
 
 # value FILE: the median of its lines.
 value() { median <"$1"; }
-# ratio A B: A/B with two digits; 0 when there is no B.
-ratio() { echo "$1 $2" | awk '{ printf "%.2f\n", ($2 > 0 ? $1 / $2 : 0) }'; }
-# gate NAME RATIO LEAST
-gate() {
-	if [ "$(echo "$2 $3" | awk '{ print ($1 >= $2) }')" = 1 ]; then
-		ok "$1: $2 (at least $3)"
-	else
-		bad "$1: $2 (at least $3)"
-	fi
-}
 # row WHAT FILE-OF-OURS FILE-OF-THE-RIVAL UNIT: sets $quotient, ours over the rival's.
 row() {
 	quotient=$(ratio "$(value "$2")" "$(value "$3")")

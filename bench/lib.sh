@@ -113,3 +113,14 @@ per_connection() {
 		echo "$(grown instructions load -n "$per_n" -C "$@") $per_n" | awk '{ printf "%.0f\n", $1 / $2 }'
 	done | tee "$WORK/repeated" | median
 }
+
+# Beside a rival. ratio A B: A/B with two digits; 0 when there is no B.
+ratio() { echo "$1 $2" | awk '{ printf "%.2f\n", ($2 > 0 ? $1 / $2 : 0) }'; }
+# gate NAME RATIO LEAST
+gate() {
+	if [ "$(echo "$2 $3" | awk '{ print ($1 >= $2) }')" = 1 ]; then
+		ok "$1: $2 (at least $3)"
+	else
+		bad "$1: $2 (at least $3)"
+	fi
+}

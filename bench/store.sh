@@ -130,15 +130,6 @@ posts() {
 	awk '$1 == "requests" { n = $2 } $1 == "seconds" { printf "%.0f\n", n / $2 }' "$WORK/load.out" >>"$WORK/ours.$1"
 	echo $((posts_flushes * 1000 / $2)) >>"$WORK/ours.$1.flushes"
 }
-# ratio A B; gate NAME RATIO LEAST
-ratio() { echo "$1 $2" | awk '{ printf "%.2f\n", ($2 > 0 ? $1 / $2 : 0) }'; }
-gate() {
-	if [ "$(echo "$2 $3" | awk '{ print ($1 >= $2) }')" = 1 ]; then
-		ok "$1: $2 (at least $3)"
-	else
-		bad "$1: $2 (at least $3)"
-	fi
-}
 inserts() {
 	rm -f "$WORK"/ours.[0-9]* "$WORK"/rival.wal "$WORK"/rival.delete
 	for n in $(seq "$RUNS"); do

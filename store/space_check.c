@@ -53,19 +53,25 @@ static err read_node(struct space_check *c, uint32_t object, uint32_t level, uin
 	return OK;
 }
 
+/* False: nothing is there, or nothing that could be read. */
+static bool mark_entry(struct space_check *c, const struct volume_entry *e)
+{
+	if (!e->block)
+		return false;
+	if (!map_entry_is_sane(c->s, e)) {
+		c->report->incomplete = true;
+		return false;
+	}
+	mark(c, e->block);
+	return true;
+}
+
 static err walk_map(struct space_check *c, uint32_t object, uint32_t level, uint32_t index,
 	const struct volume_entry *entry)
 {
 	struct volume_entry e = *entry;
 	void *node;
-	if (!e.block)
-		return OK;
-	if (!map_entry_is_sane(c->s, &e)) {
-		c->report->incomplete = true;
-		return OK;
-	}
-	mark(c, e.block);
-	if (!level)
+	if (!mark_entry(c, &e) || !level)
 		return OK;
 	TRY(read_node(c, object, level, index, &e, &node));
 	const struct volume_entry *child = node;
@@ -78,14 +84,7 @@ static err walk_space(struct space_check *c, uint32_t level, uint32_t index, con
 {
 	struct volume_entry e = *entry;
 	void *node;
-	if (!e.block)
-		return OK;
-	if (!map_entry_is_sane(c->s, &e)) {
-		c->report->incomplete = true;
-		return OK;
-	}
-	mark(c, e.block);
-	if (!level)
+	if (!mark_entry(c, &e) || !level)
 		return OK;
 	TRY(read_node(c, VOLUME_SPACE_OBJECT, level, index, &e, &node));
 	const struct volume_space_entry *child = node;
