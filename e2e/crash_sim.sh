@@ -61,7 +61,7 @@ else
 fi
 
 # Each sabotage is noticed by some seed.
-for how in flush reuse checksum snapshot slot both stale readers leak nodes truncate reserve twice order; do
+for how in flush reuse checksum snapshot slot both stale readers leak nodes truncate reserve twice order grow; do
 	seed=1
 	while [ $seed -le 40 ] && $FAST --seed $seed --seeds 4 --sabotage $how >/dev/null 2>&1; do
 		seed=$((seed + 4))

@@ -19,7 +19,9 @@ uint64_t checkpoint_reserve(const struct store *s)
 	}
 	uint64_t most = (uint64_t)s->deltas.pool.used * VOLUME_MAP_LEVELS_MAX +
 			(uint64_t)STORE_OBJECTS_MAX * VOLUME_MAP_LEVELS_MAX;
-	return (nodes < most ? nodes : most) + space_map_pages(s->space.blocks) + 1;
+	/* The space map may have to become higher, when the device has grown. */
+	return (nodes < most ? nodes : most) + space_map_pages(s->space.blocks) +
+	       VOLUME_SPACE_LEVELS_MAX + 1;
 }
 
 uint32_t object_low(const struct store_object *o, uint64_t generation)
@@ -153,11 +155,12 @@ static err flush_shared(struct store *s)
 	return OK;
 }
 
-/* A device that has grown: blocks behind the old end are taken when a superblock says so. */
+/* A device that has grown: blocks behind the old end are taken when a superblock says so. A space map that recovery has
+ * begun already was begun for the old size; then it is the next checkpoint's. */
 static void note_growth(struct store *s)
 {
 	uint64_t blocks = store_device_blocks(s->device);
-	if (blocks <= s->space.blocks_next || blocks > STORE_BLOCKS_MAX)
+	if (blocks <= s->space.blocks_next || blocks > STORE_BLOCKS_MAX || s->space.building)
 		return;
 	s->space.blocks_next = (uint32_t)blocks;
 	store_log(s, LOG_INFO, "%s has grown: the volume has %lu MiB now", s->device->name,

@@ -160,7 +160,7 @@ static bool io_poll(struct loop_client *client)
 		}
 		s->kick = worked = true;
 	}
-	if (UNLIKELY(s->device->sector_count != s->sectors)) { /* the next checkpoint makes the volume as large */
+	if (UNLIKELY(s->device->sector_count != s->sectors) && !s->opening) { /* the next checkpoint makes the volume as large */
 		s->sectors = s->device->sector_count;
 		s->checkpoint.force = true;
 		checkpoint_want(s);

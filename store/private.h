@@ -642,6 +642,7 @@ struct store {
 	struct loop *loop;
 	struct block_device *device;
 	enum store_state state;
+	bool opening; /* until all that recovery has found is in place, no checkpoint but its own is made */
 	bool closing, kick, notify;
 	uint64_t sectors; /* of the device, as last seen */
 	struct io io;

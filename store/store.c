@@ -92,6 +92,7 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 	s->loop = c->loop;
 	s->device = c->device;
 	s->txn_pages_max = l->txn_pages;
+	s->opening = true;
 	init_lists(s);
 	uint8_t *pages = m + l->pages;
 	for (uint32_t i = 0; i < HEADER_BUFFERS; i++, pages += STORE_PAGE_SIZE)
@@ -192,6 +193,7 @@ err store_open(const struct store_config *config, struct store **store, struct s
 		TRY(stop_fibers(s));
 		return e;
 	}
+	s->opening = false;
 	info->blocks = s->space.blocks;
 	info->blocks_free = space_free(&s->space);
 	info->generation = s->generation;

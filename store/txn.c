@@ -48,11 +48,13 @@ static err promise(struct store_txn *t, uint32_t blocks, uint64_t keep)
 			break;
 		if (failed(e) && e.code != ERR_NO_SPACE)
 			return e;
-		bool hope = space_waiting(&s->space) || s->generation > s->base;
+		bool grown = store_device_blocks(s->device) > s->space.blocks_next;
+		bool hope = grown || space_waiting(&s->space) || s->generation > s->base;
 		if (tries == 2 || !hope) {
 			s->stats.no_space++;
 			return ERR(NO_SPACE);
 		}
+		s->checkpoint.force |= grown;
 		TRY(settle_checkpoint(t));
 	}
 	s->space.promised += blocks;

@@ -9,7 +9,8 @@ enum { WAYS = 6 };
 static void plan_nth(struct run *r)
 {
 	r->plan = (struct plan){.sector = 512, .cache_pages = 32, .objects = 2, .pages = 30, .checkpoint_in = 4,
-		.wait_in = 2, .truncate_in = 9, .abort_in = 8, .large_in = 5, .blocks = 500};
+		.wait_in = 2, .truncate_in = 9, .abort_in = 8, .large_in = 5, .blocks = 500,
+		.blocks_most = 600};
 	r->plan.named_in = one_in(r, 2) ? 3 : 0;
 	r->named_count = r->named_here = 0;
 	r->plan.buffers = 1 + below(r, 4);
@@ -26,6 +27,8 @@ static bool live_with(struct run *r, void (*arm)(struct run *, uint64_t n), bool
 	r->next_id = seed << 32;
 	plan_nth(r);
 	run_begin(r);
+	l->grow_at = one_in(r, 2) ? 1 + below(r, 100) : 0;
+	l->grow_by = 50;
 	arm(r, n);
 	err e = life_start(r, l);
 	if (failed(e)) {
@@ -52,8 +55,7 @@ static bool live_with(struct run *r, void (*arm)(struct run *, uint64_t n), bool
 			sim_cut_lose_all(&c);
 		else
 			sim_cut_random(&c, sim_random(&r->random));
-		rig_crash(&r->again[depth].rig);
-		sim_cut_apply(&c, &r->again[depth].rig.disk);
+		life_cut(&c, l, &r->again[depth]);
 		sim_cut_end(&c);
 		look_deeper(r, depth, life_durable(l, event), l, event);
 	}

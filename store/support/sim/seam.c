@@ -23,11 +23,12 @@ enum sabotage {
 	RESERVE,   /* nothing is set aside for checkpoints */
 	TWICE,     /* that a block is used twice is not noticed, and it is given out twice */
 	ORDER,     /* the superblock is written before its maps are flushed */
+	GROW,      /* that the device has grown while it runs is not noticed */
 	SABOTAGES,
 };
 
 static const char *const names[SABOTAGES] = {"", "flush", "reuse", "checksum", "snapshot", "slot", "both",
-	"stale", "readers", "leak", "nodes", "truncate", "reserve", "twice", "order"};
+	"stale", "readers", "leak", "nodes", "truncate", "reserve", "twice", "order", "grow"};
 
 static enum sabotage how;
 static uint64_t left, calls;
@@ -171,6 +172,11 @@ WRAP(void, cache_supersede, struct store *s, uint32_t object, uint32_t page_no, 
 WRAP(uint32_t, object_low, const struct store_object *o, uint64_t generation)
 {
 	return how == TRUNCATE ? o->base_pages : __real_object_low(o, generation);
+}
+
+WRAP(uint64_t, store_device_blocks, const struct block_device *d)
+{
+	return how == GROW ? 0 : __real_store_device_blocks(d);
 }
 
 WRAP(uint64_t, checkpoint_reserve, const struct store *s)

@@ -4,6 +4,8 @@
 #ifndef STORE_SUPPORT_SIM_SIM_H
 #define STORE_SUPPORT_SIM_SIM_H
 
+#include <abi/volume.h>
+
 #include "../rig.h"
 
 #define OBJECTS 3u
@@ -14,7 +16,7 @@
 
 enum fault {
 	FAULT_FULL = 1,      /* volumes that have hardly room for what is written */
-	FAULT_GROW = 2,      /* the device is larger after some power cuts */
+	FAULT_GROW = 2,      /* the device becomes larger, while it runs and between lives; and smaller again */
 	FAULT_LATENCY = 4,   /* slow and fast operations, at random */
 	FAULT_ERROR = 8,     /* reads, writes and flushes fail, for a while or for good */
 	FAULT_MEMORY = 16,   /* the store's pools and frames run out */
@@ -79,7 +81,8 @@ struct named {
 /* --- run.c --- */
 
 struct plan {
-	uint64_t blocks;
+	uint64_t blocks;      /* of the device at first */
+	uint64_t blocks_most; /* that it can have */
 	uint32_t sector, buffers, cache_pages, txn_pages, objects, readers;
 	uint32_t discard; /* 0: the device cannot; else one more than what is there afterwards, enum sim_discard */
 	uint32_t pages, stride; /* that may hold something: 0, stride, 2 * stride, ... */
@@ -101,6 +104,10 @@ struct life {
 	uint64_t most;  /* and after the last */
 	uint64_t objects_since[OBJECTS]; /* event before which its creation had returned; UINT64_MAX: never */
 	struct store_object *object[OBJECTS];
+	uint64_t blocks;            /* of the device, when the recording began */
+	uint64_t grow_at, grow_by;  /* event before which it will be so many blocks larger; 0: it will not */
+	uint64_t grown_at;          /* event before which it has become so; 0: it has not */
+	uint64_t smaller;           /* blocks that the device had before it grew, in the life that was cut; or 0 */
 };
 
 struct run {
@@ -142,6 +149,21 @@ void run_end(struct run *r);
 /* A recording begins, and the volume is opened. */
 err life_start(struct run *r, struct life *l);
 uint64_t life_durable(const struct life *l, uint64_t event);
+/* What that outcome leaves becomes `to`'s disk. */
+void life_cut(struct sim_cut *c, const struct life *from, struct life *to);
+
+/* --- size.c --- */
+
+/* Blocks of the device. */
+uint64_t size_now(const struct life *l);
+void size_set(struct life *l, uint64_t blocks);
+void size_begin(struct life *l);
+void size_event(struct life *l, uint64_t event);
+uint64_t size_before(const struct life *l, uint64_t event);
+/* With fewer blocks the volume is refused and untouched, or goes on like that. */
+void size_try(struct run *r, struct life *l, uint64_t blocks);
+/* The volume is as large as its device, at once or a little later. */
+void size_expect(struct run *r, struct life *l);
 
 /* --- work.c: what applications do --- */
 
@@ -188,6 +210,8 @@ struct walk {
 	uint64_t from, to;
 };
 
+/* A sound superblock, or NULL. */
+const struct volume_superblock *walk_slot(const uint8_t *media, uint32_t slot);
 /* All that the newest checkpoint needs, without the store's code. `w` is zero, but for `find`. */
 void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks);
 
