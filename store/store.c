@@ -208,6 +208,8 @@ err store_close(struct store *s)
 	err e = store_wait_durable(s, s->generation);
 	if (!failed(e) && s->state == STORE_OPEN)
 		e = checkpoint_now(s);
+	if (e.code == ERR_NO_SPACE) /* all is durable; the next opening replays it */
+		e = OK;
 	if (!failed(e) && s->state == STORE_OPEN)
 		e = io_flush(s);
 	if (!failed(e) && s->state == STORE_OPEN)

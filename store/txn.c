@@ -48,7 +48,7 @@ static err promise(struct store_txn *t, uint32_t blocks, uint64_t keep)
 			break;
 		if (failed(e) && e.code != ERR_NO_SPACE)
 			return e;
-		bool grown = store_device_blocks(s->device) > s->space.blocks_next;
+		bool grown = store_device_blocks(s->device) > s->space.blocks;
 		bool hope = grown || space_waiting(&s->space) || s->generation > s->base;
 		if (tries == 2 || !hope) {
 			s->stats.no_space++;
@@ -76,6 +76,11 @@ err store_txn_begin_from(struct store_object *o, struct store_snapshot *companio
 		return ERR(BUSY);
 	if (!o->used)
 		return ERR(NOT_FOUND);
+	/* The journal must not become full while no checkpoint can be made. */
+	if (UNLIKELY(s->checkpoint.result.code == ERR_NO_SPACE) && s->journal.header_count > RECORDS_MAX / 2) {
+		TRY(checkpoint_now(s));
+		return store_txn_begin_from(o, companion, txn);
+	}
 	*t = (struct store_txn){.store = s, .object = o, .open = true, .failure = OK};
 	if (companion && companion->generation == s->generation)
 		t->companion = companion;

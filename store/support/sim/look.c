@@ -34,7 +34,7 @@ static void expect_no_lost_block(struct run *r, struct life *l)
 	walk_volume(&w, l->rig.disk.media, blocks);
 	CHECK(r, !w.wrong && !w.damaged && !w.space_damaged, "the volume on the disk: %s", w.wrong ? w.wrong : "damaged pages");
 	store_stats(l->rig.store, &stats);
-	uint64_t used = stats.blocks - stats.blocks_free;
+	uint64_t used = stats.blocks - stats.blocks_free - stats.blocks_waiting; /* these the next checkpoint frees */
 	CHECK(r, used == 16 + w.reachable, "%lu blocks are in use, of which %lu can be reached",
 		(unsigned long)used, (unsigned long)(16 + w.reachable));
 	free(w.seen);
@@ -78,6 +78,17 @@ static uint64_t look_at(struct run *r, struct life *l, uint64_t least, const str
 	size_expect(r, l);
 	expect_no_lost_block(r, l);
 	return found;
+}
+
+void look_alive(struct run *r, struct life *l)
+{
+	struct looking k = {r, l, store_generation(l->rig.store), OK};
+	r->cut_event = l->rig.disk.events + 1;
+	r->points++;
+	rig_run(&l->rig, look_around, &k);
+	CHECK(r, !failed(k.result), "checking what there is: %s", err_text(k.result));
+	size_expect(r, l);
+	expect_no_lost_block(r, l);
 }
 
 void look(struct run *r, struct life *l, uint64_t least, const struct life *before, uint64_t event)

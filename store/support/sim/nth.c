@@ -39,10 +39,20 @@ static bool live_with(struct run *r, void (*arm)(struct run *, uint64_t n), bool
 		e = life_start(r, l);
 	}
 	CHECK(r, !failed(e), "number %lu: opening again: %s", (unsigned long)n, err_text(e));
+	if (r->full)
+		seam_fail_space(r->full_at, r->way == 1 ? 2 : r->way == 2 ? 30 : 0);
 	work(r, 12);
 	bool yes = happened(r);
 	l->rig.disk.fail_at = 0;
 	seam_fail_allocation(0);
+	seam_fail_space(0, 0);
+	if (r->full) {
+		CHECK(r, store_state(l->rig.store) == STORE_OPEN, "%s", store_reason(l->rig.store));
+		look_alive(r, l);
+		r->full = false;
+		work(r, 4);
+		r->full = true;
+	}
 	uint64_t generation = store_generation(l->rig.store);
 	if (n % 3 == 0 && !failed(rig_close(&l->rig)))
 		l->most = generation;
@@ -109,5 +119,28 @@ void run_memory(struct run *r)
 	while (live_with(r, arm_allocation, allocation_happened, n, r->options->seed))
 		n++;
 	r->what = "the Nth allocation fails";
+	r->counted = n - 1;
+}
+
+/* Not while it is opened: then it would stay read-only. */
+static void arm_space(struct run *r, uint64_t n)
+{
+	r->full = true;
+	r->full_at = n;
+}
+
+static bool space_happened(struct run *r)
+{
+	(void)r;
+	return seam_space_failed() != 0;
+}
+
+void run_space(struct run *r)
+{
+	uint64_t n = 1;
+	r->way = (uint32_t)(r->options->seed % WAYS);
+	while (live_with(r, arm_space, space_happened, n, r->options->seed))
+		n++;
+	r->what = "a checkpoint finds no Nth block";
 	r->counted = n - 1;
 }

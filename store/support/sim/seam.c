@@ -33,6 +33,7 @@ static const char *const names[SABOTAGES] = {"", "flush", "reuse", "checksum", "
 static enum sabotage how;
 static uint64_t left, calls;
 static bool has_failed;
+static uint64_t blocks_left, blocks_more, blocks_failed;
 
 bool seam_sabotage_exists(const char *name)
 {
@@ -67,6 +68,32 @@ static bool fails_now(void)
 	left -= left != 0;
 	has_failed |= yes;
 	return yes;
+}
+
+void seam_fail_space(uint64_t n, uint64_t more)
+{
+	blocks_left = n;
+	blocks_more = more;
+	blocks_failed = 0;
+}
+
+uint64_t seam_space_failed(void)
+{
+	return blocks_failed;
+}
+
+static bool space_fails_now(void)
+{
+	if (blocks_left > 1) {
+		blocks_left--;
+		return false;
+	}
+	if (!blocks_left)
+		return false;
+	if (!blocks_more--)
+		blocks_left = 0;
+	blocks_failed++;
+	return true;
 }
 
 static bool now_and_then(uint32_t n)
@@ -140,6 +167,16 @@ WRAP(uint32_t, space_take, struct space *sp)
 	if (how == TWICE && block && now_and_then(50))
 		space_release(sp, block);
 	return block;
+}
+
+WRAP(err, space_node_take, struct store *s, uint32_t *block)
+{
+	return space_fails_now() ? ERR(NO_SPACE) : __real_space_node_take(s, block);
+}
+
+WRAP(err, space_take_near, struct store *s, uint32_t group, uint32_t *block)
+{
+	return space_fails_now() ? ERR(NO_SPACE) : __real_space_take_near(s, group, block);
 }
 
 WRAP(bool, store_reader_of, const struct store *s, uint64_t from, struct store_snapshot *out)

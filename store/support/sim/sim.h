@@ -121,6 +121,8 @@ struct run {
 	uint32_t faults; /* of this seed */
 	uint32_t steps_to_do;
 	uint32_t way; /* nth.c: how it fails */
+	bool full;    /* and: the checkpoint's block number full_at */
+	uint64_t full_at;
 	bool writer_done;
 	struct reader reader[READERS_MAX];
 	struct named named[NAMED_MAX];
@@ -192,6 +194,8 @@ void named_wake(struct run *r);
 /* Opens what is on l's disk (and records that for a further cut), compares, and looks for lost blocks. At
  * least generation `least` must be there, and the objects that `before` (may be NULL) had before the event. */
 void look(struct run *r, struct life *l, uint64_t least, const struct life *before, uint64_t event);
+/* The life goes on; what it has now is looked at in the same way, as far as that can be seen. */
+void look_alive(struct run *r, struct life *l);
 /* The same with again[depth], and then at cuts of the opening itself, at random. */
 void look_deeper(struct run *r, uint32_t depth, uint64_t least, const struct life *before, uint64_t event);
 
@@ -221,6 +225,7 @@ void run_lives(struct run *r);  /* lives.c: random */
 void run_small(struct run *r);  /* exhaustive.c */
 void run_errors(struct run *r); /* nth.c: the Nth operation fails, for every N */
 void run_memory(struct run *r); /* the Nth allocation fails, for every N */
+void run_space(struct run *r);  /* a checkpoint finds no Nth block, for every N */
 void run_rot(struct run *r);    /* rot.c: each block, one after the other */
 
 /* --- seam.c: between the store's files, by the linker --- */
@@ -228,6 +233,9 @@ void run_rot(struct run *r);    /* rot.c: each block, one after the other */
 /* From now on allocation number `n` of the store (frames, deltas, requests) fails; 0: none. */
 void seam_fail_allocation(uint64_t n);
 bool seam_has_failed(void);
+/* From now on block number `n` that a checkpoint takes is not there, nor are `more` after it; 0: none. */
+void seam_fail_space(uint64_t n, uint64_t more);
+uint64_t seam_space_failed(void);
 bool seam_sabotage_exists(const char *name);
 void seam_sabotage(const char *name);
 
