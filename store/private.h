@@ -81,6 +81,7 @@ struct io {
 	struct list under_way;
 	struct timer watch; /* armed while something may be under way */
 	uint64_t flushes_begun, flushed; /* flushed: number of the newest that has succeeded */
+	bool flush_failed;
 	bool slow, hung;    /* it has been said that the device does not answer; it counts as dead */
 	char failure[96];   /* the first write or flush that failed, in words; "" */
 	struct log_limit log_limit;
