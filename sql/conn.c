@@ -259,10 +259,10 @@ static err configure(struct sql_conn *conn, int cache_pages)
 	int rc = sqlite3_exec(conn->db, text, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	if (rc == SQLITE_OK) /* which makes all that is prepared be prepared anew */
+		rc = sqlite3_set_authorizer(conn->db, on_authorize, conn);
 	if (rc == SQLITE_OK)
 		rc = sql_transaction_prepare(conn);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_set_authorizer(conn->db, on_authorize, conn);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &conn->file);
 	if (rc != SQLITE_OK)
