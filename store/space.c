@@ -717,7 +717,7 @@ void space_checkpoint_done(struct store *s)
 	sp->blocks = sp->blocks_next;
 	sp->moved = 0;
 	sp->record_unmapped = false;
-	sp->building = sp->walk = sp->recovering = false;
+	sp->building = sp->walk = sp->recovering = sp->distrusted = false;
 	for (struct space_window *w = sp->window; w < sp->window + sp->window_count; w++) {
 		if (w->index == SPACE_NOWHERE)
 			continue;
