@@ -78,7 +78,7 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 	else if (e.code == ERR_CLOSED)
 		what = "nobody waits for the result any more";
 	else if (e.code == ERR_DENIED)
-		what = "not allowed: transactions are begun by calls, a connection's settings are fixed, and there is "
+		what = "transactions are begun by calls, a connection's settings are fixed, and there is "
 		       "one database, without temporary tables";
 	else if (e.code == ERR_STALE)
 		what = "another has written since this began to read: begin a transaction for writing first";
@@ -120,6 +120,11 @@ const char *sql_error(const struct sql_conn *conn)
 bool sql_error_is_constraint(const struct sql_conn *conn)
 {
 	return (conn->error_code & 0xff) == SQLITE_CONSTRAINT;
+}
+
+bool sql_error_is_read_only(const struct sql_conn *conn)
+{
+	return (conn->error_code & 0xff) == SQLITE_READONLY;
 }
 
 bool sql_error_is_unique(const struct sql_conn *conn)
