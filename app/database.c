@@ -394,7 +394,7 @@ static void database_fail(struct request *req, const struct sql_conn *conn, cons
 		log_write(req->exchange->server->config.log,
 			e.code == ERR_CLOSED ? LOG_INFO : LOG_ERROR, "sql", "%s: %s (in: %s)",
 			err_text(e), *why ? why : "no connection", sql);
-	request_fail(req, status_of(e));
+	request_fail(req, conn && sql_error_is_read_only(conn) ? 503 : status_of(e));
 }
 
 /* Whether nobody waits for the answer any more. */
@@ -529,6 +529,18 @@ bool db_next(struct db_rows *rows)
 	return false;
 }
 
+/* With its end the query's text is gone. */
+static void end_failed(struct db_rows *rows)
+{
+	struct db_request *d = rows->req->database;
+	char text[160];
+	struct writer w = writer_of(text, sizeof text - 1);
+	write_bytes(&w, slice_sub(slice_from_cstr(sql_query_text(&rows->query)), 0, writer_left(&w)));
+	*w.pos = 0;
+	err e = sql_query_end(&rows->query);
+	database_fail(rows->req, d->conn, text, e);
+}
+
 void db_end(struct db_rows *rows)
 {
 	if (!rows || !rows->open)
@@ -539,6 +551,10 @@ void db_end(struct db_rows *rows)
 		at = &(*at)->next;
 	*at = rows->next;
 	rows->open = false;
+	if (failed(rows->query.result)) {
+		end_failed(rows);
+		return;
+	}
 	err e = sql_query_end(&rows->query);
 	if (failed(e))
 		database_fail(rows->req, d->conn, "a query", e);
