@@ -16,6 +16,7 @@ static void plan_nth(struct run *r)
 	r->plan.buffers = 1 + below(r, 4);
 	r->plan.readers = 1 + below(r, 2);
 	r->plan.stride = one_in(r, 3) ? 300 : 1;
+	r->plan.txn_pages = one_in(r, 2) ? 1 + below(r, 20) : 0;
 }
 
 /* A life in which something fails; `arm` says what. False: it was over before that could happen. */
@@ -48,10 +49,10 @@ static bool live_with(struct run *r, void (*arm)(struct run *, uint64_t n), bool
 	seam_fail_space(0, 0);
 	if (r->full) {
 		CHECK(r, store_state(l->rig.store) == STORE_OPEN, "%s", store_reason(l->rig.store));
-		look_alive(r, l);
 		r->full = false;
 		work(r, 4);
 		r->full = true;
+		look_alive(r, l);
 	}
 	uint64_t generation = store_generation(l->rig.store);
 	if (n % 3 == 0 && !failed(rig_close(&l->rig)))
