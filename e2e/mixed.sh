@@ -292,7 +292,7 @@ soak() {
 	echo "# SEED=$SEED"
 	until_s=$(($(date +%s) + MINUTES * 60))
 	while [ "$(date +%s)" -lt $until_s ]; do
-		[ $((rounds % 30)) != 0 ] || import 384M
+		[ $((rounds % 30)) != 0 ] || import 640M # (VACUUM keeps both the old and the new pages on scratch pages, which take half of what is free)
 		machine=microvm
 		random 2
 		[ "$random" = 0 ] || machine=q35
