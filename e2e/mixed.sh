@@ -275,9 +275,11 @@ round_large() {
 	kill -TERM "$load"
 	load_end 0
 	log_check
-	# One of them is cut off.
+	# One of them is cut off: while it runs, or its commit is written.
 	random 6
-	name=$(echo touch index thin double unindex vacuum | cut -d ' ' -f $((random + 1)))
+	set -- touch index thin double unindex vacuum
+	shift "$random"
+	name=$1
 	node e2e/mixed.mjs ask "$url" "$list" "/large/$name" "$name-$larges-cut" >"$WORK/large.out" 2>&1 &
 	load=$!
 	random 3000
