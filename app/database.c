@@ -28,6 +28,10 @@ struct database {
 	struct store *store;
 	struct loop *loop;
 	struct log *log;
+	/* What operators ask, in turn, and the fiber that does it. */
+	struct list operations;
+	struct fiber_queue operations_begin, operations_end;
+	bool operated, closing;
 	/* What the volume is to blame for may hit every request: one line in a while. */
 	uint64_t log_at_ns, left_out;
 };
@@ -114,6 +118,27 @@ static uint32_t connection_count(size_t sqlite_memory)
 	return n < 2 ? 2 : n > 16 ? 16 : (uint32_t)n;
 }
 
+static void operate_all(void *database);
+
+static err operator_start(struct database *db)
+{
+	list_init(&db->operations);
+	fiber_queue_init(&db->operations_begin);
+	fiber_queue_init(&db->operations_end);
+	TRY(fiber_spawn(db->loop, operate_all, db));
+	db->operated = true;
+	return OK;
+}
+
+static void operator_stop(struct database *db)
+{
+	db->closing = true;
+	(void)fiber_queue_wake_one(&db->operations_begin);
+	while (db->operated)
+		if (failed(fiber_queue_wait(db->loop, &db->operations_end, TIMER_NEVER)))
+			continue;
+}
+
 static err database_open(
 	const struct app_database *app, const struct database_config *config, struct database **out)
 {
@@ -133,6 +158,8 @@ static err database_open(
 		.memory_len = sqlite_memory, .connections = connection_count(sqlite_memory),
 		.migrations = app->migrations, .migration_count = app->migration_count};
 	err e = sql_open(&sql, &db->sql);
+	if (!failed(e) && config->operated && failed(e = operator_start(db)))
+		sql_close(db->sql);
 	if (failed(e)) {
 		if (failed(store_close(db->store)))
 			log_write(db->log, LOG_WARN, "store", "the volume could not be closed in order");
@@ -150,6 +177,7 @@ static err database_sync(struct database *db)
 
 static err database_close(struct database *db)
 {
+	operator_stop(db);
 	sql_close(db->sql);
 	return store_close(db->store);
 }
@@ -255,9 +283,8 @@ static err snapshot_delete(struct database *db, const char *name)
 	return OK;
 }
 
-static void operate(void *argument)
+static void operate(struct database *db, struct database_operation *op)
 {
-	struct database_operation *op = argument;
 	uint8_t memory[256];
 	char name[STORE_OBJECT_NAME_MAX + 1] = "";
 	struct arena arena;
@@ -266,24 +293,43 @@ static void operate(void *argument)
 	path = slice_sub(path, 0, slice_index(path, ' '));
 	arena_init(&arena, memory, sizeof memory, NULL, 0);
 	if (slice_eq(method, SLICE("GET")) && path.len + 1 == sizeof SNAPSHOTS)
-		snapshots_list(op->database->store, &op->out);
+		snapshots_list(db->store, &op->out);
 	else if (!snapshot_name(path, &arena, name))
 		reply_result(&op->out, ERR(INVALID), "", "");
 	else if (slice_eq(method, SLICE("PUT")))
-		reply_result(&op->out, snapshot_create(op->database, name), "201 Created", name);
+		reply_result(&op->out, snapshot_create(db, name), "201 Created", name);
 	else if (slice_eq(method, SLICE("DELETE")))
-		reply_result(&op->out, snapshot_delete(op->database, name), "200 OK", name);
+		reply_result(&op->out, snapshot_delete(db, name), "200 OK", name);
 	else
 		reply_line(&op->out, "405 Method Not Allowed", "PUT and DELETE change snapshots");
 	op->done(op);
 }
 
+/* A fiber of its own: under load the others are always taken, and whoever is responsible for the machine must not
+ * have to wait for that to end. */
+static void operate_all(void *database)
+{
+	struct database *db = database;
+	while (!db->closing || !list_is_empty(&db->operations)) {
+		struct list *first = list_pop_front(&db->operations);
+		if (first)
+			operate(db, LIST_ENTRY(first, struct database_operation, link));
+		else if (failed(fiber_queue_wait(db->loop, &db->operations_begin, TIMER_NEVER)))
+			continue;
+	}
+	db->operated = false;
+	fiber_queue_wake_all(&db->operations_end);
+}
+
 static bool database_operate(struct database *db, struct database_operation *op)
 {
 	size_t target = slice_index(op->head, ' ') + 1;
-	op->database = db;
-	return slice_starts_with(slice_sub(op->head, target, op->head.len), SLICE(SNAPSHOTS)) &&
-	       !failed(fiber_spawn(db->loop, operate, op));
+	if (!db->operated || db->closing ||
+		!slice_starts_with(slice_sub(op->head, target, op->head.len), SLICE(SNAPSHOTS)))
+		return false;
+	list_push_back(&db->operations, &op->link);
+	(void)fiber_queue_wake_one(&db->operations_begin);
+	return true;
 }
 
 const struct app_database_engine app_database_sqlite = {
@@ -348,7 +394,7 @@ static void database_fail(struct request *req, const struct sql_conn *conn, cons
 		log_write(req->exchange->server->config.log,
 			e.code == ERR_CLOSED ? LOG_INFO : LOG_ERROR, "sql", "%s: %s (in: %s)",
 			err_text(e), *why ? why : "no connection", sql);
-	request_fail(req, status_of(e));
+	request_fail(req, conn && sql_error_is_read_only(conn) ? 503 : status_of(e));
 }
 
 /* Whether nobody waits for the answer any more. */
@@ -483,6 +529,18 @@ bool db_next(struct db_rows *rows)
 	return false;
 }
 
+/* With its end the query's text is gone. */
+static void end_failed(struct db_rows *rows)
+{
+	struct db_request *d = rows->req->database;
+	char text[160];
+	struct writer w = writer_of(text, sizeof text - 1);
+	write_bytes(&w, slice_sub(slice_from_cstr(sql_query_text(&rows->query)), 0, writer_left(&w)));
+	*w.pos = 0;
+	err e = sql_query_end(&rows->query);
+	database_fail(rows->req, d->conn, text, e);
+}
+
 void db_end(struct db_rows *rows)
 {
 	if (!rows || !rows->open)
@@ -493,6 +551,10 @@ void db_end(struct db_rows *rows)
 		at = &(*at)->next;
 	*at = rows->next;
 	rows->open = false;
+	if (failed(rows->query.result)) {
+		end_failed(rows);
+		return;
+	}
 	err e = sql_query_end(&rows->query);
 	if (failed(e))
 		database_fail(rows->req, d->conn, "a query", e);

@@ -181,8 +181,10 @@ static size_t stack_size(void)
 
 static void plan_fibers(struct program *p, size_t mib)
 {
-	/* The store keeps two for itself. */
-	uint32_t count = clamp(mib / 2, 4, 64) + (app_manifest.database ? 2 : 0);
+	/* The store keeps two for itself, and who operates the machine has one. */
+	uint32_t count = clamp(mib / 2, 4, 64);
+	if (app_manifest.database)
+		count += p->options.diagnose_port ? 3 : 2;
 	p->parts[PART_FIBERS] = (struct budget_item){.name = "fibers",
 		.item_size = loop_memory_size(count, stack_size()), .alignment = 4096, .count_min = 1,
 		.count_max = 1};
@@ -281,7 +283,8 @@ static void database_up(struct program *p)
 		return;
 	struct database_config config = {.loop = &p->loop, .log = &p->log, .random = &p->random,
 		.device = p->platform->block[0], .memory = part->memory,
-		.memory_len = (size_t)part->count * DATABASE_UNIT};
+		.memory_len = (size_t)part->count * DATABASE_UNIT,
+		.operated = p->options.diagnose_port != 0};
 	err e = database->engine->open(database, &config, &p->database);
 	if (failed(e))
 		stop_failed(p, "the volume on %s cannot be used: %s; the log says more",

@@ -4,6 +4,7 @@
  *
  * A volume that a machine writes to is checked as well. A finding counts only when the volume's checkpoint has not
  * moved meanwhile; else the block may have been reused, and all is checked anew. */
+#include <abi/volume.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@ struct check {
 	size_t damage_count;
 	char *line[LINES_MAX]; /* what was found */
 	size_t lines, lines_more;
+	size_t mendable; /* of the lines: no data is concerned */
+	size_t unreachable; /* pages of which SQLite says so, because others cannot be read */
 };
 
 static void say(struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -138,11 +141,27 @@ static void report_damage(struct check *c, const struct store_damage *d, const s
 
 /* --- What SQLite says ------------------------------------------------------------------------- */
 
+/* What lies behind a damaged page looks to SQLite as if nothing used it. */
+static bool is_unreachable(const struct check *c, const char *line)
+{
+	unsigned page;
+	char rest[16] = "";
+	return c->damage_count && sscanf(line, "Page %u: never %15s", &page, rest) == 2 && !strcmp(rest, "used");
+}
+
+/* One value may hold several lines. */
 static int add_line(void *context, int columns, char **value, char **name)
 {
+	struct check *c = context;
 	(void)columns, (void)name;
-	if (strcmp(value[0] ? value[0] : "", "ok") != 0)
-		say(context, "SQLite: %s", value[0]);
+	if (strcmp(value[0] ? value[0] : "ok", "ok") == 0)
+		return 0;
+	for (char *rest = value[0], *line; (line = strsep(&rest, "\n"));) {
+		if (is_unreachable(c, line))
+			c->unreachable++;
+		else if (*line && strcmp(line, "*** in database main ***") != 0)
+			say(c, "SQLite: %s", line);
+	}
 	return 0;
 }
 
@@ -163,6 +182,9 @@ static void ask_sqlite(struct check *c, sqlite3 *db)
 	else if (sqlite3_exec(db, "PRAGMA foreign_key_check", add_foreign, c, &message))
 		say(c, "SQLite: foreign_key_check: %s", message ? message : "out of memory");
 	sqlite3_free(message);
+	if (c->unreachable)
+		say(c, "SQLite: %zu pages%s lie behind the damaged ones and cannot be reached", c->unreachable,
+			c->unreachable + 1 < SQLITE_ERRORS_MAX / 2 ? "" : " or more");
 	progress_show("", 0, 0);
 }
 
@@ -190,15 +212,29 @@ static void check_database(struct check *c)
 
 /* --- The command ------------------------------------------------------------------------------ */
 
+/* What there is twice, or can be made anew. */
+static void check_guards(struct check *c)
+{
+	const struct store_check_result *r = &c->result;
+	for (uint32_t i = 0; i < 2; i++)
+		if (r->slot_damaged[i])
+			say(c, "the superblock in block %u is damaged; its copy in block %u holds", VOLUME_SLOT_BLOCK(i),
+				VOLUME_SLOT_BLOCK(1 - i));
+	if (r->space_damaged)
+		say(c, "the space map is damaged, which says what is free");
+	c->mendable = c->lines;
+}
+
 static void check_once(struct check *c)
 {
 	struct store_check_job job = {.map_only = c->quick, .space = true, .damage = on_damage,
 		.progress = on_progress, .context = c};
-	c->lines = c->lines_more = c->damage_count = 0;
+	c->lines = c->lines_more = c->damage_count = c->unreachable = 0;
 	err e = store_check_all(c->s->store, &job, &c->result);
 	progress_show("", 0, 0);
 	if (failed(e) && e.code != ERR_CORRUPT)
 		say(c, "the check itself failed: %s", err_text(e));
+	check_guards(c);
 	if (c->result.missing)
 		say(c, "the space map shows %lu blocks as free that are in use; the next machine would write over them",
 			(unsigned long)c->result.missing);
@@ -213,9 +249,15 @@ static int tell(const struct check *c)
 		printf("%s\n", c->line[i]);
 	if (c->lines_more)
 		printf("... and %zu more\n", c->lines_more);
+	const char *where = c->s->place.folder ? c->s->place.folder : c->s->place.path;
+	if (c->lines && c->lines == c->mendable) {
+		printf("%s: the data is whole, and what is damaged can be made anew: ingot db repair %s\n", c->s->place.path,
+			where);
+		return 1;
+	}
 	if (c->lines) {
 		printf("%s: damaged. Restore it from a copy, or save what can be read: ingot db export %s FILE.sqlite --salvage\n",
-			c->s->place.path, c->s->place.folder ? c->s->place.folder : c->s->place.path);
+			c->s->place.path, where);
 		return 1;
 	}
 	if (c->result.leaked)

@@ -1,11 +1,12 @@
-/* `ingot db repair`: a volume that is refused because generations which had been safe on it cannot be read any more. The
- * loss is shown first; accepting it is a second command. */
+/* `ingot db repair`: a volume that is refused because generations which had been safe on it cannot be read any more (the
+ * loss is shown first; accepting it is a second command), and one of which something is damaged that can be made anew: the
+ * space map, a copy of the superblock. */
 #include "commands.h"
 #include "tool.h"
 #include "words.h"
 
 struct repair {
-	bool accept, refused;
+	bool accept, refused, mendable;
 	uint64_t lost_from, lost_to;
 };
 
@@ -19,6 +20,24 @@ static int look(struct session *s, void *argument)
 	if (r->refused && !r->lost_from)
 		die("%s: %s. This is nothing that could be repaired", s->place.path,
 			s->said[0] ? s->said : err_text(s->opened));
+	if (r->refused)
+		return 0;
+	struct store_check_job job = {.map_only = true, .space = true};
+	struct store_check_result found;
+	(void)store_check_all(s->store, &job, &found).code;
+	r->mendable = found.slot_damaged[0] || found.slot_damaged[1] || found.space_damaged;
+	if (found.damaged)
+		die("%s: %lu pages cannot be found, since the page map is damaged: nothing that could be repaired. Save what "
+		    "is left: ingot db export --salvage", s->place.path, (unsigned long)found.damaged);
+	return 0;
+}
+
+static int mend(struct session *s, void *argument)
+{
+	(void)argument;
+	if (store_state(s->store) != STORE_OPEN)
+		die("%s: %s", s->place.path, store_reason(s->store));
+	printf("%s: the superblock's copies and the space map have been made anew. Now: ingot db check\n", s->place.path);
 	return 0;
 }
 
@@ -46,6 +65,11 @@ int command_repair(int argc, char **argv)
 	struct repair r = {.accept = options[0].given};
 	struct session s = {.place = place_find(w.where), .mode = SESSION_READ, .may_break = true, .keep_said = true};
 	session_run(&s, look, &r);
+	if (r.mendable) {
+		struct session anew = {.place = s.place, .mode = SESSION_WRITE, .must_exist = true, .rebuild_space = true,
+			.keep_said = true};
+		return session_run(&anew, mend, &r);
+	}
 	if (!r.refused) {
 		printf("%s: nothing to repair; `ingot db check` looks at all of it\n", s.place.path);
 		return 0;

@@ -114,7 +114,8 @@ static void memory_take(struct session *s)
 	struct block_device *d = host_platform(s->host)->block[0];
 	s->config = (struct store_config){.loop = &s->loop, .device = d, .log = &s->log,
 		.random = &s->random, .cache_pages = CACHE_PAGES, .txn_pages_max = TXN_PAGES,
-		.accept_loss = s->accept_loss, .must_exist = s->must_exist || s->mode == SESSION_READ};
+		.accept_loss = s->accept_loss, .rebuild_space = s->rebuild_space,
+		.must_exist = s->must_exist || s->mode == SESSION_READ};
 	snprintf(d->name, sizeof d->name, "the volume");
 	s->config.memory_len = store_memory_size(&s->config);
 	void *m = mmap(NULL, s->config.memory_len, PROT_READ | PROT_WRITE,

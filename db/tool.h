@@ -69,7 +69,7 @@ struct session {
 	struct place place;
 	enum session_mode mode;
 	bool must_exist;   /* WRITE: a blank file is refused, not formatted */
-	bool accept_loss;  /* see store_config */
+	bool accept_loss, rebuild_space; /* see store_config */
 	bool may_break;    /* the store's refusal is given to `work` (store is NULL) and does not end the program */
 	uint64_t size;     /* WRITE, of a volume that is made; 0: it must exist */
 	struct host *host;

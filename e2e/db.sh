@@ -232,6 +232,14 @@ check "the loss is accepted" ./ingot db repair "$volume" --accept-loss
 expect "... and it goes on with what is left" 3 ./ingot db shell "$volume" 'SELECT signed_at FROM entry'
 check "... which is well" ./ingot db check "$volume"
 
+# --- What there is twice ---
+for block in 0 8; do
+	printf 'damage' | dd of="$volume" bs=1 seek=$((block * 4096 + 200)) conv=notrunc 2>/dev/null
+	refused "a damaged superblock in block $block is found" "superblock in block $block is damaged" ./ingot db check "$volume"
+	check "... and made anew" ./ingot db repair "$volume"
+	check "... and all is well" ./ingot db check "$volume"
+done
+
 # --- What is none ---
 truncate -s 1M "$WORK/blank" "$WORK/foreign"
 head -c 100000 /dev/urandom | dd of="$WORK/foreign" conv=notrunc 2>/dev/null

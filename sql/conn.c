@@ -78,7 +78,7 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 	else if (e.code == ERR_CLOSED)
 		what = "nobody waits for the result any more";
 	else if (e.code == ERR_DENIED)
-		what = "not allowed: transactions are begun by calls, a connection's settings are fixed, and there is "
+		what = "transactions are begun by calls, a connection's settings are fixed, and there is "
 		       "one database, without temporary tables";
 	else if (e.code == ERR_STALE)
 		what = "another has written since this began to read: begin a transaction for writing first";
@@ -120,6 +120,11 @@ const char *sql_error(const struct sql_conn *conn)
 bool sql_error_is_constraint(const struct sql_conn *conn)
 {
 	return (conn->error_code & 0xff) == SQLITE_CONSTRAINT;
+}
+
+bool sql_error_is_read_only(const struct sql_conn *conn)
+{
+	return (conn->error_code & 0xff) == SQLITE_READONLY;
 }
 
 bool sql_error_is_unique(const struct sql_conn *conn)
@@ -261,10 +266,10 @@ static err configure(struct sql_conn *conn, int cache_pages)
 	int rc = sqlite3_exec(conn->db, text, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	if (rc == SQLITE_OK) /* which makes all that is prepared be prepared anew */
+		rc = sqlite3_set_authorizer(conn->db, on_authorize, conn);
 	if (rc == SQLITE_OK)
 		rc = sql_transaction_prepare(conn);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_set_authorizer(conn->db, on_authorize, conn);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &conn->file);
 	if (rc != SQLITE_OK)

@@ -391,13 +391,15 @@ static void a_transaction_that_shrinks_the_database_is_atomic(void **state)
 
 static int64_t allocations_left = -1; /* until one fails; negative: never */
 static bool allocation_failed;
+static size_t allocated, allocated_max = SIZE_MAX; /* bytes */
 
 static void *counted_malloc(int len)
 {
 	if (allocations_left == 0)
 		allocation_failed = true;
-	if (allocations_left >= 0 && allocations_left-- == 0)
+	if ((allocations_left >= 0 && allocations_left-- == 0) || allocated + (size_t)len > allocated_max)
 		return NULL;
+	allocated += (size_t)len;
 	size_t *p = malloc((size_t)len + 16);
 	p[0] = (size_t)len;
 	return (uint8_t *)p + 16;
@@ -405,6 +407,7 @@ static void *counted_malloc(int len)
 
 static void counted_free(void *p)
 {
+	allocated -= *(size_t *)(void *)((uint8_t *)p - 16);
 	free((uint8_t *)p - 16);
 }
 
@@ -498,6 +501,41 @@ static void any_allocation_may_fail(void **state)
 	world_free(w);
 }
 
+static void write_something(struct sql_conn *conn, const char *more)
+{
+	must_at(sql_begin(conn, SQL_WRITE), "begin", __LINE__);
+	must_at(sql_exec(conn, "INSERT INTO r (txn, part, body) VALUES (1, 1, x'00')", SQL_NO_ARGS), "insert", __LINE__);
+	if (more)
+		must_at(sql_run(conn, more), more, __LINE__);
+}
+
+static void roll_back_without_memory(struct world *w)
+{
+	/* What makes SQLite forget a schema, or prepare its statements anew, must not change it. */
+	static const char *const more[] = {NULL, "CREATE TABLE other (a)", "ALTER TABLE r ADD COLUMN z", NULL,
+		"CREATE INDEX r_body ON r (body)", "ANALYZE", NULL, "DROP TABLE total"};
+	struct sql_conn *conn;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+		write_something(conn, more[i]);
+		allocated_max = allocated; /* others have taken the rest */
+		sql_rollback(conn);
+		allocated_max = SIZE_MAX;
+		assert_int_equal(number(conn, "SELECT count(*) FROM r"), 0);
+	}
+	sql_release(conn);
+}
+
+static void a_rollback_needs_no_memory(void **state)
+{
+	(void)state;
+	struct world *w = new_counted_world();
+	world_run(w, open_world);
+	world_run(w, roll_back_without_memory);
+	world_run(w, close_world);
+	world_free(w);
+}
+
 static void open_failing(struct world *w)
 {
 	err e = world_open(w);
@@ -577,6 +615,7 @@ int main(void)
 		cmocka_unit_test(a_power_cut_in_a_transaction_larger_than_memory_leaves_it_whole_or_not_there),
 		cmocka_unit_test(a_transaction_that_shrinks_the_database_is_atomic),
 		cmocka_unit_test(any_allocation_may_fail),
+		cmocka_unit_test(a_rollback_needs_no_memory),
 		cmocka_unit_test(any_allocation_of_opening_may_fail),
 		cmocka_unit_test(a_failing_disk_is_reported_and_loses_nothing_acknowledged),
 	};

@@ -59,6 +59,7 @@ static void close_all(struct sql *sql)
 	while (sql->conn_count)
 		sql_conn_close(&sql->conn[--sql->conn_count]);
 	sqlite3_vfs_unregister(&sql->vfs.base);
+	sqlite3_free(sql->reserve);
 	sqlite3_shutdown();
 }
 
@@ -84,7 +85,8 @@ static err migrate(struct sql *sql, struct sql_conn *conn)
 
 static err open_all(struct sql *sql, int cache_pages)
 {
-	if (sqlite3_initialize() != SQLITE_OK || sqlite3_vfs_register(&sql->vfs.base, 1) != SQLITE_OK)
+	if (sqlite3_initialize() != SQLITE_OK || sqlite3_vfs_register(&sql->vfs.base, 1) != SQLITE_OK ||
+		!sql_reserve_take(sql))
 		return ERR(NO_MEMORY);
 	/* With half of the memory in use, pieces of sorts get no larger than that. */
 	sqlite3_soft_heap_limit64((sqlite3_int64)(sql->config.memory_len / 2));

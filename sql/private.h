@@ -14,6 +14,9 @@
 /* How long a wait goes on at most before it is asked whether anybody still wants what it is for. */
 #define SQL_LOOK_NS 50000000
 
+/* Bytes of SQLite's heap that are kept for undoing a transaction when there is nothing left. */
+#define SQL_RESERVE 8192
+
 #define SQL_LIMIT_ZEROS 1000000000 /* bytes of a sql_zeros() */
 #define SQL_VALUE_SHARE 8 /* a text or blob may take that part of SQLite's memory */
 
@@ -104,6 +107,7 @@ struct sql {
 	struct sql_stats stats;
 	uint32_t conn_count; /* opened */
 	int value_max;        /* bytes of a text or blob */
+	void *reserve;        /* SQL_RESERVE; no transaction begins without it */
 	bool ready;           /* sql_open has succeeded */
 	struct sql_conn conn[];
 };
@@ -129,6 +133,8 @@ err sql_fail_text(struct sql_conn *conn, err result, const char *what);
 /* transaction.c */
 /* What undoing needs, so that it cannot fail for want of memory; SQLite's code. */
 int sql_transaction_prepare(struct sql_conn *conn);
+/* False: there is no memory for it. */
+bool sql_reserve_take(struct sql *sql);
 void sql_transaction_clear(struct sql_conn *conn);
 /* statement.c */
 void sql_cache_clear(struct sql_conn *conn);

@@ -294,6 +294,11 @@ err sql_run(struct sql_conn *conn, const char *sql)
 	return OK;
 }
 
+const char *sql_query_text(const struct sql_query *q)
+{
+	return sqlite3_sql(q->statement);
+}
+
 /* --- Columns ---------------------------------------------------------------------------------- */
 
 uint32_t sql_column_count(const struct sql_query *q)

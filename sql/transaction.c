@@ -59,6 +59,13 @@ static int run_own(struct sql_conn *conn, enum sql_own which)
 	return sqlite3_reset(statement);
 }
 
+bool sql_reserve_take(struct sql *sql)
+{
+	if (!sql->reserve)
+		sql->reserve = sqlite3_malloc(SQL_RESERVE);
+	return sql->reserve != NULL;
+}
+
 /* Neither a deadline nor who has gone may stop what undoes. */
 static int undo_own(struct sql_conn *conn, enum sql_own which)
 {
@@ -87,6 +94,8 @@ err sql_begin(struct sql_conn *conn, enum sql_mode mode)
 	conn->stopped = OK;
 	if (conn->in_transaction)
 		return sql_fail_text(conn, ERR(INVALID), "a transaction is already open");
+	if (!sql_reserve_take(conn->sql))
+		return sql_fail(conn, SQLITE_NOMEM, NULL);
 	if (mode == SQL_WRITE) {
 		if (conn->queries)
 			return sql_fail_text(conn, ERR(INVALID), "a query is still open");
@@ -129,9 +138,13 @@ void sql_rollback(struct sql_conn *conn)
 {
 	if (!conn->in_transaction)
 		return;
-	/* It is prepared already, so it cannot fail but by having happened. */
-	if (!sqlite3_get_autocommit(conn->db))
+	/* It is prepared already, so it cannot fail but by having happened; unless a change of the schema has made SQLite
+	 * prepare it anew, and there is no memory for that. Nobody else runs before it has taken of what is let go. */
+	if (!sqlite3_get_autocommit(conn->db) && undo_own(conn, SQL_OWN_ROLLBACK) == SQLITE_NOMEM) {
+		sqlite3_free(conn->sql->reserve);
+		conn->sql->reserve = NULL;
 		undo_own(conn, SQL_OWN_ROLLBACK);
+	}
 	ASSERT(sqlite3_get_autocommit(conn->db));
 	end_transaction(conn);
 }

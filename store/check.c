@@ -182,12 +182,35 @@ static err check_space(struct check *c)
 {
 	struct space_report report;
 	TRY(space_check(c->s, &report));
+	c->result->space_damaged = report.damaged;
 	if (!report.there || report.incomplete)
 		return OK;
 	c->result->leaked = report.leaked;
 	c->result->missing = report.missing;
 	c->result->twice = report.twice;
 	return OK;
+}
+
+/* A copy that is being written meanwhile says nothing. */
+static err check_slots(struct check *c)
+{
+	struct store *s = c->s;
+	struct frame *f;
+	TRY(cache_take(s, &f));
+	err e = OK;
+	for (uint32_t i = 0; i < 2 && !failed(e); i++) {
+		struct volume_superblock *b = (void *)(uintptr_t)f->page.data;
+		uint64_t sequence = s->checkpoint.sequence;
+		e = io_read_block(s, VOLUME_SLOT_BLOCK(i), b);
+		bool sound = !failed(e) && recovery_slot_is_sound(s, b);
+		if (!sound && !s->checkpoint.active && s->checkpoint.sequence == sequence)
+			c->result->slot_damaged[i] = true;
+		if (e.code == ERR_IO)
+			e = OK;
+	}
+	f->state = FRAME_CLEAN;
+	frame_put(f);
+	return e;
 }
 
 err store_check_all(struct store *s, const struct store_check_job *job, struct store_check_result *result)
@@ -201,8 +224,11 @@ err store_check_all(struct store *s, const struct store_check_job *job, struct s
 		store_snapshot_end(&views[--c.views].snapshot);
 	if (!failed(e) && job->space)
 		e = check_space(&c);
+	if (!failed(e) && job->space)
+		e = check_slots(&c);
 	TRY(e);
-	return result->damaged || result->missing || result->twice ? ERR(CORRUPT) : OK;
+	return result->damaged || result->missing || result->twice || result->space_damaged ||
+		result->slot_damaged[0] || result->slot_damaged[1] ? ERR(CORRUPT) : OK;
 }
 
 err store_check(struct store *s, uint64_t *damaged)

@@ -182,6 +182,69 @@ static void below_a_damaged_map_node_nothing_is_found(void **state)
 	rig_free(&r);
 }
 
+static bool slots_are_well(const struct seen *s)
+{
+	return !s->result.slot_damaged[0] && !s->result.slot_damaged[1];
+}
+
+/* Either copy of the superblock; opening for writing makes it anew. */
+static void a_damaged_superblock_is_reported_and_mended(void **state)
+{
+	(void)state;
+	for (uint32_t slot = 0; slot < 2; slot++) {
+		struct rig r;
+		struct seen s;
+		start(&r);
+		must(rig_close(&r));
+		flip(&r, VOLUME_SLOT_BLOCK(slot));
+		r.disk.device.read_only = true;
+		must(rig_open(&r));
+		check(&r, true, &s);
+		assert_int_equal(s.e.code, ERR_CORRUPT);
+		assert_true(s.result.slot_damaged[slot] && !s.result.slot_damaged[1 - slot]);
+		assert_int_equal(s.count, 0);
+		assert_false(s.result.space_damaged);
+		(void)rig_close(&r);
+		r.disk.device.read_only = false;
+		must(rig_open(&r));
+		check(&r, false, &s);
+		must(s.e);
+		assert_true(slots_are_well(&s));
+		must(rig_close(&r));
+		rig_free(&r);
+	}
+}
+
+/* ... also where opening has no reason to look. */
+static void a_damaged_space_map_is_reported_and_made_anew(void **state)
+{
+	(void)state;
+	struct rig r;
+	struct seen s;
+	start(&r);
+	must(rig_close(&r));
+	const struct volume_superblock *b = media_superblock(r.disk.media);
+	flip(&r, b->space.block);
+	r.disk.device.read_only = true;
+	must(rig_open(&r));
+	check(&r, true, &s);
+	assert_int_equal(s.e.code, ERR_CORRUPT);
+	assert_true(s.result.space_damaged && slots_are_well(&s));
+	assert_int_equal(s.count + s.result.damaged, 0);
+	(void)rig_close(&r);
+	r.disk.device.read_only = false;
+	r.config.rebuild_space = true;
+	must(rig_open(&r));
+	check(&r, false, &s);
+	must(s.e);
+	assert_false(s.result.space_damaged);
+	must(rig_close(&r));
+	b = media_superblock(r.disk.media);
+	assert_int_equal(media_walk(r.disk.media, r.disk.bytes).unlike, 0);
+	assert_true(b->space.block != 0);
+	rig_free(&r);
+}
+
 static void grow(void *argument)
 {
 	struct rig *r = argument;
@@ -227,6 +290,8 @@ int main(void)
 		cmocka_unit_test(a_sound_volume_is_read_once_whole),
 		cmocka_unit_test(a_damaged_page_is_reported_for_each_version_that_has_it),
 		cmocka_unit_test(below_a_damaged_map_node_nothing_is_found),
+		cmocka_unit_test(a_damaged_superblock_is_reported_and_mended),
+		cmocka_unit_test(a_damaged_space_map_is_reported_and_made_anew),
 		cmocka_unit_test(what_is_not_there_takes_no_time),
 	};
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);

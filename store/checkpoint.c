@@ -174,10 +174,10 @@ static err run_checkpoint(struct store *s)
 {
 	struct checkpoint *c = &s->checkpoint;
 	struct table_change change = {VERSION_NONE, VERSION_NONE, VERSION_NONE, VERSION_NONE};
-	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers)
-		return OK;
 	if (s->space.damaged)
 		return ERR(CORRUPT);
+	if (!c->force && s->journal.durable == s->base && !s->journal.durable_headers)
+		return OK;
 	c->force = false;
 	note_growth(s);
 	c->running = true;

@@ -138,6 +138,7 @@ static void request_done(struct block_request *block)
 			return;
 		if (r->block.op != BLOCK_DISCARD) /* a hint: counted by who gives it */
 			note_failure(s, r);
+		s->io.flush_failed |= r->block.op == BLOCK_FLUSH;
 		if (!failed(w->result))
 			w->result = block->result;
 	}
@@ -296,6 +297,8 @@ err io_discard(struct store *s, uint32_t block, uint32_t count)
 	return io_wait_all(s, &w);
 }
 
+/* The device tells a loss to one flush only. What has been written while that was under way may be lost as well, so
+ * another that succeeds then says nothing. */
 err io_flush(struct store *s)
 {
 	struct io_wait w;
@@ -309,6 +312,8 @@ err io_flush(struct store *s)
 	uint64_t number = ++s->io.flushes_begun;
 	request_submit(s, r);
 	TRY(io_wait_all(s, &w));
+	if (s->io.flush_failed)
+		return ERR(IO);
 	if (number > s->io.flushed)
 		s->io.flushed = number;
 	return OK;

@@ -82,6 +82,7 @@ struct io {
 	struct list under_way;
 	struct timer watch; /* armed while something may be under way */
 	uint64_t flushes_begun, flushed; /* flushed: number of the newest that has succeeded */
+	bool flush_failed;
 	bool slow, hung;    /* it has been said that the device does not answer; it counts as dead */
 	char failure[96];   /* the first write or flush that failed, in words; "" */
 	struct log_limit log_limit;
@@ -200,6 +201,7 @@ struct space {
 	bool recovering; /* blocks of the chain are not in the windows */
 	bool walk;       /* ... and there is no map that could be believed: walk the objects' */
 	bool record_unmapped; /* the base's record_block is in no map: there is none yet */
+	bool distrusted; /* the superblock names a map, but it did not hold */
 	bool damaged;    /* the map does not match its checksums, or contradicts itself */
 	bool quiet;      /* what is read may be gone by now: whoever reads it decides what that means */
 	bool leaky;      /* it shows blocks that perhaps nobody needs: the next opening shall make it anew */
@@ -313,6 +315,7 @@ void discard_old(struct store *s);
 
 struct space_report {
 	bool there;      /* there is a space map */
+	bool damaged;    /* ... some of which cannot be read */
 	bool incomplete; /* a damaged node hides something: the counts say little */
 	uint64_t used;   /* blocks that the checkpoint's maps refer to */
 	uint64_t leaked, missing, twice; /* shown and not used; used and not shown; used by two */
@@ -630,6 +633,8 @@ void journal_notify(struct store *s);
 
 /* Sets the blocks of the group that the chain names, while recovering. Parks. */
 err recovery_chain_group(struct store *s, uint32_t group, uint64_t *out);
+/* A copy of this volume's superblock that could be opened. */
+bool recovery_slot_is_sound(struct store *s, struct volume_superblock *b);
 err recovery_open(struct store *s, bool must_exist, struct store_info *info);
 
 /* --- txn.c --- */

@@ -47,6 +47,11 @@ static enum slot_state judge_slot(struct store *s, struct volume_superblock *b)
 	return table_is_sane(s, b) ? SLOT_VALID : SLOT_DAMAGED;
 }
 
+bool recovery_slot_is_sound(struct store *s, struct volume_superblock *b)
+{
+	return judge_slot(s, b) == SLOT_VALID && !memcmp(b->uuid, s->uuid, sizeof s->uuid);
+}
+
 /* --- Format --- */
 
 static err write_first_slots(struct store *s, struct volume_superblock *b)
@@ -143,6 +148,8 @@ static err choose_slot(struct store *s, struct volume_superblock *slot[2], bool 
 	if (any) {
 		*chosen = state[0] != SLOT_VALID ||
 			  (state[1] == SLOT_VALID && slot[1]->sequence > slot[0]->sequence);
+		/* The only copy shall not stay the only one. */
+		s->checkpoint.force = state[1 - *chosen] != SLOT_VALID;
 		return OK;
 	}
 	/* Zero blocks in the slots leave it to the rest: a torn format is blank again. */
@@ -167,6 +174,7 @@ static void load_space(struct store *s, const struct volume_superblock *b)
 	}
 	sp->blocks = (uint32_t)b->blocks;
 	sp->tree = (struct space_tree){.levels = space_levels(sp->blocks)};
+	sp->distrusted = false;
 	sp->walk = sp->walk || (any && !there);
 	sp->record_unmapped = !any && !there;
 	if (there && (b->space_levels != sp->tree.levels || b->space_used > b->blocks ||
@@ -174,6 +182,7 @@ static void load_space(struct store *s, const struct volume_superblock *b)
 		sp->walk = true;
 	else if (there && !sp->walk)
 		sp->tree = (struct space_tree){b->space, b->space_levels, b->space_used};
+	sp->distrusted = there && sp->walk;
 	space_reset(s);
 }
 
@@ -624,6 +633,7 @@ err recovery_open(struct store *s, bool must_exist, struct store_info *info)
 	*info = (struct store_info){.formatted = false};
 	TRY(choose_slot(s, slot, must_exist, &blank, &chosen));
 	err e = OK;
+	s->space.walk = s->config.rebuild_space && !blank;
 	if (blank) {
 		e = format(s);
 		info->formatted = true;

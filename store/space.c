@@ -644,16 +644,18 @@ err space_superseded(struct store *s, const struct volume_entry *e)
 	return result;
 }
 
-err space_hide(struct store *s, uint32_t from, uint32_t most, uint32_t *start, uint32_t *count)
+/* The first free ones among `most` from `from` on that stand together in this window's part. */
+static err find_run(struct store *s, uint32_t from, uint32_t most, uint32_t *start, uint32_t *count)
 {
 	struct space *sp = &s->space;
-	uint32_t part = from / SPACE_WINDOW_BLOCKS, end = (part + 1) * SPACE_WINDOW_BLOCKS;
-	*start = from;
+	uint32_t part = from / SPACE_WINDOW_BLOCKS, left = SPACE_WINDOW_BLOCKS - from % SPACE_WINDOW_BLOCKS;
+	uint32_t end = from + (left < most ? left : most);
+	*start = end;
 	*count = 0;
 	TRY(load_group(s, from / VOLUME_GROUP_BLOCKS));
 	/* Nothing below parks. Blocks that are taken are in no map. */
 	struct space_window *w = find(sp, from);
-	for (uint32_t b = from; b < end && b - from < most; b++) {
+	for (uint32_t b = from; b < end; b++) {
 		bool open = !(*word_of(sp->unavailable + part % SPACE_GROUP_WINDOWS * SPACE_WINDOW_WORDS, b) &
 			bit_of(b)) && (!w || !((*word_of(w->own, b) | *word_of(w->dead, b)) & bit_of(b)));
 		if (!open && *count)
@@ -661,10 +663,16 @@ err space_hide(struct store *s, uint32_t from, uint32_t most, uint32_t *start, u
 		*start = open && !*count ? b : *start;
 		*count += open;
 	}
-	if (!*count) { /* on to the next part */
-		*start = end;
-		return end - from < most ? space_hide(s, end, most - (end - from), start, count) : OK;
-	}
+	return OK;
+}
+
+err space_hide(struct store *s, uint32_t from, uint32_t most, uint32_t *start, uint32_t *count)
+{
+	struct space *sp = &s->space;
+	uint32_t end = from + most;
+	for (*start = from, *count = 0; *start < end && !*count;)
+		TRY(find_run(s, *start, end - *start, start, count));
+	struct space_window *w = *count ? find(sp, *start) : NULL;
 	for (uint32_t b = *start; w && b < *start + *count; b++) {
 		if (!(free_bits(w, b % SPACE_WINDOW_BLOCKS / 64) & bit_of(b)))
 			continue;
@@ -730,7 +738,7 @@ void space_checkpoint_done(struct store *s)
 	sp->blocks = sp->blocks_next;
 	sp->moved = 0;
 	sp->record_unmapped = false;
-	sp->building = sp->walk = sp->recovering = false;
+	sp->building = sp->walk = sp->recovering = sp->distrusted = false;
 	for (struct space_window *w = sp->window; w < sp->window + sp->window_end; w++) {
 		if (w->index == SPACE_NOWHERE)
 			continue;

@@ -49,6 +49,7 @@ static err read_node(struct space_check *c, uint32_t object, uint32_t level, uin
 		VOLUME_BLOCK_SIZE) == e->checksum)
 		return OK;
 	c->report->incomplete = true;
+	c->report->damaged |= object == VOLUME_SPACE_OBJECT;
 	*node = NULL;
 	return OK;
 }
@@ -154,7 +155,7 @@ static err check_groups(struct space_check *c)
 	for (uint32_t g = c->from; g < c->to && !c->report->incomplete; g++) {
 		err e = space_map_read(c->s, &c->tree, false, g, shown);
 		if (e.code == ERR_CORRUPT)
-			c->report->incomplete = true;
+			c->report->incomplete = c->report->damaged = true;
 		else if (failed(e))
 			return e;
 		else
@@ -208,7 +209,7 @@ err space_check(struct store *s, struct space_report *report)
 	struct space_check c = {.s = s, .report = report, .tree = s->space.tree,
 		.record_block = s->journal.header[0]};
 	struct store_object *any = NULL;
-	*report = (struct space_report){.there = c.tree.root.block != 0};
+	*report = (struct space_report){.there = c.tree.root.block != 0, .damaged = s->space.distrusted};
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		struct store_object *o = &s->object[i];
 		const struct version *v = &s->version[i];

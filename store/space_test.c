@@ -322,6 +322,59 @@ static void without_a_map_that_holds_the_volume_is_walked_and_gets_one(void **st
 	}
 }
 
+struct noticing {
+	struct rig rig;
+	bool by_commit; /* else by the checkpoint */
+};
+
+static void notice_the_rot(void *argument)
+{
+	struct noticing *n = argument;
+	struct store *s = n->rig.store;
+	struct store_object *o = world_object(&n->rig);
+	struct store_snapshot reader;
+	struct store_txn *t;
+	n->rig.disk.media[(size_t)s->space.tree.root.block * 4096 + 100] ^= 0x10;
+	if (n->by_commit) {
+		space_reset(s); /* as if blocks were needed of a part that nobody has looked at yet */
+		assert_int_equal(store_txn_begin(o, &t).code, ERR_IO);
+	} else {
+		must(store_wait_durable(s, world_commit(o, 20, 261)));
+		assert_true(failed(store_checkpoint(s)));
+	}
+	fiber_sleep_until(&n->rig.loop, n->rig.loop.now_ns + 100000000);
+	assert_int_equal(store_state(s), STORE_READ_ONLY);
+	assert_string_equal(store_reason(s), "the space map is damaged: it is made anew when the volume is opened again");
+	assert_int_equal(store_txn_begin(o, &t).code, ERR_IO);
+	store_snapshot_begin(o, &reader);
+	assert_int_equal(world_read(&reader, 1), 282);
+	store_snapshot_end(&reader);
+}
+
+/* Whoever notices it: the store says so at once, reads go on, and the next opening has a map again. */
+static void a_map_that_rots_while_the_volume_is_open_is_said_and_made_anew(void **state)
+{
+	(void)state;
+	for (unsigned by_commit = 0; by_commit < 2; by_commit++) {
+		static struct noticing n;
+		n.by_commit = by_commit;
+		rig_init(&n.rig, 16 * MIB, 4096, 4, 8);
+		must(rig_open(&n.rig));
+		rig_run(&n.rig, some_commits, &n.rig);
+		must(rig_close(&n.rig));
+		must(rig_open(&n.rig));
+		rig_run(&n.rig, notice_the_rot, &n);
+		(void)rig_close(&n.rig);
+		uint32_t newest = slot_of(&n.rig, 1)->sequence > slot_of(&n.rig, 0)->sequence;
+		assert_int_equal(slot_of(&n.rig, newest)->space.block, 0);
+		must(rig_open(&n.rig));
+		rig_run(&n.rig, expect_forty, &n.rig);
+		must(rig_close(&n.rig));
+		assert_true(slot_of(&n.rig, 0)->space.block && slot_of(&n.rig, 1)->space.block);
+		rig_free(&n.rig);
+	}
+}
+
 /* --- Discard --- */
 
 static void write_much(void *argument)
@@ -409,6 +462,7 @@ static void what_is_deleted_is_discarded_unless_somebody_reads_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_map_that_rots_while_the_volume_is_open_is_said_and_made_anew),
 		cmocka_unit_test(what_is_deleted_is_discarded_unless_somebody_reads_it),
 		cmocka_unit_test(a_device_that_grows_makes_the_volume_larger_at_once_or_when_opened),
 		cmocka_unit_test(without_a_map_that_holds_the_volume_is_walked_and_gets_one),

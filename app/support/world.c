@@ -292,7 +292,7 @@ static void database_open(void *argument)
 	struct world *w = argument;
 	struct database_config config = {.loop = &w->loop, .log = &w->log, .random = &w->random,
 		.device = &w->disk.device, .memory = w->database_memory,
-		.memory_len = w->database_memory_len};
+		.memory_len = w->database_memory_len, .operated = true};
 	const struct app_database *database = w->manifest.database;
 	assert_true(config.memory_len >= database->engine->memory_min(config.device));
 	assert_false(failed(database->engine->open(database, &config, &w->database)));
@@ -350,7 +350,7 @@ struct world *world_new(struct world_options o)
 	log_init(&w->log, &w->sim.platform, LOG_INFO);
 	random_init(&w->random);
 	random_mix(&w->random, SLICE("a test needs no secrets, but at least 32 bytes of them"));
-	uint32_t fibers = (o.fibers ? o.fibers : 6) + (o.database ? 2 : 0); /* the store takes two */
+	uint32_t fibers = (o.fibers ? o.fibers : 6) + (o.database ? 3 : 0); /* the store takes two, operators one */
 	size_t size = loop_memory_size(fibers, STACK_SIZE);
 	w->loop_memory = must(aligned_alloc(4096, (size + 4095) & ~(size_t)4095));
 	loop_init(&w->loop, &w->sim.platform, w->loop_memory, fibers, STACK_SIZE);

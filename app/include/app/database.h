@@ -20,6 +20,7 @@ struct database_config {
 	struct block_device *device;
 	uint8_t *memory; /* aligned to 4096 */
 	size_t memory_len;
+	bool operated; /* keeps one of the loop's fibers for operations, however many requests are at work */
 };
 
 /* What somebody who operates the machine asks of the database, in HTTP (boot/diagnose.h):
@@ -31,7 +32,7 @@ struct database_operation {
 	struct slice head; /* of the request: as long as the operation */
 	struct writer out; /* a whole response is written there */
 	void (*done)(struct database_operation *); /* on the loop */
-	struct database *database; /* private */
+	struct list link; /* private */
 };
 
 struct app_database_engine {
@@ -45,8 +46,8 @@ struct app_database_engine {
 	err (*close)(struct database *);
 	/* A line for each counter of the store and of SQL: its name, a space, its value. Does not park. */
 	void (*counters)(struct database *, struct writer *);
-	/* Begins an operation, whose memory is the caller's until it is done. False: it is none, or no fiber
-	 * is free. */
+	/* Begins an operation, or lets it wait for those before it; its memory is the caller's until it is done. False:
+	 * it is none, or the database was not opened for it. */
 	bool (*operate)(struct database *, struct database_operation *);
 };
 

@@ -257,6 +257,9 @@ MUST_USE err sql_blob_read(struct sql_blob *blob, uint32_t offset, void *out, si
 MUST_USE err sql_blob_write(struct sql_blob *blob, uint32_t offset, struct slice bytes);
 MUST_USE err sql_blob_close(struct sql_blob *blob);
 
+/* What runs, NUL-terminated; until the query's end. */
+const char *sql_query_text(const struct sql_query *query);
+
 /* Of the last INSERT, UPDATE or DELETE. */
 int64_t sql_last_id(const struct sql_conn *conn);
 int64_t sql_changes(const struct sql_conn *conn);
@@ -269,6 +272,8 @@ uint64_t sql_generation(const struct sql_conn *conn);
  * on the connection; "" when none has failed. */
 const char *sql_error(const struct sql_conn *conn);
 bool sql_error_is_constraint(const struct sql_conn *conn);
+/* Nothing can be written, by nobody: the store is read-only. */
+bool sql_error_is_read_only(const struct sql_conn *conn);
 bool sql_error_is_unique(const struct sql_conn *conn);
 
 API_END

@@ -58,6 +58,8 @@ struct store_config {
 	/* Open a volume of which durable generations cannot be read any more at the last one that can be, for
 	 * good, instead of refusing it with ERR_CORRUPT (`ingot db repair`). */
 	bool accept_loss;
+	/* Make the space map anew, from the objects' maps, and both copies of the superblock with it. */
+	bool rebuild_space;
 };
 
 struct store_info {
@@ -126,6 +128,9 @@ struct store_check_result {
 	uint64_t damaged; /* pages that cannot be had */
 	/* Blocks: shown as used that nothing refers to; used, but shown as free; used for two things. */
 	uint64_t leaked, missing, twice;
+	/* Of what there is twice, or can be made anew (config->rebuild_space): a copy of the superblock (in block 0 or 8)
+	 * or some of the space map does not match its checksum. With job->space. */
+	bool slot_damaged[2], space_damaged;
 };
 
 /* Where a page lies on the device. Two that are equal have the same content. */
@@ -202,7 +207,8 @@ void store_stats(const struct store *store, struct store_stats *out);
 /* Reads everything and verifies each checksum and the map; logs each damage. ERR_CORRUPT when there is
  * any; `damaged` (may be NULL) counts the pages and map nodes. Parks; others go on meanwhile. */
 MUST_USE err store_check(struct store *store, uint64_t *damaged);
-/* The same, told in detail. ERR_IO of the device is counted as damage too, and so are `missing` and `twice`. */
+/* The same, told in detail. ERR_IO of the device is counted as damage too, and so are `missing` and `twice`, and
+ * what of the superblocks and the space map is damaged. */
 MUST_USE err store_check_all(struct store *store, const struct store_check_job *job,
 	struct store_check_result *result);
 /* Writes a checkpoint now, so that the next open has nothing to replay. Parks. */
