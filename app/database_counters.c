@@ -25,6 +25,7 @@ static const struct counter of_store[] = {
 	COUNTER(store, page_evictions),
 	COUNTER(store, pages_written),
 	COUNTER(store, pages_spilled),
+	COUNTER(store, txns_large),
 	COUNTER(store, pages_merged),
 	COUNTER(store, corrupt_pages),
 	COUNTER(store, io_retries),

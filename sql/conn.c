@@ -72,7 +72,8 @@ err sql_fail(struct sql_conn *conn, int code, const char *text)
 	conn->error_code = code;
 	err e = (code & 0xff) == SQLITE_INTERRUPT && failed(conn->stopped) ? conn->stopped : err_of(code);
 	if (e.code == ERR_NO_MEMORY && conn->file && conn->file->too_large)
-		what = "the transaction changes too many pages for this machine's memory: split it";
+		what = "the transaction changes more pages than fit in memory, and the volume has no place for its "
+		       "spill (32 objects and snapshots): delete a snapshot or split it";
 	else if (e.code == ERR_TIMEOUT)
 		what = "the deadline has passed";
 	else if (e.code == ERR_CLOSED)

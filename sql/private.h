@@ -35,7 +35,7 @@ struct sql_file {
 	struct store_txn *txn; /* while lock is at least RESERVED and nothing has failed */
 	bool txn_dirty, txn_failed, batch;
 	uint32_t damaged; /* the page, as SQLite counts, that the store could not give because it has rotted; 0: none */
-	bool too_large; /* the store has refused a page of the last transaction: txn_pages_max */
+	bool too_large; /* the store had no memory for a page of the last transaction: see store_txn_write */
 	uint32_t lent_count;
 	struct {
 		struct store_page *page;

@@ -124,6 +124,12 @@ void cache_drop(struct store *s, struct frame *f)
 		set_free(s, f);
 }
 
+void cache_move(struct store *s, struct frame *f, uint32_t object)
+{
+	unhash(s, f);
+	cache_insert(s, f, object, f->page_no, f->from, f->until);
+}
+
 void cache_set_dirty(struct store *s, struct frame *f)
 {
 	f->state = FRAME_DIRTY;

@@ -162,7 +162,7 @@ static void views_open(struct check *c)
 {
 	struct store_named_info named;
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
-		if (!c->s->object[i].used)
+		if (!c->s->object[i].used || c->s->version[i].hidden)
 			continue;
 		struct view *v = &c->view[c->views++];
 		memcpy(v->object, c->s->object[i].name, sizeof v->object);

@@ -36,12 +36,26 @@ struct delta *delta_new(struct store *s, uint32_t object, uint32_t page_no)
 	return d;
 }
 
-void delta_remove(struct store *s, struct delta *d, bool release_now)
+static void unhash(struct store *s, const struct delta *d)
 {
 	struct delta **at = &s->deltas.bucket[bucket_of(s, d->object, d->page_no)];
 	while (*at != d)
 		at = &(*at)->next;
 	*at = d->next;
+}
+
+void delta_move(struct store *s, struct delta *d, uint32_t object)
+{
+	unhash(s, d);
+	d->object = (uint16_t)object;
+	struct delta **bucket = &s->deltas.bucket[bucket_of(s, object, d->page_no)];
+	d->next = *bucket;
+	*bucket = d;
+}
+
+void delta_remove(struct store *s, struct delta *d, bool release_now)
+{
+	unhash(s, d);
 	list_remove(&d->link);
 	if (d->frame) {
 		ASSERT(d->frame->state == FRAME_DIRTY);

@@ -8,6 +8,9 @@
  * 3. What is hidden is not there for others: it is being made, or is going. */
 #include "private.h"
 
+/* No other object can be called so. */
+static const char branch_name[] = "\1transaction";
+
 static const struct table_change no_change = {VERSION_NONE, VERSION_NONE, VERSION_NONE, VERSION_NONE};
 
 /* --- The superblock's table --- */
@@ -111,6 +114,7 @@ void table_load(struct store *s, const struct volume_superblock *b)
 		v->generation = v->named ? b->versions[i].generation : GENERATION_NEVER;
 		v->time = b->versions[i].time;
 		v->fork = b->versions[i].fork;
+		v->hidden = from->name[0] == branch_name[0] && !v->named;
 		s->object[i].changed_at = GENERATION_NEVER;
 		if (!v->named)
 			load_object(s, from, i, b->generation);
@@ -285,15 +289,18 @@ static err apply(struct store *s, struct table_change change)
 	return e;
 }
 
-/* In a store at rest. */
-static err apply_alone(struct store *s, struct table_change change)
+/* Nobody but us commits. */
+static err apply_at_rest(struct store *s, struct table_change change)
 {
-	if (s->txn.open)
-		return ERR(BUSY);
 	s->admin.exclusive = true;
 	TRY(checkpoint_now(s));
 	ASSERT(s->generation == s->base);
 	return apply(s, change);
+}
+
+static err apply_alone(struct store *s, struct table_change change)
+{
+	return s->txn.open ? ERR(BUSY) : apply_at_rest(s, change);
 }
 
 static uint16_t new_line(const struct store *s, uint32_t slot)
@@ -310,22 +317,33 @@ static uint16_t new_line(const struct store *s, uint32_t slot)
 	return (uint16_t)line;
 }
 
+/* Empty, and hidden. */
+static uint32_t slot_prepare(struct store *s, const char *name)
+{
+	uint32_t slot = slot_take(s, name);
+	if (slot == VERSION_NONE)
+		return slot;
+	struct store_object *o = &s->object[slot];
+	struct version *v = &s->version[slot];
+	*v = (struct version){.used = true, .hidden = true, .generation = GENERATION_NEVER,
+		.line = new_line(s, slot), .parent = VERSION_NONE};
+	o->used = true;
+	o->line = v->line;
+	o->changed_at = s->generation;
+	return slot;
+}
+
 static err object_create(struct store *s, const char *name, uint32_t *slot)
 {
 	if (s->txn.open)
 		return ERR(BUSY);
 	if (s->state != STORE_OPEN)
 		return ERR(IO);
-	*slot = slot_take(s, name);
+	*slot = slot_prepare(s, name);
 	if (*slot == VERSION_NONE)
 		return ERR(NO_SPACE);
 	struct store_object *o = &s->object[*slot];
 	struct version *v = &s->version[*slot];
-	*v = (struct version){.used = true, .hidden = true, .generation = GENERATION_NEVER,
-		.line = new_line(s, *slot), .parent = VERSION_NONE};
-	o->used = true;
-	o->line = v->line;
-	o->changed_at = s->generation;
 	err e = apply(s, no_change);
 	v->hidden = false;
 	o->used = v->used = !failed(e);
@@ -409,6 +427,57 @@ err store_object_replace(struct store_object *object, const char *from)
 	enter(object->store);
 	return leave(object->store, object->used ? object_remove(object->store, from, object) :
 						   ERR(NOT_FOUND));
+}
+
+/* --- Large transactions --- */
+
+static err fork(struct store_object *o, struct store_object **branch)
+{
+	struct store *s = o->store;
+	struct table_change change = no_change;
+	uint32_t slot = slot_prepare(s, branch_name);
+	if (slot == VERSION_NONE)
+		return ERR(NO_MEMORY);
+	change.from = (uint8_t)o->id;
+	change.to = (uint8_t)slot;
+	err e = apply_at_rest(s, change);
+	if (failed(e))
+		s->object[slot].used = s->version[slot].used = false;
+	else
+		*branch = &s->object[slot];
+	return e;
+}
+
+err object_fork(struct store_object *o, struct store_object **branch)
+{
+	enter(o->store);
+	return leave(o->store, fork(o, branch));
+}
+
+err object_join(struct store_object *branch, struct store_object *to)
+{
+	struct table_change change = no_change;
+	change.from = change.remove = (uint8_t)branch->id;
+	change.to = (uint8_t)to->id;
+	enter(to->store);
+	return leave(to->store, apply_at_rest(to->store, change));
+}
+
+err object_drop(struct store_object *branch)
+{
+	struct store *s = branch->store;
+	struct table_change change = no_change;
+	change.remove = (uint8_t)branch->id;
+	enter(s);
+	return leave(s, apply_at_rest(s, change));
+}
+
+err object_drop_leftover(struct store *s)
+{
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+		if (s->object[i].used && s->object[i].name[0] == branch_name[0])
+			TRY(object_drop(&s->object[i]));
+	return OK;
 }
 
 /* --- Named snapshots --- */

@@ -368,6 +368,8 @@ void cache_insert(struct store *s, struct frame *f, uint32_t object, uint32_t pa
 struct frame *cache_find_txn(struct store *s, uint32_t object, uint32_t page_no);
 /* Out of the table; freed now or when it is no longer lent. */
 void cache_drop(struct store *s, struct frame *f);
+/* It becomes the same page of another object. */
+void cache_move(struct store *s, struct frame *f, uint32_t object);
 void cache_set_dirty(struct store *s, struct frame *f);
 void cache_set_writing(struct store *s, struct frame *f);
 /* All of the object's, in every version. */
@@ -423,6 +425,8 @@ struct delta *delta_find(struct store *s, uint32_t object, uint32_t page_no, uin
 	uint64_t generation);
 /* NULL: none left. The caller links it into a list. */
 struct delta *delta_new(struct store *s, uint32_t object, uint32_t page_no);
+/* It becomes the same page of another object. */
+void delta_move(struct store *s, struct delta *d, uint32_t object);
 /* Takes it out of table and list; its block, unless merged, is deferred (or free at once). */
 void delta_remove(struct store *s, struct delta *d, bool release_now);
 /* A merge takes the page's version in this block out of the map. Snapshots of an older base may see it still. */
@@ -531,6 +535,17 @@ struct admin {
 	struct fiber_queue queue;
 	struct table_change change;
 };
+
+/* What a large transaction has written so far: docs/volume-format.md, "A large transaction". They park.
+ * A new object with the content of `o`, as a new generation. ERR_NO_MEMORY: the table is full. */
+err object_fork(struct store_object *o, struct store_object **branch);
+/* `to` gets the branch's content, as a new generation, and the branch is gone; durable on return. Nobody may read
+ * the branch any more. */
+err object_join(struct store_object *branch, struct store_object *to);
+/* The branch is gone. */
+err object_drop(struct store_object *branch);
+/* Drops what a transaction has left that a stop had ended. */
+err object_drop_leftover(struct store *s);
 
 /* The checkpoint fiber's part, before the merges: frees what only a map that goes has. */
 err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation);
@@ -641,11 +656,12 @@ err recovery_open(struct store *s, bool must_exist, struct store_info *info);
 
 struct store_txn {
 	struct store *store;
-	struct store_object *object;
-	struct store_snapshot snapshot;
+	struct store_object *target; /* what it changes */
+	struct store_object *object; /* where it writes: the same, or (a large one) a branch of it */
+	struct store_snapshot snapshot; /* of `object`, with all parts that are committed there */
 	struct store_snapshot *companion; /* NULL, or the caller's own, of the same generation */
-	struct list changes; /* deltas */
-	uint32_t pages, low, count, dirty;
+	struct list changes; /* deltas, of the part at hand */
+	uint32_t pages, low, count, dirty; /* low, count and dirty: of the part at hand */
 	uint64_t header_promise;
 	bool open, resized;
 	err failure; /* it can only be aborted */

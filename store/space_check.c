@@ -213,7 +213,7 @@ err space_check(struct store *s, struct space_report *report)
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		struct store_object *o = &s->object[i];
 		const struct version *v = &s->version[i];
-		any = o->used ? o : any;
+		any = o->used && !v->hidden ? o : any; /* what is hidden may go */
 		if (o->used) /* the running merge may have left another root in the version */
 			c.version[i] = (struct space_base){o->root, o->levels, o->line};
 		else if (v->used)

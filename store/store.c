@@ -179,6 +179,13 @@ static err start_fibers(struct store *s)
 	return OK;
 }
 
+/* If that cannot be done for another reason than the device's, the store is read-only, and says why. */
+static err drop_leftover(struct store *s)
+{
+	err e = object_drop_leftover(s);
+	return e.code == ERR_IO ? e : OK;
+}
+
 err store_open(const struct store_config *config, struct store **store, struct store_info *info)
 {
 	TRY(check_config(config));
@@ -189,6 +196,8 @@ err store_open(const struct store_config *config, struct store **store, struct s
 		refuse(config, "no fibers left for the store: give the loop more");
 	else
 		e = recovery_open(s, config->must_exist, info);
+	if (!failed(e) && s->state == STORE_OPEN)
+		e = drop_leftover(s);
 	if (failed(e)) {
 		TRY(stop_fibers(s));
 		return e;

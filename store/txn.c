@@ -2,6 +2,14 @@
  * sees; commit gives them their generation, abort removes them. When they take too much of the cache,
  * some are written early to free blocks (spilled): nothing refers to those until the commit's record.
  *
+ * A transaction that changes more pages than there are deltas for is *large*: it goes on in a branch of its
+ * object (docs/volume-format.md, "A large transaction"), into which it commits what it has, part by part.
+ *
+ *   begun -> (no delta left) object_fork, commit_part -> ... commit_part -> commit: object_join
+ *                                                                      \-> abort: object_drop
+ *
+ * Nobody else can find the branch or commit meanwhile, so each generation on the way changes nothing that is seen.
+ *
  * Space is promised when a page is changed, so that a commit never lacks it: a dirty frame without a
  * block stands for one promised block. */
 #include "private.h"
@@ -10,15 +18,16 @@
 #define HEADERS_PER_TXN 2u
 #define GROWTH_RESERVE_MAX 1024u /* blocks: 4 MiB */
 
-/* What the snapshot saw is still the newest: only a checkpoint has happened. */
+/* What the snapshot saw is still the newest: only a checkpoint has happened, or a part has been committed. */
 static void rebase(struct store_txn *t)
 {
 	store_snapshot_end(&t->snapshot);
 	snapshot_fill(t->object, &t->snapshot);
 	if (t->companion) {
 		store_snapshot_end(t->companion);
-		snapshot_fill(t->object, t->companion);
+		snapshot_fill(t->target, t->companion);
 	}
+	delta_sweep(t->store); /* all that was kept for us: there may be little else left */
 }
 
 static err settle_checkpoint(struct store_txn *t)
@@ -74,7 +83,7 @@ err store_txn_begin_from(struct store_object *o, struct store_snapshot *companio
 		return ERR(BUSY);
 	if (!o->used)
 		return ERR(NOT_FOUND);
-	*t = (struct store_txn){.store = s, .object = o, .open = true, .failure = OK};
+	*t = (struct store_txn){.store = s, .object = o, .target = o, .open = true, .failure = OK};
 	if (companion && companion->generation == s->generation)
 		t->companion = companion;
 	list_init(&t->changes);
@@ -200,6 +209,58 @@ static struct delta *new_change(struct store_txn *t, uint32_t page_no)
 	return d;
 }
 
+/* --- A large transaction's parts --- */
+
+/* The changes so far, still uncommitted, are changes of the branch. */
+static err branch_off(struct store_txn *t)
+{
+	struct store *s = t->store;
+	struct store_object *branch;
+	TRY(object_fork(t->object, &branch));
+	LIST_FOR_EACH(e, &t->changes) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		struct frame *f = cache_find_txn(s, d->object, d->page_no);
+		if (f)
+			cache_move(s, f, branch->id);
+		delta_move(s, d, branch->id);
+	}
+	t->object = branch;
+	s->stats.txns_large++;
+	rebase(t);
+	return OK;
+}
+
+static void form_generation(struct store_txn *t);
+
+/* One after the other, so that the journal never has more than one to name. */
+static err commit_part(struct store_txn *t)
+{
+	struct store *s = t->store;
+	TRY(store_wait_durable(s, s->generation));
+	form_generation(t);
+	t->count = t->dirty = 0;
+	t->low = t->pages;
+	t->resized = false;
+	rebase(t);
+	return s->state == STORE_OPEN ? OK : ERR(IO);
+}
+
+/* There will be a delta for one page more, unless readers hold all of them. */
+static err make_room(struct store_txn *t)
+{
+	struct store *s = t->store;
+	if (t->count < s->txn_pages_max && !delta_free(s)) /* the journal asked for a checkpoint long ago */
+		TRY(settle_checkpoint(t));
+	if (!t->count || (t->count < s->txn_pages_max && delta_free(s)))
+		return OK;
+	if (t->object == t->target)
+		TRY(branch_off(t));
+	TRY(commit_part(t));
+	TRY(promise(t, HEADERS_PER_TXN, 0));
+	t->header_promise = HEADERS_PER_TXN;
+	return delta_free(s) ? OK : settle_checkpoint(t);
+}
+
 static err change_page(struct store_txn *t, uint32_t page_no, const void *page)
 {
 	struct store *s = t->store;
@@ -209,18 +270,13 @@ static err change_page(struct store_txn *t, uint32_t page_no, const void *page)
 		memcpy((void *)(uintptr_t)d->frame->page.data, page, STORE_PAGE_SIZE);
 		return OK;
 	}
+	if (!d && (t->count == s->txn_pages_max || !delta_free(s)))
+		TRY(make_room(t));
 	if (!d && t->count % 128 == 127) {
 		TRY(promise(t, 1, 0));
 		t->header_promise++;
 	}
 	TRY(promise(t, 1, page_no < t->snapshot.pages ? 0 : growth_reserve(s)));
-	if (!d && !delta_free(s)) { /* the journal asked for a checkpoint long ago */
-		err e = settle_checkpoint(t);
-		if (failed(e)) {
-			s->space.promised--;
-			return e;
-		}
-	}
 	if (d)
 		forget_block(t, d);
 	err e = new_frame(t, page_no, page, &f);
@@ -311,8 +367,9 @@ static void bury_own(struct store_txn *t, uint32_t pages)
 	}
 }
 
-/* Changes since the base would show through: they get tombstones. Older pages are hidden by the size. */
-static err bury_committed(struct store_txn *t, uint32_t pages)
+/* Changes since the base would show through: they get tombstones. Older pages are hidden by the size. False: no room
+ * for so many. */
+static bool bury_committed(struct store_txn *t, uint32_t pages)
 {
 	struct store *s = t->store;
 	for (uint32_t i = 0; i < 1u << (64 - s->deltas.shift); i++)
@@ -323,9 +380,9 @@ static err bury_committed(struct store_txn *t, uint32_t pages)
 				own_change(t, d->page_no))
 				continue;
 			if (!new_change(t, d->page_no))
-				return ERR(NO_MEMORY);
+				return false;
 		}
-	return OK;
+	return true;
 }
 
 err store_txn_truncate(struct store_txn *t, uint32_t pages)
@@ -337,8 +394,10 @@ err store_txn_truncate(struct store_txn *t, uint32_t pages)
 			t->failure = settle_checkpoint(t);
 		if (!failed(t->failure) && t->object->truncations == TRUNCATIONS_MAX)
 			t->failure = ERR(NO_MEMORY);
-		if (!failed(t->failure))
-			t->failure = bury_committed(t, pages);
+		if (!failed(t->failure) && !bury_committed(t, pages)) {
+			t->failure = settle_checkpoint(t);
+			ASSERT(failed(t->failure) || bury_committed(t, pages)); /* all is in the map */
+		}
 		if (failed(t->failure))
 			return t->failure;
 		bury_own(t, pages);
@@ -361,6 +420,15 @@ static void end(struct store_txn *t)
 	t->open = false;
 }
 
+/* When that fails the store is read-only, and the next opening does it. */
+static void drop_branch(struct store_txn *t)
+{
+	if (t->object == t->target || t->store->state != STORE_OPEN)
+		return;
+	err e = object_drop(t->object);
+	(void)e;
+}
+
 void store_txn_abort(struct store_txn *t)
 {
 	ASSERT(t->open);
@@ -372,7 +440,9 @@ void store_txn_abort(struct store_txn *t)
 			cache_drop(s, f);
 		delta_remove(s, d, true);
 	}
+	t->count = t->dirty = 0;
 	store_snapshot_end(&t->snapshot);
+	drop_branch(t);
 	end(t);
 }
 
@@ -412,20 +482,10 @@ static void publish_size(struct store_txn *t, uint64_t generation)
 	o->pages = t->pages;
 }
 
-err store_txn_commit(struct store_txn *t, uint64_t *generation)
+static void form_generation(struct store_txn *t)
 {
 	struct store *s = t->store;
-	err e = t->failure;
-	if (!failed(e) && s->state != STORE_OPEN)
-		e = ERR(IO);
-	if (failed(e) || (list_is_empty(&t->changes) && !t->resized)) {
-		store_txn_abort(t);
-		if (!failed(e))
-			*generation = s->generation;
-		return e;
-	}
 	uint64_t next = s->generation + 1;
-	store_snapshot_end(&t->snapshot);
 	if (t->resized)
 		publish_size(t, next);
 	LIST_FOR_EACH(item, &t->changes)
@@ -434,8 +494,43 @@ err store_txn_commit(struct store_txn *t, uint64_t *generation)
 	t->header_promise = 0;
 	t->object->changed_at = s->generation = next;
 	s->stats.commits++;
-	end(t);
 	journal_kick(s);
-	*generation = next;
+}
+
+static err commit_large(struct store_txn *t, uint64_t *generation)
+{
+	struct store *s = t->store;
+	err e = list_is_empty(&t->changes) && !t->resized ? OK : commit_part(t);
+	if (failed(e)) {
+		store_txn_abort(t);
+		return e;
+	}
+	store_snapshot_end(&t->snapshot);
+	e = object_join(t->object, t->target);
+	if (failed(e))
+		drop_branch(t);
+	end(t);
+	*generation = s->generation;
+	return e;
+}
+
+err store_txn_commit(struct store_txn *t, uint64_t *generation)
+{
+	struct store *s = t->store;
+	err e = t->failure;
+	if (!failed(e) && s->state != STORE_OPEN)
+		e = ERR(IO);
+	if (!failed(e) && t->object != t->target)
+		return commit_large(t, generation);
+	if (failed(e) || (list_is_empty(&t->changes) && !t->resized)) {
+		store_txn_abort(t);
+		if (!failed(e))
+			*generation = s->generation;
+		return e;
+	}
+	store_snapshot_end(&t->snapshot);
+	form_generation(t);
+	end(t);
+	*generation = s->generation;
 	return OK;
 }

@@ -50,8 +50,9 @@ struct store_config {
 	uint8_t *memory;             /* aligned to 4096, DMA-able, store_memory_size() bytes */
 	size_t memory_len;
 	uint32_t cache_pages; /* at least STORE_CACHE_PAGES_MIN */
-	/* Pages that one transaction may change, and about how many changes lie between two checkpoints.
-	 * 0: 4 for each cache page, at least 256. About 200 bytes of memory for each. */
+	/* Pages that one transaction may change before it counts as large (see store_txn_begin), and about how many
+	 * changes lie between two checkpoints. 0: 4 for each cache page, at least 256. About 200 bytes of memory for
+	 * each. */
 	uint32_t txn_pages_max;
 	/* Refuse to format a blank volume: ERR_NOT_FOUND instead. */
 	bool must_exist;
@@ -92,6 +93,7 @@ struct store_stats {
 	uint64_t page_hits, page_misses, page_evictions;
 	uint64_t pages_written;  /* of objects; the rest of bytes_written is headers and map */
 	uint64_t pages_spilled;  /* of pages_written: before their commit */
+	uint64_t txns_large;     /* that have changed more than txn_pages_max pages; each of their parts is in `commits` */
 	uint64_t pages_merged;   /* not written, because superseded within a batch */
 	uint64_t corrupt_pages;  /* reads refused because of a checksum */
 	uint64_t io_retries, io_errors; /* requests tried again; failed for good */
@@ -279,7 +281,10 @@ MUST_USE err store_named_restore(struct store_object *object, const char *name);
 MUST_USE err store_named_begin(struct store *store, const char *name,
 	struct store_snapshot *snapshot);
 
-/* The one writer. ERR_BUSY while another transaction is open (or an object is being replaced, deleted or
+/* The one writer. It may change as many pages as the volume has room for. When they are more than txn_pages_max it is
+ * large: from then on it works in a hidden copy of the object (which shares all that is the same, and takes a place
+ * in the table of 32 objects and named snapshots), so the generation goes on while it runs though nobody sees a
+ * difference; its commit and its end without one need checkpoints, and park. ERR_BUSY while another transaction is open (or an object is being replaced, deleted or
  * restored), ERR_NOT_FOUND when the object has been deleted, ERR_IO when read-only. May park for a
  * checkpoint. */
 MUST_USE err store_txn_begin(struct store_object *object, struct store_txn **txn);
@@ -288,9 +293,10 @@ MUST_USE err store_txn_begin(struct store_object *object, struct store_txn **txn
  * not hold back the space that the transaction needs. */
 MUST_USE err store_txn_begin_from(struct store_object *object, struct store_snapshot *snapshot,
 	struct store_txn **txn);
-/* Page `page_no` gets this content (copied); the object grows to hold it. After a failure (ERR_NO_SPACE,
- * ERR_NO_MEMORY: more than txn_pages_max, ERR_IO) the transaction can only be aborted. Parks when the
- * cache is full of changes, which then spill to the device. */
+/* Page `page_no` gets this content (copied); the object grows to hold it. After a failure (ERR_NO_SPACE, ERR_IO,
+ * ERR_NO_MEMORY: the table has no place for a large one, or readers of old generations hold all that there is) the
+ * transaction can only be aborted. Parks when the cache is full of changes, which then spill to the device, and when
+ * it becomes large or a part of it is complete. */
 MUST_USE err store_txn_write(struct store_txn *txn, uint32_t page_no, const void *page);
 /* Copies the page as the transaction sees it into `page`. Parks on a miss. */
 MUST_USE err store_txn_read(struct store_txn *txn, uint32_t page_no, void *page);
@@ -298,9 +304,10 @@ MUST_USE err store_txn_read(struct store_txn *txn, uint32_t page_no, void *page)
 MUST_USE err store_txn_truncate(struct store_txn *txn, uint32_t pages);
 uint32_t store_txn_pages(const struct store_txn *txn);
 /* Forms the next generation and returns at once, without parking; a transaction that has changed nothing
- * gives the newest generation. The transaction ends either way: on failure it is aborted. */
+ * gives the newest generation. That of a large one parks, and is durable when it returns. The transaction ends
+ * either way: on failure it is aborted. */
 MUST_USE err store_txn_commit(struct store_txn *txn, uint64_t *generation);
-/* Nothing of it ever happened. */
+/* Nothing of it ever happened. That of a large one parks. */
 void store_txn_abort(struct store_txn *txn);
 
 /* Pages on free blocks of the volume, for what memory cannot hold: writing takes a block at first and overwrites it

@@ -25,7 +25,7 @@ static void draw_plan(struct run *r)
 	p->abort_in = 8;
 	p->discard = below(r, 4);
 	p->named_in = one_in(r, 2) ? 3 + below(r, 12) : 0;
-	p->txn_pages = one_in(r, 5) ? p->pages + 8 : 0;
+	p->txn_pages = one_in(r, 3) ? 1 + below(r, p->pages / 2 + 4) : 0; /* fewer than pages: large transactions */
 	p->blocks = 200 + below(r, 300) + (p->stride > 1 ? 10 : 4) * p->pages * p->objects;
 	if (r->faults & FAULT_FULL)
 		p->blocks = 64 + below(r, 30) + below(r, 2 * p->pages * p->objects);

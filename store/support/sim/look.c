@@ -33,6 +33,7 @@ static void expect_no_lost_block(struct run *r, struct life *l)
 	uint64_t blocks = l->rig.disk.bytes / 4096;
 	walk_volume(&w, l->rig.disk.media, blocks);
 	CHECK(r, !w.wrong && !w.damaged && !w.space_damaged, "the volume on the disk: %s", w.wrong ? w.wrong : "damaged pages");
+	CHECK(r, !w.unfinished, "what an unfinished transaction had written is still there");
 	store_stats(l->rig.store, &stats);
 	uint64_t used = stats.blocks - stats.blocks_free;
 	CHECK(r, used == 16 + w.reachable, "%lu blocks are in use, of which %lu can be reached",

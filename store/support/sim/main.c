@@ -77,6 +77,7 @@ static void child(const struct options *o, volatile struct verdict *v)
 	v->hash = r->hash;
 	v->points = r->points;
 	v->commits = r->commits;
+	v->large = r->large_commits;
 	v->excused = r->excused;
 	v->counted = r->counted;
 	v->what = r->what;
@@ -180,7 +181,7 @@ int main(int argc, char **argv)
 {
 	struct options o = {.seed = 1, .faults = FAULTS_DRAWN, .bound = BOUND, .run = run_lives};
 	struct request q = {1, "lives", NULL};
-	uint64_t failures = 0, points = 0, commits = 0, counted = 0;
+	uint64_t failures = 0, points = 0, commits = 0, large = 0, counted = 0;
 	options_read(&o, &q, argc, argv);
 	volatile struct verdict *v = mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT(v != MAP_FAILED);
@@ -194,12 +195,13 @@ int main(int argc, char **argv)
 		failures += !good;
 		points += v->points;
 		commits += v->commits;
+		large += v->large;
 		counted += v->counted;
 	}
 	if (q.seeds == 1 && !failures && !o.verbose && !o.trace)
 		printf("trace hash %016lx, ", (unsigned long)v->hash);
-	printf("%lu seeds, %lu failed; %lu crash points, %lu commits", (unsigned long)q.seeds,
-		(unsigned long)failures, (unsigned long)points, (unsigned long)commits);
+	printf("%lu seeds, %lu failed; %lu crash points, %lu commits (%lu of them large)", (unsigned long)q.seeds,
+		(unsigned long)failures, (unsigned long)points, (unsigned long)commits, (unsigned long)large);
 	if (counted)
 		printf(", %lu failures injected", (unsigned long)counted);
 	printf("\n");

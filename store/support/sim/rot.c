@@ -77,6 +77,7 @@ void run_rot(struct run *r)
 	r->plan = (struct plan){.sector = 512, .buffers = 8, .cache_pages = 32, .objects = 2, .pages = 40,
 		.stride = strides[below(r, 4)], .checkpoint_in = 4, .wait_in = 2, .truncate_in = 12, .abort_in = 8, .large_in = 4,
 		.blocks = 400};
+	r->plan.txn_pages = one_in(r, 2) ? 10 : 0;
 	run_begin(r);
 	err e = life_start(r, l);
 	CHECK(r, !failed(e), "a volume does not open: %s", err_text(e));

@@ -23,11 +23,14 @@ enum sabotage {
 	RESERVE,   /* nothing is set aside for checkpoints */
 	TWICE,     /* that a block is used twice is not noticed, and it is given out twice */
 	ORDER,     /* the superblock is written before its maps are flushed */
+	PARTS,     /* parts of a large transaction go into the object itself */
+	LEFTOVER,  /* what an unfinished one had written stays */
+	SHARE,     /* what an object and its branch (or a snapshot) have in common becomes free with one of them */
 	SABOTAGES,
 };
 
 static const char *const names[SABOTAGES] = {"", "flush", "reuse", "checksum", "snapshot", "slot", "both",
-	"stale", "readers", "leak", "nodes", "truncate", "reserve", "twice", "order"};
+	"stale", "readers", "leak", "nodes", "truncate", "reserve", "twice", "order", "parts", "leftover", "share"};
 
 static enum sabotage how;
 static uint64_t left, calls;
@@ -176,4 +179,26 @@ WRAP(uint32_t, object_low, const struct store_object *o, uint64_t generation)
 WRAP(uint64_t, checkpoint_reserve, const struct store *s)
 {
 	return how == RESERVE ? 0 : __real_checkpoint_reserve(s);
+}
+
+WRAP(err, object_fork, struct store_object *o, struct store_object **branch)
+{
+	if (how != PARTS)
+		return __real_object_fork(o, branch);
+	*branch = o;
+	return OK;
+}
+
+WRAP(err, share_children, const struct share_query *q, uint32_t level, uint32_t index,
+	const struct volume_entry *child, const struct share_set *wanted, struct share_set *found)
+{
+	err e = __real_share_children(q, level, index, child, wanted, found);
+	if (how == SHARE)
+		memset(found, 0, sizeof *found);
+	return e;
+}
+
+WRAP(err, object_drop_leftover, struct store *s)
+{
+	return how == LEFTOVER ? OK : __real_object_drop_leftover(s);
 }

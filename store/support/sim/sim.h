@@ -8,7 +8,7 @@
 
 #define OBJECTS 3u
 #define PAGES_MAX 220u
-#define GENERATIONS_MAX 4000u
+#define GENERATIONS_MAX 40000u
 #define READERS_MAX 4u
 #define DEPTH_MAX 4u /* power cuts one in the recovery from another */
 
@@ -41,7 +41,7 @@ struct options {
 /* What the parent learns of a run. */
 struct verdict {
 	bool finished;
-	uint64_t hash, points, commits, excused, counted;
+	uint64_t hash, points, commits, large, excused, counted;
 	const char *what; /* static */
 };
 
@@ -111,6 +111,7 @@ struct run {
 	struct life *now;
 	const char *what; /* this seed is about */
 	uint64_t random, next_id, points, commits, hash, excused, counted;
+	uint64_t large, large_commits; /* large: txns_large of the store when the transaction began */
 	uint32_t faults; /* of this seed */
 	uint32_t steps_to_do;
 	uint32_t way; /* nth.c: how it fails */
@@ -180,6 +181,7 @@ struct walk {
 	uint64_t generation;
 	const char *wrong; /* NULL: all is well */
 	bool space_damaged; /* a block of the space map does not match its checksum */
+	bool unfinished;    /* an object is a transaction's that has not ended */
 	uint8_t *seen;
 	uint64_t blocks;
 	/* Who uses this block: pages from .. to - 1 of the object depend on it. Set `find` before the walk. */

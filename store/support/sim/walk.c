@@ -126,6 +126,7 @@ void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks)
 	(void)reach(&k, newest->record_block, &(struct claim){.level = UINT32_MAX});
 	for (uint32_t i = 0; i < VOLUME_OBJECTS_MAX; i++) {
 		const struct volume_object *o = &newest->object[i];
+		w->unfinished |= o->name[0] == 1;
 		walk_tree(&k, i, o->line ? o->line - 1u : i, o->levels, 0, &o->root);
 	}
 	for (uint32_t check = 0; check < 2; check++)

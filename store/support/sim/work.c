@@ -21,6 +21,21 @@ static struct store *store_of(struct run *r)
 	return r->now->rig.store;
 }
 
+/* What a large transaction commits on its way changes nothing that anybody sees. The last may have come to a slot of the
+ * device that then failed. */
+static void pass(struct run *r)
+{
+	bool open = store_state(store_of(r)) == STORE_OPEN;
+	model_pass(r->model, store_generation(store_of(r)) + !open);
+}
+
+static bool is_large(struct run *r)
+{
+	struct store_stats stats;
+	store_stats(store_of(r), &stats);
+	return stats.txns_large > r->large;
+}
+
 /* --- Reading --- */
 
 /* Every `stride`th page may hold something; so maps have holes, and many levels. */
@@ -117,6 +132,7 @@ static void read_on(void *argument)
 			(void)excused(r, store_checkpoint(store_of(r)));
 			continue;
 		}
+		pass(r);
 		store_snapshot_begin(r->now->object[o], &s);
 		expect_size(r, &s, o);
 		uint32_t reads = (uint32_t)(sim_random(&me->random) % 40);
@@ -172,10 +188,35 @@ static bool is_same(const struct content *a, const struct content *b)
 	return a->pages == b->pages && !memcmp(a->id, b->id, sizeof a->id);
 }
 
+/* Its last part, and then all of it: readers may see it before the call returns. */
+static err commit_large(struct run *r, struct store_txn *t, const struct content *c, uint32_t object)
+{
+	struct model *m = r->model;
+	uint64_t generation = 0, before = store_generation(store_of(r));
+	model_pass(m, before + 1);
+	model_commit(m, object, c);
+	err e = store_txn_commit(t, &generation);
+	trace(r, "event %lu: generation %lu of \"%s\", %u pages, a large transaction: %s",
+		(unsigned long)r->now->rig.disk.events, (unsigned long)generation, object_names[object], c->pages,
+		err_text(e));
+	if (failed(e) && e.code != ERR_IO)
+		model_return_to(m, store_generation(store_of(r)));
+	TRY(e);
+	CHECK(r, generation == before + 2, "generation %lu follows upon %lu", (unsigned long)generation,
+		(unsigned long)before);
+	CHECK(r, store_durable_generation(store_of(r)) >= generation, "a large transaction is not durable");
+	r->commits++;
+	r->large_commits++;
+	mix(r, generation);
+	return OK;
+}
+
 static err commit(struct run *r, struct store_txn *t, const struct content *c, uint32_t object)
 {
 	struct model *m = r->model;
 	uint64_t generation = 0;
+	if (is_large(r))
+		return commit_large(r, t, c, object);
 	TRY(store_txn_commit(t, &generation));
 	if (generation == m->newest) {
 		CHECK(r, is_same(c, model_at(m, object, generation)), "changes without a generation");
@@ -216,18 +257,24 @@ static err transaction(struct run *r)
 		changes = 3 * r->plan.pages;
 	struct content c;
 	struct store_txn *t;
+	struct store_stats stats;
 	if (!r->now->object[object])
 		return OK;
 	c = *model_at(r->model, object, r->model->newest);
+	store_stats(store_of(r), &stats);
+	r->large = stats.txns_large;
 	err e = store_txn_begin(r->now->object[object], &t);
 	if (failed(e)) {
 		expect_full(r, object, &c, e);
 		return e;
 	}
-	for (uint32_t i = 0; i < changes && !failed(e); i++)
+	for (uint32_t i = 0; i < changes && !failed(e); i++) {
 		e = i && one_in(r, 4) ? read_back(r, t, &c, object) : change(r, t, &c);
+		pass(r);
+	}
 	if (failed(e) || one_in(r, r->plan.abort_in)) {
 		store_txn_abort(t);
+		pass(r);
 		expect_full(r, object, &c, e);
 		return e;
 	}
