@@ -8,6 +8,13 @@
  * Commits go on meanwhile. docs/volume-format.md, "Checkpoint". */
 #include "private.h"
 
+uint64_t checkpoint_reserve_most(const struct store *s)
+{
+	/* One for record_block, one for a space map that becomes higher when the device has grown. */
+	return ((uint64_t)s->deltas.pool.used + STORE_OBJECTS_MAX) * VOLUME_MAP_LEVELS_MAX +
+		space_map_pages(s->space.blocks) + 2;
+}
+
 uint64_t checkpoint_reserve(const struct store *s)
 {
 	uint64_t nodes = 0;
@@ -19,10 +26,9 @@ uint64_t checkpoint_reserve(const struct store *s)
 		if (o->used)
 			nodes += map_nodes(pages) + VOLUME_MAP_LEVELS_MAX;
 	}
-	uint64_t most = (uint64_t)s->deltas.pool.used * VOLUME_MAP_LEVELS_MAX +
-			(uint64_t)STORE_OBJECTS_MAX * VOLUME_MAP_LEVELS_MAX;
-	/* One for record_block, one for a space map that becomes higher when the device has grown. */
-	return (nodes < most ? nodes : most) + space_map_pages(s->space.blocks) + 2;
+	nodes += space_map_pages(s->space.blocks) + 2;
+	uint64_t most = checkpoint_reserve_most(s);
+	return nodes < most ? nodes : most;
 }
 
 uint32_t object_low(const struct store_object *o, uint64_t generation)
