@@ -135,8 +135,8 @@ static bool submit(struct block_device *device, struct block_request *r)
 	struct pending *p = sim_must(malloc(sizeof *p));
 	*p = (struct pending){.request = r, .due_ns = d->sim->now_ns + duration(d, r->op)};
 	p->fails = is_to_fail(d, r->op);
-	uint64_t end = (r->sector + r->sector_count) * device->sector_size;
-	if (r->op != BLOCK_FLUSH && (end > d->bytes || r->sector > d->bytes))
+	uint64_t end = r->sector + r->sector_count;
+	if (r->op != BLOCK_FLUSH && (end > device->sector_count || end < r->sector))
 		p->fails = p->outside = true;
 	note_overlaps(d, r);
 	p->op = p->outside ? SIZE_MAX : record(d, r);
@@ -347,22 +347,10 @@ void sim_disk_touch(struct sim_disk *d, uint64_t offset, uint64_t len)
 	sim_marks_add(&d->above_floor, offset, len);
 }
 
-void sim_disk_grow(struct sim_disk *d, uint64_t bytes)
+void sim_disk_resize(struct sim_disk *d, uint64_t bytes)
 {
-	ASSERT(bytes >= d->bytes);
-	d->origin = NULL;
-	d->media = sim_must(realloc(d->media, bytes));
-	memset(d->media + d->bytes, 0, bytes - d->bytes);
-	free(d->older);
-	d->older = NULL;
-	d->bytes = bytes;
+	ASSERT(bytes <= d->bytes);
 	d->device.sector_count = bytes / d->device.sector_size;
-	sim_disk_forget(d);
-	free(d->floor);
-	d->floor = NULL;
-	sim_marks_free(&d->above_origin);
-	sim_marks_free(&d->above_floor);
-	d->recording = false;
 }
 
 void sim_disk_rot(struct sim_disk *d, uint64_t block, enum sim_rot how, uint64_t seed)

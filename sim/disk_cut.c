@@ -46,6 +46,16 @@ void sim_marks_clear(struct sim_marks *m)
 	m->count = 0;
 }
 
+/* A large disk is mostly zero, and memory that was never written costs nothing as long as it is only read. */
+static void copy_changed(uint8_t *to, const uint8_t *from, uint64_t len)
+{
+	for (uint64_t at = 0; at < len; at += BLOCK) {
+		uint64_t part = len - at < BLOCK ? len - at : BLOCK;
+		if (memcmp(to + at, from + at, part) != 0)
+			memcpy(to + at, from + at, part);
+	}
+}
+
 /* --- The recording --- */
 
 void sim_disk_forget(struct sim_disk *d)
@@ -68,7 +78,7 @@ static void floor_note(struct sim_disk *d, uint64_t offset, uint64_t len)
 static void floor_from_media(struct sim_disk *d)
 {
 	if (!d->floor) {
-		d->floor = sim_must(malloc(d->bytes));
+		d->floor = sim_must(calloc(1, d->bytes));
 		d->floor_log = d->floor_log ? d->floor_log : sim_must(malloc(FLOOR_LOG * sizeof(uint32_t)));
 		sim_marks_init(&d->above_floor, d->bytes / BLOCK);
 	} else if (d->origin) {
@@ -80,7 +90,7 @@ static void floor_from_media(struct sim_disk *d)
 		sim_marks_clear(&d->above_floor);
 		return;
 	}
-	memcpy(d->floor, d->media, d->bytes);
+	copy_changed(d->floor, d->media, d->bytes);
 	d->floor_changes += FLOOR_LOG + 1; /* whoever was made from it starts anew */
 	sim_marks_clear(&d->above_floor);
 }
@@ -317,7 +327,7 @@ static void take_floor(const struct sim_disk *d, struct sim_disk *to)
 {
 	ASSERT(to->bytes == d->bytes && to != d && to->queued == 0);
 	if (to->origin != d || d->floor_changes - to->origin_seen > FLOOR_LOG) {
-		memcpy(to->media, d->floor, d->bytes);
+		copy_changed(to->media, d->floor, d->bytes);
 		if (!to->above_origin.bits)
 			sim_marks_init(&to->above_origin, d->bytes / BLOCK);
 		sim_marks_clear(&to->above_origin);

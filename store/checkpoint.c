@@ -2,14 +2,19 @@
  * there, so that recovery is short and old blocks become free.
  *
  *   idle -> (wanted) -> merge -> flush -> write one slot -> flush -> switch base -> write the other slot
+ *    ^                    | no space
+ *    +----- abandon ------+
  *
  * Commits go on meanwhile. docs/volume-format.md, "Checkpoint". */
 #include "private.h"
 
+/* One for record_block, one for a space map that becomes higher when the device has grown. */
+#define SPACE_RESERVE 2u
+
 uint64_t checkpoint_reserve_most(const struct store *s)
 {
 	return ((uint64_t)s->deltas.pool.used + STORE_OBJECTS_MAX) * VOLUME_MAP_LEVELS_MAX +
-		space_map_pages(s->space.blocks) + 1;
+		space_map_pages(s->space.blocks) + SPACE_RESERVE;
 }
 
 uint64_t checkpoint_reserve(const struct store *s)
@@ -23,7 +28,7 @@ uint64_t checkpoint_reserve(const struct store *s)
 		if (o->used)
 			nodes += map_nodes(pages) + VOLUME_MAP_LEVELS_MAX;
 	}
-	nodes += space_map_pages(s->space.blocks) + 1;
+	nodes += space_map_pages(s->space.blocks) + SPACE_RESERVE;
 	uint64_t most = checkpoint_reserve_most(s);
 	return nodes < most ? nodes : most;
 }
@@ -82,12 +87,15 @@ static void forget_truncations(struct store_object *o, uint64_t generation)
 	o->truncations = kept;
 }
 
-static void mark_merged(struct store *s, struct list *list, uint64_t generation)
+/* own: the block is not the base's yet. */
+static void mark_merged(struct store *s, struct list *list, uint64_t generation, bool own)
 {
 	LIST_FOR_EACH(e, list) {
 		struct delta *d = LIST_ENTRY(e, struct delta, link);
 		if (d->from > generation || d->until <= generation)
 			continue;
+		if (own && !d->merged && d->block)
+			space_mapped_done(&s->space, d->block);
 		d->merged = true;
 		if (!d->retained) {
 			d->retained = true;
@@ -102,6 +110,7 @@ static void switch_base(struct store *s, const struct volume_superblock *b,
 	const struct table_change *change, uint32_t headers)
 {
 	struct journal *j = &s->journal;
+	bool own = !s->space.recovering;
 	table_change_done(s, change, b);
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
 		struct store_object *o = &s->object[i];
@@ -112,6 +121,8 @@ static void switch_base(struct store *s, const struct volume_superblock *b,
 		o->base_pages = b->object[i].pages;
 		forget_truncations(o, b->generation);
 	}
+	if (own && (headers || s->space.record_unmapped))
+		space_mapped_done(&s->space, j->header[headers]);
 	/* The first is the base's record_block, of which the space map has been told. */
 	for (uint32_t i = s->space.record_unmapped ? 0 : 1; i < headers; i++)
 		space_defer(&s->space, j->header[i], true);
@@ -121,8 +132,9 @@ static void switch_base(struct store *s, const struct volume_superblock *b,
 	space_checkpoint_done(s);
 	s->base = b->generation;
 	s->checkpoint.running = false;
-	mark_merged(s, &s->deltas.fresh, s->base);
-	mark_merged(s, &s->deltas.retained, s->base);
+	delta_unmap_end(s, true);
+	mark_merged(s, &s->deltas.fresh, s->base, own);
+	mark_merged(s, &s->deltas.retained, s->base, own);
 	delta_sweep(s);
 }
 
@@ -159,15 +171,43 @@ static err flush_shared(struct store *s)
 	return OK;
 }
 
-/* A device that has grown: blocks behind the old end are taken when a superblock says so. */
+/* A device that has grown: blocks behind the old end are taken when a superblock says so. A space map that recovery has
+ * begun already was begun for the old size; then it is the next checkpoint's. */
 static void note_growth(struct store *s)
 {
 	uint64_t blocks = store_device_blocks(s->device);
-	if (blocks <= s->space.blocks_next || blocks > STORE_BLOCKS_MAX)
+	if (blocks <= s->space.blocks_next || blocks > STORE_BLOCKS_MAX || s->space.building)
 		return;
 	s->space.blocks_next = (uint32_t)blocks;
 	store_log(s, LOG_INFO, "%s has grown: the volume has %lu MiB now", s->device->name,
 		(unsigned long)(blocks / 256));
+}
+
+/* All that the superblock will refer to but for itself. */
+static err make_maps(struct store *s, const struct table_change *change, uint32_t headers)
+{
+	struct checkpoint *c = &s->checkpoint;
+	TRY(space_map_begin(s, (uint32_t)c->target));
+	TRY(table_change_begin(s, change, c->target));
+	TRY(merge_all(s, c->target, change));
+	table_change_fill(s, change, c->superblock);
+	return map_space(s, c->superblock, headers);
+}
+
+/* There is no room for it. Nothing durable refers to what it has written, and the base is what it was: so
+ * commits go on as long as they find space, and the next checkpoint begins anew. */
+static void abandon(struct store *s, const struct table_change *change, const struct version *was)
+{
+	space_checkpoint_abandon(s);
+	table_change_abandon(s, change, was);
+	delta_unmap_end(s, false);
+	s->discards.noted = 0;
+	s->checkpoint.running = false;
+	s->checkpoint.force |= s->space.blocks_next > s->space.blocks;
+	s->stats.no_space++;
+	if (store_may_log(s, &s->io.log_limit))
+		store_log(s, LOG_WARN, "%s: no room for a checkpoint: delete something, or make the disk larger",
+			s->device->name);
 }
 
 static err run_checkpoint(struct store *s)
@@ -184,15 +224,15 @@ static err run_checkpoint(struct store *s)
 	if (s->admin.pending)
 		change = s->admin.change;
 	s->admin.pending = false;
+	struct version was = s->version[change.to != VERSION_NONE ? change.to : 0];
 	c->target = s->journal.durable + (change.to != VERSION_NONE);
 	uint32_t headers = s->journal.durable_headers;
 	fill_superblock(s, c->superblock, c->target);
 	space_checkpoint_begin(&s->space);
-	TRY(space_map_begin(s, (uint32_t)c->target));
-	TRY(table_change_begin(s, &change, c->target));
-	TRY(merge_all(s, c->target, &change));
-	table_change_fill(s, &change, c->superblock);
-	TRY(map_space(s, c->superblock, headers));
+	err e = make_maps(s, &change, headers);
+	if (e.code == ERR_NO_SPACE && !s->space.recovering)
+		abandon(s, &change, &was);
+	TRY(e);
 	c->superblock->checksum = volume_checksum(VOLUME_MAGIC, c->superblock, VOLUME_BLOCK_SIZE);
 	TRY(flush_shared(s));
 	discard_old(s);
@@ -270,7 +310,8 @@ void checkpoint_fiber(void *argument)
 		c->active = true;
 		c->result = s->state == STORE_OPEN ? run_checkpoint(s) : ERR(IO);
 		c->running = false;
-		if (failed(c->result) && !s->space.recovering) { /* else recovery knows what to do */
+		/* Recovery knows what to do; and one that has found no space has been abandoned. */
+		if (failed(c->result) && !s->space.recovering && c->result.code != ERR_NO_SPACE) {
 			store_fail(s, why_failed(s, c->result));
 			if (s->space.damaged)
 				drop_map(s);

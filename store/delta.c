@@ -82,7 +82,7 @@ void delta_unmap_all(struct store *s, uint32_t object)
 	LIST_FOR_EACH(e, &s->deltas.retained) {
 		struct delta *d = LIST_ENTRY(e, struct delta, link);
 		if (d->object == object && d->block && d->merged && !d->unmapped) {
-			d->unmapped = true;
+			d->unmapped = d->unmapping = true;
 			s->space.kept++;
 		}
 	}
@@ -93,9 +93,21 @@ void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t bl
 	for (struct delta *d = s->deltas.bucket[bucket_of(s, object, page_no)]; d; d = d->next)
 		if (d->page_no == page_no && d->object == object && d->block == block && d->merged &&
 			!d->unmapped) {
-			d->unmapped = true;
+			d->unmapped = d->unmapping = true;
 			s->space.kept++;
 		}
+}
+
+void delta_unmap_end(struct store *s, bool done)
+{
+	LIST_FOR_EACH(e, &s->deltas.retained) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (d->unmapping && !done) {
+			d->unmapped = false;
+			s->space.kept--;
+		}
+		d->unmapping = false;
+	}
 }
 
 void delta_unmap_line(struct store *s, uint32_t line, uint32_t page_no, uint32_t block)

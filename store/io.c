@@ -161,7 +161,8 @@ static bool io_poll(struct loop_client *client)
 		}
 		s->kick = worked = true;
 	}
-	if (UNLIKELY(s->device->sector_count != s->sectors)) { /* the next checkpoint makes the volume as large */
+	/* The next checkpoint makes the volume as large. */
+	if (UNLIKELY(s->device->sector_count != s->sectors) && !s->opening) {
 		s->sectors = s->device->sector_count;
 		s->checkpoint.force = true;
 		checkpoint_want(s);

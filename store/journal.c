@@ -69,6 +69,8 @@ static uint32_t make_room(struct store *s)
 		fiber_queue_wake_all(&s->journal.progress);
 		store_wait(s, &s->checkpoint.done);
 		s->checkpoint.awaited--;
+		if (s->checkpoint.result.code == ERR_NO_SPACE)
+			break;
 	}
 	return parts;
 }
@@ -298,7 +300,9 @@ static void write_batch(struct store *s)
 	if (s->state != STORE_OPEN)
 		return;
 	if (parts + s->journal.header_count > RECORDS_MAX - 2) {
-		store_fail(s, "a transaction has more pages than the journal can name");
+		store_fail(s, s->checkpoint.result.code == ERR_NO_SPACE ?
+			"the journal is full, and there is no room for a checkpoint" :
+			"a transaction has more pages than the journal can name");
 		return;
 	}
 	b.parts = parts;

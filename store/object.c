@@ -121,7 +121,8 @@ void table_load(struct store *s, const struct volume_superblock *b)
 	}
 }
 
-static void fill_entry(const struct store *s, struct volume_superblock *b, uint32_t i)
+static void fill_entry(const struct store *s, const struct table_change *change, struct volume_superblock *b,
+	uint32_t i)
 {
 	const struct version *v = &s->version[i];
 	struct volume_object *o = &b->object[i];
@@ -132,7 +133,8 @@ static void fill_entry(const struct store *s, struct volume_superblock *b, uint3
 	o->kind = v->named ? VOLUME_KIND_SNAPSHOT : VOLUME_KIND_OBJECT;
 	o->line = v->named || v->line != i ? (uint16_t)(v->line + 1) : 0;
 	if (v->named) {
-		o->parent = v->parent == VERSION_NONE ? 0 : (uint16_t)(v->parent + 1);
+		bool orphan = v->parent == VERSION_NONE || v->parent == change->remove;
+		o->parent = orphan ? 0 : (uint16_t)(v->parent + 1);
 		b->versions[i].generation = v->generation;
 		b->versions[i].time = v->time;
 	}
@@ -206,11 +208,26 @@ void table_change_fill(struct store *s, const struct table_change *change, struc
 	if (change->add != VERSION_NONE)
 		add_snapshot(s, change->add, b->generation);
 	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
-		if (change->remove != VERSION_NONE && s->version[i].parent == change->remove)
-			s->version[i].parent = VERSION_NONE;
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
 		if (s->version[i].used)
-			fill_entry(s, b, i);
+			fill_entry(s, change, b, i);
+}
+
+void table_change_abandon(struct store *s, const struct table_change *change, const struct version *was)
+{
+	if (change->to != VERSION_NONE) {
+		s->version[change->to].line = was->line;
+		s->version[change->to].fork = was->fork;
+	}
+	if (change->remove != VERSION_NONE)
+		s->version[change->remove].used = true;
+	if (change->add != VERSION_NONE)
+		s->version[change->add].used = false;
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		if (!s->object[i].used)
+			continue;
+		s->version[i].root = s->object[i].root;
+		s->version[i].levels = s->object[i].levels;
+	}
 }
 
 void table_change_done(struct store *s, const struct table_change *change,
@@ -223,6 +240,9 @@ void table_change_done(struct store *s, const struct table_change *change,
 		cache_supersede(s, change->to, 0, true, b->generation);
 	}
 	if (change->remove != VERSION_NONE) {
+		for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
+			if (s->version[i].parent == change->remove)
+				s->version[i].parent = VERSION_NONE;
 		s->object[change->remove] = (struct store_object){.store = s, .id = change->remove};
 		s->version[change->remove] = (struct version){.used = false};
 	}

@@ -181,7 +181,7 @@ struct space {
 	uint64_t open;        /* free blocks in the windows that are not the checkpoint's */
 	uint64_t promised;    /* to open and unwritten transactions */
 	uint64_t taken;       /* blocks in own or dead; in recovery: of the chain */
-	uint64_t moved;       /* taken by the running checkpoint, or moved into its map */
+	uint64_t moved;       /* taken by the running checkpoint for its maps */
 	uint64_t dead_new, dead_old;
 	uint64_t kept;        /* blocks that only entries of the delta refer to, which were merged */
 	struct space_ages ages;
@@ -234,8 +234,9 @@ err space_take_this(struct store *s, uint32_t block);
 /* For the running checkpoint (and recovery's merges). They park.
  * A new block, for a node, that its map shows as used. */
 err space_node_take(struct store *s, uint32_t *block);
-/* A taken block that its maps refer to. */
+/* A taken block that its maps refer to; and when it is done, so that they are the base's. */
 err space_mapped(struct store *s, uint32_t block);
+void space_mapped_done(struct space *sp, uint32_t block);
 /* Every block of a page or node that its maps refer to no more. */
 err space_superseded(struct store *s, const struct volume_entry *e);
 
@@ -243,6 +244,8 @@ err space_superseded(struct store *s, const struct volume_entry *e);
 void space_count_superseded(struct store *s, uint32_t birth);
 void space_checkpoint_begin(struct space *sp);
 void space_checkpoint_done(struct store *s);
+/* It will not be done: all is as if it had not begun, and what it has taken is free. Parks. */
+void space_checkpoint_abandon(struct store *s);
 /* A reader has ended. */
 void space_collect(struct store *s);
 uint64_t space_free(const struct space *sp);
@@ -397,6 +400,7 @@ struct delta {
 	uint16_t object;
 	bool merged;   /* the map refers to the block */
 	bool unmapped; /* no longer: only this does */
+	bool unmapping; /* ... as soon as the running checkpoint is done */
 	bool retained, in_flight; /* in that list */
 };
 
@@ -435,6 +439,8 @@ void delta_unmap(struct store *s, uint32_t object, uint32_t page_no, uint32_t bl
 void delta_unmap_line(struct store *s, uint32_t line, uint32_t page_no, uint32_t block);
 /* The same for all of the object's. */
 void delta_unmap_all(struct store *s, uint32_t object);
+/* The checkpoint that has taken them out is done; or (false) will not be, and the map still has them. */
+void delta_unmap_end(struct store *s, bool done);
 /* A committed version is superseded by `generation`. */
 void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 /* Removes what nobody needs any more from the retained list. */
@@ -554,6 +560,8 @@ void table_change_fill(struct store *s, const struct table_change *change, struc
 /* When that is durable. */
 void table_change_done(struct store *s, const struct table_change *change,
 	const struct volume_superblock *b);
+/* It will not be. `was`: what the object `to` had been. */
+void table_change_abandon(struct store *s, const struct table_change *change, const struct version *was);
 /* From a superblock. False when it makes no sense. */
 bool table_is_sane(const struct store *s, const struct volume_superblock *b);
 void table_load(struct store *s, const struct volume_superblock *b);
@@ -679,6 +687,8 @@ struct store {
 	struct loop *loop;
 	struct block_device *device;
 	enum store_state state;
+	bool opening; /* until all that recovery has found is in place, no checkpoint but its own is made */
+	bool leftover; /* what a large transaction has written is still there, though it was aborted */
 	bool closing, kick, notify;
 	uint64_t sectors; /* of the device, as last seen */
 	struct io io;

@@ -561,7 +561,13 @@ static err recover_chain(struct store *s, struct chain start, uint32_t *replayed
 	if (*replayed || s->checkpoint.force) {
 		/* No record that is there already follows a number that is drawn now. */
 		j->link = j->durable_link = random_u64(s->config.random);
-		TRY(checkpoint_now(s));
+		err e = checkpoint_now(s);
+		if (e.code == ERR_NO_SPACE) {
+			store_fail(s, "the volume is full, and there is no room for the checkpoint that opening "
+				"makes: make the disk larger");
+			return OK;
+		}
+		TRY(e);
 	} else { /* what is used is what the space map shows */
 		sp->recovering = false;
 		space_reset(s);

@@ -3,7 +3,7 @@
  *            take                 defer                      checkpoint begins
  *   free ----------> own --------------------> dead (new) ---------------------> dead (old)
  *     ^               | \                                                            |
- *     |    release    |  \ mapped: the maps refer to it                              | checkpoint done
+ *     |    release    |  \ mapped, checkpoint done: the maps refer to it             | checkpoint done
  *     +---------------+   +--> in `base` --superseded--> not in the next space map   |
  *     ^                              no reader of a map with it: stale, refreshed |  |
  *     +---------------------------------------------------------------------------+--+
@@ -598,17 +598,18 @@ err space_mapped(struct store *s, uint32_t block)
 {
 	struct space *sp = &s->space;
 	space_lock(s);
-	if (!sp->recovering) {
-		struct space_window *w = find_own(sp, block);
-		*word_of(w->own, block) &= ~bit_of(block);
-		*word_of(w->base, block) |= bit_of(block);
-		w->taken--;
-		sp->taken--;
-		sp->moved++;
-	}
 	err e = sp->walk ? OK : space_map_edit(s, block, true);
 	space_unlock(s);
 	return e;
+}
+
+void space_mapped_done(struct space *sp, uint32_t block)
+{
+	struct space_window *w = find_own(sp, block);
+	*word_of(w->own, block) &= ~bit_of(block);
+	*word_of(w->base, block) |= bit_of(block);
+	w->taken--;
+	sp->taken--;
 }
 
 /* Recovery may merge several times before its superblock. Nothing durable has ever referred to a node of its
@@ -751,6 +752,20 @@ void space_checkpoint_done(struct store *s)
 	sp->dead_old = 0;
 	sp->taken = recovered ? 0 : sp->taken;
 	space_collect(s);
+}
+
+void space_checkpoint_abandon(struct store *s)
+{
+	struct space *sp = &s->space;
+	space_lock(s);
+	for (uint32_t i = 0; i < SPACE_PAGES; i++)
+		sp->page[i].valid = sp->page[i].dirty = false;
+	sp->next = sp->tree;
+	sp->building = false;
+	sp->moved = 0; /* free again when the windows are read anew */
+	memset(sp->ages.pending, 0, sizeof sp->ages.pending);
+	space_set_stale(sp);
+	space_unlock(s);
 }
 
 void space_collect(struct store *s)

@@ -93,6 +93,7 @@ static struct store *init(const struct store_config *c, const struct layout *l)
 	s->loop = c->loop;
 	s->device = c->device;
 	s->txn_pages_max = l->txn_pages;
+	s->opening = true;
 	init_lists(s);
 	uint8_t *pages = m + l->pages;
 	for (uint32_t i = 0; i < HEADER_BUFFERS; i++, pages += STORE_PAGE_SIZE)
@@ -202,6 +203,7 @@ err store_open(const struct store_config *config, struct store **store, struct s
 		TRY(stop_fibers(s));
 		return e;
 	}
+	s->opening = false;
 	info->blocks = s->space.blocks;
 	info->blocks_free = space_free(&s->space);
 	info->generation = s->generation;
@@ -216,6 +218,8 @@ err store_close(struct store *s)
 	err e = store_wait_durable(s, s->generation);
 	if (!failed(e) && s->state == STORE_OPEN)
 		e = checkpoint_now(s);
+	if (e.code == ERR_NO_SPACE) /* all is durable; the next opening replays it */
+		e = OK;
 	if (!failed(e) && s->state == STORE_OPEN)
 		e = io_flush(s);
 	if (!failed(e) && s->state == STORE_OPEN)

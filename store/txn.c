@@ -57,11 +57,13 @@ static err promise(struct store_txn *t, uint32_t blocks, uint64_t keep)
 			break;
 		if (failed(e) && e.code != ERR_NO_SPACE)
 			return e;
-		bool hope = space_waiting(&s->space) || s->generation > s->base;
+		bool grown = store_device_blocks(s->device) > s->space.blocks;
+		bool hope = grown || space_waiting(&s->space) || s->generation > s->base;
 		if (tries == 2 || !hope) {
 			s->stats.no_space++;
 			return ERR(NO_SPACE);
 		}
+		s->checkpoint.force |= grown;
 		TRY(settle_checkpoint(t));
 	}
 	s->space.promised += blocks;
@@ -81,8 +83,20 @@ err store_txn_begin_from(struct store_object *o, struct store_snapshot *companio
 		return ERR(IO);
 	if (t->open || s->admin.exclusive)
 		return ERR(BUSY);
+	if (UNLIKELY(s->leftover)) {
+		s->leftover = false; /* nobody else shall try meanwhile */
+		err e = object_drop_leftover(s);
+		s->leftover = failed(e);
+		TRY(e);
+		return store_txn_begin_from(o, companion, txn);
+	}
 	if (!o->used)
 		return ERR(NOT_FOUND);
+	/* The journal must not become full while no checkpoint can be made. */
+	if (UNLIKELY(s->checkpoint.result.code == ERR_NO_SPACE) && s->journal.header_count > RECORDS_MAX / 2) {
+		TRY(checkpoint_now(s));
+		return store_txn_begin_from(o, companion, txn);
+	}
 	*t = (struct store_txn){.store = s, .object = o, .target = o, .open = true, .failure = OK};
 	if (companion && companion->generation == s->generation)
 		t->companion = companion;
@@ -420,13 +434,13 @@ static void end(struct store_txn *t)
 	t->open = false;
 }
 
-/* When that fails the store is read-only, and the next opening does it. */
+/* When that fails the store is read-only, and the next opening does it; or there is no room for the checkpoint,
+ * and the next transaction does. */
 static void drop_branch(struct store_txn *t)
 {
 	if (t->object == t->target || t->store->state != STORE_OPEN)
 		return;
-	err e = object_drop(t->object);
-	(void)e;
+	t->store->leftover = failed(object_drop(t->object));
 }
 
 void store_txn_abort(struct store_txn *t)

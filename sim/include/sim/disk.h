@@ -128,8 +128,9 @@ void sim_disk_record(struct sim_disk *d);
 uint32_t sim_disk_cut(struct sim_disk *d, uint64_t event, enum sim_disk_cut_mode mode,
 	uint64_t seed, uint8_t *image);
 
-/* The device has more sectors from now on, which are zero. A recording ends. */
-void sim_disk_grow(struct sim_disk *d, uint64_t bytes);
+/* The device says that it has so many bytes, of those that it was made with; the rest cannot be had. A recording
+ * goes on. */
+void sim_disk_resize(struct sim_disk *d, uint64_t bytes);
 /* Damages the block of 4096 bytes. */
 void sim_disk_rot(struct sim_disk *d, uint64_t block, enum sim_rot how, uint64_t seed);
 /* The media has been changed from outside, after a sim_cut_apply. */

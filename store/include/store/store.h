@@ -213,7 +213,8 @@ MUST_USE err store_check(struct store *store, uint64_t *damaged);
  * what of the superblocks and the space map is damaged. */
 MUST_USE err store_check_all(struct store *store, const struct store_check_job *job,
 	struct store_check_result *result);
-/* Writes a checkpoint now, so that the next open has nothing to replay. Parks. */
+/* Writes a checkpoint now, so that the next open has nothing to replay. Parks. ERR_NO_SPACE: there is no room for
+ * one; commits that still find space go on, and a later one may find room. ERR_IO. */
 MUST_USE err store_checkpoint(struct store *store);
 
 /* The object called `name` (1 to STORE_OBJECT_NAME_MAX bytes; "main" is the database). Creating one

@@ -14,7 +14,8 @@ struct small {
 	uint32_t steps, pages, stride, truncate_in, large_in, checkpoint_in, wait_in, cache_pages, txn_pages;
 	uint32_t named_in;
 	bool close, crash_first; /* crash_first: it is the second life, which begins with a journal */
-	bool grow;
+	uint64_t blocks;
+	uint32_t grow, grow_while; /* blocks: before the (second) life; and in it, at every event */
 };
 
 static const struct small smalls[] = {
@@ -36,33 +37,36 @@ static const struct small smalls[] = {
 	{.what = "a large transaction", .steps = 2, .pages = 5, .wait_in = 1, .large_in = 1, .txn_pages = 3},
 	{.what = "a large transaction of a second life", .steps = 1, .pages = 6, .wait_in = 1, .large_in = 1,
 		.txn_pages = 2, .crash_first = true},
-	{.what = "growth", .steps = 3, .pages = 5, .wait_in = 2, .crash_first = true, .grow = true},
+	{.what = "growth", .steps = 3, .pages = 5, .wait_in = 2, .crash_first = true, .grow = 40},
+	{.what = "growth at every event of formatting and work", .steps = 3, .pages = 5, .wait_in = 2, .grow_while = 40},
+	{.what = "growth at every event of recovery and work", .steps = 4, .pages = 4, .wait_in = 2, .named_in = 3,
+		.checkpoint_in = 3, .crash_first = true, .grow_while = 100},
+	{.what = "growth into another group of blocks", .steps = 5, .pages = 12, .wait_in = 2, .txn_pages = 8,
+		.checkpoint_in = 4, .crash_first = true, .blocks = VOLUME_GROUP_BLOCKS - 20, .grow_while = 40},
 };
 
 #define SMALLS (sizeof smalls / sizeof smalls[0])
 
-/* `before`: whose objects must be there. */
-static void look_once(struct run *r, struct sim_cut *c, uint32_t depth, uint64_t least, const struct life *before)
+/* `from` has been cut. */
+static void look_once(struct run *r, struct sim_cut *c, uint32_t depth, uint64_t least, const struct life *from)
 {
-	rig_crash(&r->again[depth].rig);
-	sim_cut_apply(c, &r->again[depth].rig.disk);
-	look(r, &r->again[depth], least, before, c->event);
+	life_cut(c, from, &r->again[depth]);
+	look(r, &r->again[depth], least, depth ? NULL : from, c->event);
 }
 
 static void cut_everywhere(struct run *r, struct life *l, uint32_t depth, uint64_t bound, uint64_t least);
 
 /* Some of the openings are cut themselves. */
 static void look_and_cut(struct run *r, struct sim_cut *c, uint32_t depth, uint64_t bound, uint64_t least,
-	const struct life *before, bool deeper)
+	const struct life *from, bool deeper)
 {
-	look_once(r, c, depth, least, before);
-	if (deeper && depth + 1 < DEPTH_MAX && bound >= 8) {
+	look_once(r, c, depth, least, from);
+	if (deeper && depth + 1 < DEPTH_MAX && bound >= 8)
 		cut_everywhere(r, &r->again[depth], depth + 1, bound / 8, least);
-	}
 }
 
 static void tear_each_block(struct run *r, struct sim_cut *c, uint32_t depth, uint64_t bound, uint64_t least,
-	const struct life *before)
+	const struct life *from)
 {
 	/* All ways of tearing eight sectors, or the prefixes and suffixes, or (with many blocks) of some blocks. */
 	uint32_t ways = bound >= 1024 && c->blocks * 64ull <= bound ? 256 : bound >= 64 ? 16 : 0;
@@ -75,7 +79,7 @@ static void tear_each_block(struct run *r, struct sim_cut *c, uint32_t depth, ui
 			else
 				sim_cut_lose_all(c);
 			sim_cut_tear_block(c, b, mask & 0xff);
-			look_once(r, c, depth, least, before);
+			look_once(r, c, depth, least, from);
 		}
 }
 
@@ -94,10 +98,10 @@ static void cut_at(struct run *r, struct life *l, uint64_t event, uint32_t depth
 			sim_cut_by_block(&c, i);
 		else
 			sim_cut_random(&c, sim_random(&r->random));
-		look_and_cut(r, &c, depth, bound, least, depth ? NULL : l, i % 97 == 1 || i + 1 == count);
+		look_and_cut(r, &c, depth, bound, least, l, i % 97 == 1 || i + 1 == count);
 	}
 	if (!by_sector)
-		tear_each_block(r, &c, depth, bound, least, depth ? NULL : l);
+		tear_each_block(r, &c, depth, bound, least, l);
 	sim_cut_end(&c);
 }
 
@@ -111,10 +115,12 @@ static void cut_everywhere(struct run *r, struct life *l, uint32_t depth, uint64
 
 static void plan_small(struct run *r, const struct small *s)
 {
+	uint64_t blocks = s->blocks ? s->blocks : s->stride ? 400 : s->pages > 100 ? 1500 : 128;
 	r->plan = (struct plan){.sector = r->options->seed % 2 ? 512 : 4096, .buffers = 1 + (uint32_t)r->options->seed % 3,
 		.cache_pages = s->cache_pages ? s->cache_pages : 32, .txn_pages = s->txn_pages, .objects = 1,
 		.pages = s->pages ? s->pages : 2, .stride = s->stride ? s->stride : 1, .checkpoint_in = s->checkpoint_in,
-		.wait_in = s->wait_in, .truncate_in = s->truncate_in, .large_in = s->large_in, .named_in = s->named_in, .blocks = s->stride ? 400 : s->pages > 100 ? 1500 : 128};
+		.wait_in = s->wait_in, .truncate_in = s->truncate_in, .large_in = s->large_in, .named_in = s->named_in,
+		.blocks = blocks, .blocks_most = blocks + s->grow + s->grow_while};
 }
 
 static void life_small(struct run *r, struct life *l, const struct small *s)
@@ -131,47 +137,45 @@ static void life_small(struct run *r, struct life *l, const struct small *s)
 	}
 }
 
-/* The device is larger when the second life begins. */
-static void grow_all(struct run *r)
-{
-	r->plan.blocks += 40;
-	for (uint32_t i = 0; i < 2; i++)
-		sim_disk_grow(&r->life[i].rig.disk, r->plan.blocks * 4096);
-	for (uint32_t i = 0; i < DEPTH_MAX; i++)
-		sim_disk_grow(&r->again[i].rig.disk, r->plan.blocks * 4096);
-}
-
-static void live_and_cut(struct run *r, const struct small *s)
+/* The life that is to be cut; the device becomes larger before event `grow_at` of it. */
+static struct life *live_once(struct run *r, const struct small *s, uint64_t grow_at)
 {
 	struct life *l = &r->life[0];
+	r->random = r->options->seed;
+	r->next_id = r->options->seed << 32;
+	r->named_count = r->named_here = 0;
 	plan_small(r, s);
 	run_begin(r);
-	life_small(r, l, s);
 	if (s->crash_first) {
 		struct sim_cut c;
-		rig_crash(&r->life[1].rig);
+		life_small(r, l, s);
 		sim_cut_begin(&c, &l->rig.disk, l->rig.disk.events + 1);
 		sim_cut_keep_all(&c);
-		sim_cut_apply(&c, &r->life[1].rig.disk);
+		life_cut(&c, l, &r->life[1]);
 		sim_cut_end(&c);
 		r->life[1].least = life_durable(l, l->rig.disk.events + 1);
 		r->life[1].objects_since[0] = 0;
 		rig_crash(&l->rig);
 		l = &r->life[1];
-		if (s->grow)
-			grow_all(r);
-		life_small(r, l, s);
+		size_set(l, size_now(l) + s->grow);
 	}
-	cut_everywhere(r, l, 0, r->options->bound, 0);
-	run_end(r);
+	l->grow_at = grow_at;
+	l->grow_by = s->grow_while;
+	life_small(r, l, s);
+	return l;
 }
 
 void run_small(struct run *r)
 {
 	const struct small *s = &smalls[r->options->seed % SMALLS];
-	r->random = r->options->seed;
-	r->next_id = r->options->seed << 32;
-	live_and_cut(r, s);
+	uint64_t at = 0, bound = s->grow_while ? r->options->bound / 32 : r->options->bound;
+	r->faults = s->grow_while ? FAULT_GROW : 0;
+	for (bool more = true; more; ) {
+		struct life *l = live_once(r, s, s->grow_while ? ++at : 0);
+		more = l->grown_at != 0;
+		cut_everywhere(r, l, 0, bound, 0);
+		run_end(r);
+	}
 	trace(r, "%s: %lu crash points", s->what, (unsigned long)r->points);
 	r->what = s->what;
 }

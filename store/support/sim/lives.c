@@ -29,6 +29,7 @@ static void draw_plan(struct run *r)
 	p->blocks = 200 + below(r, 300) + (p->stride > 1 ? 10 : 4) * p->pages * p->objects;
 	if (r->faults & FAULT_FULL)
 		p->blocks = 64 + below(r, 30) + below(r, 2 * p->pages * p->objects);
+	p->blocks_most = r->faults & FAULT_GROW ? p->blocks + 1200 : p->blocks;
 }
 
 static void draw_faults(struct run *r)
@@ -142,8 +143,7 @@ static void cut(struct run *r, struct life *l, uint64_t event, struct life *to)
 	struct sim_cut c;
 	sim_cut_begin(&c, &l->rig.disk, event);
 	sim_cut_random(&c, sim_random(&r->random));
-	rig_crash(&to->rig);
-	sim_cut_apply(&c, &to->rig.disk);
+	life_cut(&c, l, to);
 	trace(r, "cut before event %lu of %lu, %u writes undecided", (unsigned long)event,
 		(unsigned long)l->rig.disk.events, c.writes);
 	sim_cut_end(&c);
@@ -158,18 +158,16 @@ static void look_around_life(struct run *r, struct life *l)
 	}
 }
 
-static void grow(struct run *r)
+/* The device of a life that begins. */
+static void grow(struct run *r, struct life *l)
 {
-	uint64_t bytes = (r->plan.blocks += 1 + below(r, 200)) * 4096;
-	trace(r, "the device has %lu blocks", (unsigned long)r->plan.blocks);
-	for (uint32_t i = 0; i < 2; i++) {
-		rig_crash(&r->life[i].rig);
-		sim_disk_grow(&r->life[i].rig.disk, bytes);
+	uint64_t more = below(r, 200), room = r->plan.blocks_most - size_now(l);
+	if (one_in(r, 2)) {
+		size_set(l, size_now(l) + (more < room ? more : room));
+		trace(r, "the device has %lu blocks", (unsigned long)size_now(l));
 	}
-	for (uint32_t i = 0; i < DEPTH_MAX; i++) {
-		rig_crash(&r->again[i].rig);
-		sim_disk_grow(&r->again[i].rig.disk, bytes);
-	}
+	l->grow_at = one_in(r, 3) ? 1 + below(r, 30) : 1 + below(r, 600);
+	l->grow_by = 1 + below(r, 200);
 }
 
 /* False: the end. */
@@ -192,6 +190,7 @@ static bool live(struct run *r, struct life *l, struct life *next)
 	if (r->faults & FAULT_LIES) { /* a recording knows nothing of lies */
 		rig_crash(&next->rig);
 		sim_disk_copy(&l->rig.disk, &next->rig.disk);
+		size_set(next, size_now(l));
 	} else {
 		cut(r, l, event, next);
 	}
@@ -210,8 +209,11 @@ void run_lives(struct run *r)
 	draw_plan(r);
 	run_begin(r);
 	uint32_t lives = 3 + below(r, 4);
-	for (uint32_t i = 0; i < lives && live(r, &r->life[i % 2], &r->life[(i + 1) % 2]); i++)
-		if ((r->faults & FAULT_GROW) && one_in(r, 2))
-			grow(r);
+	for (uint32_t i = 0; i < lives; i++) {
+		if (r->faults & FAULT_GROW)
+			grow(r, &r->life[i % 2]);
+		if (!live(r, &r->life[i % 2], &r->life[(i + 1) % 2]))
+			break;
+	}
 	run_end(r);
 }

@@ -30,12 +30,12 @@ static void expect_no_lost_block(struct run *r, struct life *l)
 {
 	struct walk w = {.find = 0};
 	struct store_stats stats;
-	uint64_t blocks = l->rig.disk.bytes / 4096;
+	uint64_t blocks = size_now(l);
 	walk_volume(&w, l->rig.disk.media, blocks);
 	CHECK(r, !w.wrong && !w.damaged && !w.space_damaged, "the volume on the disk: %s", w.wrong ? w.wrong : "damaged pages");
 	CHECK(r, !w.unfinished, "what an unfinished transaction had written is still there");
 	store_stats(l->rig.store, &stats);
-	uint64_t used = stats.blocks - stats.blocks_free;
+	uint64_t used = stats.blocks - stats.blocks_free - stats.blocks_waiting; /* these the next checkpoint frees */
 	CHECK(r, used == 16 + w.reachable, "%lu blocks are in use, of which %lu can be reached",
 		(unsigned long)used, (unsigned long)(16 + w.reachable));
 	free(w.seen);
@@ -55,6 +55,15 @@ static uint64_t look_at(struct run *r, struct life *l, uint64_t least, const str
 	if (before)
 		r->cut_event = event;
 	l->least = least;
+	uint64_t blocks = size_now(l);
+	if (l->smaller && one_in(r, 2))
+		size_try(r, l, l->smaller);
+	else if (r->faults & FAULT_GROW && one_in(r, 4))
+		size_try(r, l, VOLUME_BLOCKS_MIN + below(r, (uint32_t)(blocks - VOLUME_BLOCKS_MIN) + 1));
+	if (r->faults & FAULT_GROW && one_in(r, 4)) {
+		l->grow_at = 1 + below(r, 40);
+		l->grow_by = 1 + below(r, 100);
+	}
 	err e = life_start(r, l);
 	CHECK(r, !failed(e), "after a power cut the volume does not open: %s", err_text(e));
 	CHECK(r, store_state(l->rig.store) == STORE_OPEN, "after a power cut: %s", store_reason(l->rig.store));
@@ -67,8 +76,20 @@ static uint64_t look_at(struct run *r, struct life *l, uint64_t least, const str
 	rig_run(&l->rig, look_around, &k);
 	CHECK(r, !failed(k.result), "checking what a power cut has left: %s", err_text(k.result));
 	expect_objects(r, l, before, event);
+	size_expect(r, l);
 	expect_no_lost_block(r, l);
 	return found;
+}
+
+void look_alive(struct run *r, struct life *l)
+{
+	struct looking k = {r, l, store_generation(l->rig.store), OK};
+	r->cut_event = l->rig.disk.events + 1;
+	r->points++;
+	rig_run(&l->rig, look_around, &k);
+	CHECK(r, !failed(k.result), "checking what there is: %s", err_text(k.result));
+	size_expect(r, l);
+	expect_no_lost_block(r, l);
 }
 
 void look(struct run *r, struct life *l, uint64_t least, const struct life *before, uint64_t event)
@@ -87,8 +108,7 @@ void look_deeper(struct run *r, uint32_t depth, uint64_t least, const struct lif
 		uint64_t at = 1 + sim_random(&r->random) % (l->rig.disk.events + 1);
 		sim_cut_begin(&c, &l->rig.disk, at);
 		sim_cut_random(&c, sim_random(&r->random));
-		rig_crash(&r->again[depth + 1].rig);
-		sim_cut_apply(&c, &r->again[depth + 1].rig.disk);
+		life_cut(&c, l, &r->again[depth + 1]);
 		sim_cut_end(&c);
 		uint64_t floor = life_durable(l, at);
 		look_deeper(r, depth + 1, floor > least ? floor : least, NULL, 0);

@@ -20,7 +20,7 @@ static const struct {
 	const char *name;
 	void (*run)(struct run *r);
 } kinds[] = {{"lives", run_lives}, {"small", run_small}, {"errors", run_errors}, {"memory", run_memory},
-	{"rot", run_rot}};
+	{"space", run_space}, {"rot", run_rot}};
 
 static const struct {
 	const char *name;
@@ -32,7 +32,7 @@ static const struct {
 static _Noreturn void usage(const char *what)
 {
 	fprintf(stderr, "store_sim: %s\n"
-		"store_sim [--kind lives|small|errors|memory|rot] [--seed N] [--seeds M] [--steps S] [--bound B]\n"
+		"store_sim [--kind lives|small|errors|memory|space|rot] [--seed N] [--seeds M] [--steps S] [--bound B]\n"
 		"          [--faults full,grow,latency,error,memory,rot,phantom,misdirect,stale|none]\n"
 		"          [--sabotage NAME] [-v] [--trace]\n", what);
 	exit(2);

@@ -9,7 +9,8 @@ enum { WAYS = 6 };
 static void plan_nth(struct run *r)
 {
 	r->plan = (struct plan){.sector = 512, .cache_pages = 32, .objects = 2, .pages = 30, .checkpoint_in = 4,
-		.wait_in = 2, .truncate_in = 9, .abort_in = 8, .large_in = 5, .blocks = 500};
+		.wait_in = 2, .truncate_in = 9, .abort_in = 8, .large_in = 5, .blocks = 500,
+		.blocks_most = 600};
 	r->plan.named_in = one_in(r, 2) ? 3 : 0;
 	r->named_count = r->named_here = 0;
 	r->plan.buffers = 1 + below(r, 4);
@@ -27,6 +28,8 @@ static bool live_with(struct run *r, void (*arm)(struct run *, uint64_t n), bool
 	r->next_id = seed << 32;
 	plan_nth(r);
 	run_begin(r);
+	l->grow_at = one_in(r, 2) ? 1 + below(r, 100) : 0;
+	l->grow_by = 50;
 	arm(r, n);
 	err e = life_start(r, l);
 	if (failed(e)) {
@@ -37,10 +40,20 @@ static bool live_with(struct run *r, void (*arm)(struct run *, uint64_t n), bool
 		e = life_start(r, l);
 	}
 	CHECK(r, !failed(e), "number %lu: opening again: %s", (unsigned long)n, err_text(e));
+	if (r->full)
+		seam_fail_space(r->full_at, r->way == 1 ? 2 : r->way == 2 ? 30 : 0);
 	work(r, 12);
 	bool yes = happened(r);
 	l->rig.disk.fail_at = 0;
 	seam_fail_allocation(0);
+	seam_fail_space(0, 0);
+	if (r->full) {
+		CHECK(r, store_state(l->rig.store) == STORE_OPEN, "%s", store_reason(l->rig.store));
+		r->full = false;
+		work(r, 4);
+		r->full = true;
+		look_alive(r, l);
+	}
 	uint64_t generation = store_generation(l->rig.store);
 	if (n % 3 == 0 && !failed(rig_close(&l->rig)))
 		l->most = generation;
@@ -53,8 +66,7 @@ static bool live_with(struct run *r, void (*arm)(struct run *, uint64_t n), bool
 			sim_cut_lose_all(&c);
 		else
 			sim_cut_random(&c, sim_random(&r->random));
-		rig_crash(&r->again[depth].rig);
-		sim_cut_apply(&c, &r->again[depth].rig.disk);
+		life_cut(&c, l, &r->again[depth]);
 		sim_cut_end(&c);
 		look_deeper(r, depth, life_durable(l, event), l, event);
 	}
@@ -108,5 +120,28 @@ void run_memory(struct run *r)
 	while (live_with(r, arm_allocation, allocation_happened, n, r->options->seed))
 		n++;
 	r->what = "the Nth allocation fails";
+	r->counted = n - 1;
+}
+
+/* Not while it is opened: then it would stay read-only. */
+static void arm_space(struct run *r, uint64_t n)
+{
+	r->full = true;
+	r->full_at = n;
+}
+
+static bool space_happened(struct run *r)
+{
+	(void)r;
+	return seam_space_failed() != 0;
+}
+
+void run_space(struct run *r)
+{
+	uint64_t n = 1;
+	r->way = (uint32_t)(r->options->seed % WAYS);
+	while (live_with(r, arm_space, space_happened, n, r->options->seed))
+		n++;
+	r->what = "a checkpoint finds no Nth block";
 	r->counted = n - 1;
 }

@@ -53,6 +53,7 @@ static void note_event(void *cookie)
 {
 	struct life *l = cookie;
 	uint64_t at = l->rig.disk.events + 1;
+	size_event(l, at);
 	while (at >= l->durable_capacity) {
 		l->durable_capacity = 2 * l->durable_capacity + 1024;
 		l->durable = realloc(l->durable, l->durable_capacity * sizeof *l->durable);
@@ -73,10 +74,21 @@ uint64_t life_durable(const struct life *l, uint64_t event)
 	return told > before ? told : before;
 }
 
+void life_cut(struct sim_cut *c, const struct life *from, struct life *to)
+{
+	rig_crash(&to->rig);
+	sim_cut_apply(c, &to->rig.disk);
+	to->grow_at = 0;
+	to->smaller = from->grown_at ? from->blocks : 0;
+	size_set(to, size_before(from, c->event));
+}
+
 static void life_init(struct run *r, struct life *l, uint64_t seed)
 {
 	memset(l, 0, sizeof *l);
-	rig_init(&l->rig, r->plan.blocks * 4096, r->plan.sector, seed, 10);
+	uint64_t most = r->plan.blocks_most > r->plan.blocks ? r->plan.blocks_most : r->plan.blocks;
+	rig_init(&l->rig, most * 4096, r->plan.sector, seed, 10);
+	size_set(l, r->plan.blocks);
 	l->rig.disk.on_event = note_event;
 	l->rig.disk.cookie = l;
 	l->rig.disk.device.buffers_max = r->plan.buffers;
@@ -117,6 +129,7 @@ err life_start(struct run *r, struct life *l)
 {
 	rig_crash(&l->rig);
 	sim_disk_record(&l->rig.disk);
+	size_begin(l);
 	r->now = l;
 	l->most = 0;
 	memset(l->object, 0, sizeof l->object);

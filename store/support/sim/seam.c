@@ -26,15 +26,18 @@ enum sabotage {
 	PARTS,     /* parts of a large transaction go into the object itself */
 	LEFTOVER,  /* what an unfinished one had written stays */
 	SHARE,     /* what an object and its branch (or a snapshot) have in common becomes free with one of them */
+	GROW,      /* that the device has grown while it runs is not noticed */
 	SABOTAGES,
 };
 
 static const char *const names[SABOTAGES] = {"", "flush", "reuse", "checksum", "snapshot", "slot", "both",
-	"stale", "readers", "leak", "nodes", "truncate", "reserve", "twice", "order", "parts", "leftover", "share"};
+	"stale", "readers", "leak", "nodes", "truncate", "reserve", "twice", "order", "parts", "leftover", "share",
+	"grow"};
 
 static enum sabotage how;
 static uint64_t left, calls;
 static bool has_failed;
+static uint64_t blocks_left, blocks_more, blocks_failed;
 
 bool seam_sabotage_exists(const char *name)
 {
@@ -69,6 +72,32 @@ static bool fails_now(void)
 	left -= left != 0;
 	has_failed |= yes;
 	return yes;
+}
+
+void seam_fail_space(uint64_t n, uint64_t more)
+{
+	blocks_left = n;
+	blocks_more = more;
+	blocks_failed = 0;
+}
+
+uint64_t seam_space_failed(void)
+{
+	return blocks_failed;
+}
+
+static bool space_fails_now(void)
+{
+	if (blocks_left > 1) {
+		blocks_left--;
+		return false;
+	}
+	if (!blocks_left)
+		return false;
+	if (!blocks_more--)
+		blocks_left = 0;
+	blocks_failed++;
+	return true;
 }
 
 static bool now_and_then(uint32_t n)
@@ -144,6 +173,16 @@ WRAP(uint32_t, space_take, struct space *sp)
 	return block;
 }
 
+WRAP(err, space_node_take, struct store *s, uint32_t *block)
+{
+	return space_fails_now() ? ERR(NO_SPACE) : __real_space_node_take(s, block);
+}
+
+WRAP(err, space_take_near, struct store *s, uint32_t group, uint32_t *block)
+{
+	return space_fails_now() ? ERR(NO_SPACE) : __real_space_take_near(s, group, block);
+}
+
 WRAP(bool, store_reader_of, const struct store *s, uint64_t from, struct store_snapshot *out)
 {
 	return how != READERS && __real_store_reader_of(s, from, out);
@@ -174,6 +213,11 @@ WRAP(void, cache_supersede, struct store *s, uint32_t object, uint32_t page_no, 
 WRAP(uint32_t, object_low, const struct store_object *o, uint64_t generation)
 {
 	return how == TRUNCATE ? o->base_pages : __real_object_low(o, generation);
+}
+
+WRAP(uint64_t, store_device_blocks, const struct block_device *d)
+{
+	return how == GROW ? 0 : __real_store_device_blocks(d);
 }
 
 WRAP(uint64_t, checkpoint_reserve, const struct store *s)

@@ -4,6 +4,8 @@
 #ifndef STORE_SUPPORT_SIM_SIM_H
 #define STORE_SUPPORT_SIM_SIM_H
 
+#include <abi/volume.h>
+
 #include "../rig.h"
 
 #define OBJECTS 3u
@@ -14,7 +16,7 @@
 
 enum fault {
 	FAULT_FULL = 1,      /* volumes that have hardly room for what is written */
-	FAULT_GROW = 2,      /* the device is larger after some power cuts */
+	FAULT_GROW = 2,      /* the device becomes larger, while it runs and between lives; and smaller again */
 	FAULT_LATENCY = 4,   /* slow and fast operations, at random */
 	FAULT_ERROR = 8,     /* reads, writes and flushes fail, for a while or for good */
 	FAULT_MEMORY = 16,   /* the store's pools and frames run out */
@@ -79,7 +81,8 @@ struct named {
 /* --- run.c --- */
 
 struct plan {
-	uint64_t blocks;
+	uint64_t blocks;      /* of the device at first */
+	uint64_t blocks_most; /* that it can have */
 	uint32_t sector, buffers, cache_pages, txn_pages, objects, readers;
 	uint32_t discard; /* 0: the device cannot; else one more than what is there afterwards, enum sim_discard */
 	uint32_t pages, stride; /* that may hold something: 0, stride, 2 * stride, ... */
@@ -101,6 +104,10 @@ struct life {
 	uint64_t most;  /* and after the last */
 	uint64_t objects_since[OBJECTS]; /* event before which its creation had returned; UINT64_MAX: never */
 	struct store_object *object[OBJECTS];
+	uint64_t blocks;            /* of the device, when the recording began */
+	uint64_t grow_at, grow_by;  /* event before which it will be so many blocks larger; 0: it will not */
+	uint64_t grown_at;          /* event before which it has become so; 0: it has not */
+	uint64_t smaller;           /* blocks that the device had before it grew, in the life that was cut; or 0 */
 };
 
 struct run {
@@ -115,6 +122,8 @@ struct run {
 	uint32_t faults; /* of this seed */
 	uint32_t steps_to_do;
 	uint32_t way; /* nth.c: how it fails */
+	bool full;    /* and: the checkpoint's block number full_at */
+	uint64_t full_at;
 	bool writer_done;
 	struct reader reader[READERS_MAX];
 	struct named named[NAMED_MAX];
@@ -143,6 +152,21 @@ void run_end(struct run *r);
 /* A recording begins, and the volume is opened. */
 err life_start(struct run *r, struct life *l);
 uint64_t life_durable(const struct life *l, uint64_t event);
+/* What that outcome leaves becomes `to`'s disk. */
+void life_cut(struct sim_cut *c, const struct life *from, struct life *to);
+
+/* --- size.c --- */
+
+/* Blocks of the device. */
+uint64_t size_now(const struct life *l);
+void size_set(struct life *l, uint64_t blocks);
+void size_begin(struct life *l);
+void size_event(struct life *l, uint64_t event);
+uint64_t size_before(const struct life *l, uint64_t event);
+/* With fewer blocks the volume is refused and untouched, or goes on like that. */
+void size_try(struct run *r, struct life *l, uint64_t blocks);
+/* The volume is as large as its device, at once or a little later. */
+void size_expect(struct run *r, struct life *l);
 
 /* --- work.c: what applications do --- */
 
@@ -171,6 +195,8 @@ void named_wake(struct run *r);
 /* Opens what is on l's disk (and records that for a further cut), compares, and looks for lost blocks. At
  * least generation `least` must be there, and the objects that `before` (may be NULL) had before the event. */
 void look(struct run *r, struct life *l, uint64_t least, const struct life *before, uint64_t event);
+/* The life goes on; what it has now is looked at in the same way, as far as that can be seen. */
+void look_alive(struct run *r, struct life *l);
 /* The same with again[depth], and then at cuts of the opening itself, at random. */
 void look_deeper(struct run *r, uint32_t depth, uint64_t least, const struct life *before, uint64_t event);
 
@@ -190,6 +216,8 @@ struct walk {
 	uint64_t from, to;
 };
 
+/* A sound superblock, or NULL. */
+const struct volume_superblock *walk_slot(const uint8_t *media, uint32_t slot);
 /* All that the newest checkpoint needs, without the store's code. `w` is zero, but for `find`. */
 void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks);
 
@@ -199,6 +227,7 @@ void run_lives(struct run *r);  /* lives.c: random */
 void run_small(struct run *r);  /* exhaustive.c */
 void run_errors(struct run *r); /* nth.c: the Nth operation fails, for every N */
 void run_memory(struct run *r); /* the Nth allocation fails, for every N */
+void run_space(struct run *r);  /* a checkpoint finds no Nth block, for every N */
 void run_rot(struct run *r);    /* rot.c: each block, one after the other */
 
 /* --- seam.c: between the store's files, by the linker --- */
@@ -206,6 +235,9 @@ void run_rot(struct run *r);    /* rot.c: each block, one after the other */
 /* From now on allocation number `n` of the store (frames, deltas, requests) fails; 0: none. */
 void seam_fail_allocation(uint64_t n);
 bool seam_has_failed(void);
+/* From now on block number `n` that a checkpoint takes is not there, nor are `more` after it; 0: none. */
+void seam_fail_space(uint64_t n, uint64_t more);
+uint64_t seam_space_failed(void);
 bool seam_sabotage_exists(const char *name);
 void seam_sabotage(const char *name);
 

@@ -34,6 +34,12 @@ static bool is_sealed(const struct volume_superblock *b)
 	       volume_checksum(VOLUME_MAGIC, (const void *)&copy, sizeof copy) == b->checksum;
 }
 
+const struct volume_superblock *walk_slot(const uint8_t *media, uint32_t slot)
+{
+	const struct volume_superblock *b = (const void *)(media + VOLUME_SLOT_BLOCK(slot) * VOLUME_BLOCK_SIZE);
+	return is_sealed(b) ? b : NULL;
+}
+
 /* False when there is nothing new below. Versions of one line may share a block in the same place. */
 static bool reach(struct walker *k, uint64_t block, const struct claim *c)
 {
@@ -112,8 +118,8 @@ void walk_volume(struct walk *w, const uint8_t *media, uint64_t blocks)
 	w->blocks = blocks;
 	w->seen = calloc(1, blocks);
 	for (uint32_t i = 0; i < VOLUME_SLOTS; i++) {
-		const struct volume_superblock *b = (const void *)block_at(&k, VOLUME_SLOT_BLOCK(i));
-		if (is_sealed(b) && (!newest || b->sequence > newest->sequence))
+		const struct volume_superblock *b = walk_slot(media, i);
+		if (b && (!newest || b->sequence > newest->sequence))
 			newest = b;
 	}
 	if (!newest) {

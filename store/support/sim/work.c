@@ -244,8 +244,8 @@ static void expect_full(struct run *r, uint32_t object, const struct content *c,
 	for (uint32_t p = 0; p < PAGES_MAX; p++)
 		used += c->id[p] && c->id[p] != model_at(r->model, object, r->model->newest)->id[p];
 	/* Superblocks, headers, and each object's map twice. */
-	CHECK(r, 2 * used + 16 + 40 > r->plan.blocks, "full with %lu of %lu blocks in use", (unsigned long)used,
-		(unsigned long)r->plan.blocks);
+	CHECK(r, 2 * used + 16 + 40 > size_now(r->now), "full with %lu of %lu blocks in use", (unsigned long)used,
+		(unsigned long)size_now(r->now));
 }
 
 static err transaction(struct run *r)
