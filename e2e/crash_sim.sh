@@ -11,7 +11,7 @@ SEEDS=${SEEDS:-120}
 FIRST=${FIRST:-1}
 SANITIZED=${SANITIZED:-6}
 BOUND=${BOUND:-2000}
-SMALL=${SMALL:-15}
+SMALL=${SMALL:-17}
 NTH=${NTH:-6}
 SQL=${SQL:-8}
 OUT=build/e2e/crash_sim
@@ -42,7 +42,7 @@ run "any allocation of the store may fail" $FAST --kind memory --seeds "$NTH"
 run "any block may rot" $FAST --kind rot --seeds "$NTH"
 run "SQLite on it is what another SQLite is, after any power cut" build/fast/sql_sim --seed "$FIRST" --seeds "$SQL"
 run "SQLite on it, sanitized" build/host/sql_sim --seed "$FIRST" --seeds $(((SQL + 3) / 4)) --steps 12
-run "small workloads, sanitized" $SLOW --kind small --seeds 15 --bound $((BOUND / 40))
+run "small workloads, sanitized" $SLOW --kind small --seeds 17 --bound $((BOUND / 40))
 run "random lives, sanitized" $SLOW --seed "$FIRST" --seeds $((SANITIZED * 2))
 run "failing operations, sanitized" $SLOW --kind errors --seeds $(((SANITIZED + 2) / 3))
 run "failing allocations, sanitized" $SLOW --kind memory --seeds $(((SANITIZED + 5) / 6))
@@ -61,7 +61,8 @@ else
 fi
 
 # Each sabotage is noticed by some seed.
-for how in flush reuse checksum snapshot slot both stale readers leak nodes truncate reserve twice order; do
+for how in flush reuse checksum snapshot slot both stale readers leak nodes truncate reserve twice order \
+	parts leftover share; do
 	seed=1
 	while [ $seed -le 40 ] && $FAST --seed $seed --seeds 4 --sabotage $how >/dev/null 2>&1; do
 		seed=$((seed + 4))
