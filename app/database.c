@@ -132,6 +132,8 @@ static err operator_start(struct database *db)
 
 static void operator_stop(struct database *db)
 {
+	if (!db->operated)
+		return;
 	db->closing = true;
 	(void)fiber_queue_wake_one(&db->operations_begin);
 	while (db->operated)

@@ -31,6 +31,15 @@ static int post(struct client *c, const char *target)
 	return client_ask(c, "POST", target, "", "").status;
 }
 
+static void a_machine_that_nobody_operates_works_and_stops(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.seed = 5, .database = true, .unoperated = true});
+	struct client *c = client_new(w);
+	assert_int_equal(post(c, "/sql/add?name=one"), 303);
+	end(w, 1);
+}
+
 /* --- What a handler gets ---------------------------------------------------------------------- */
 
 static void rows_are_stored_and_shown(void **state)
@@ -628,6 +637,7 @@ int main(void)
 		cmocka_unit_test(snapshots_are_made_listed_and_deleted_while_requests_are_served),
 		cmocka_unit_test(a_snapshot_is_made_while_every_fiber_is_at_work),
 		cmocka_unit_test(operations_take_turns),
+		cmocka_unit_test(a_machine_that_nobody_operates_works_and_stops),
 		cmocka_unit_test(what_is_no_question_about_snapshots_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

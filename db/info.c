@@ -87,7 +87,7 @@ static void tell_people(const struct session *s, const struct info *i, const cha
 	row("last stop", v->records_replayed ? format("not a clean one%s: %u records to replay",
 		holder ? " (a machine is at work)" : "", v->records_replayed) : "clean");
 	if (snapshot_count(s))
-		row("snapshots", format("%u", snapshot_count(s)));
+		row("snapshots", format("%u; what they hold: ingot db snapshots", snapshot_count(s)));
 	if (*others(s))
 		row("besides", others(s));
 	if (!s->object_pages) {

@@ -2,12 +2,13 @@
 #include <string.h>
 #include <time.h>
 #include "commands.h"
+#include "held.h"
 #include "tool.h"
 #include "words.h"
 
 struct request {
 	const char *name;
-	bool delete, json;
+	bool delete, json, quick;
 };
 
 static _Noreturn void die_of(const struct session *s, const struct request *r, err e)
@@ -70,34 +71,48 @@ int command_snapshot(int argc, char **argv)
 
 /* --- snapshots --- */
 
-static void show_json(const struct store_named_info *n, bool first)
+/* What only it holds, as text; "?" when that is not known. */
+static const char *alone_text(const struct held *h, uint32_t i)
+{
+	return i < h->count ? size_text(h->alone[i] * STORE_PAGE_SIZE) : "?";
+}
+
+static void show_json(const struct store_named_info *n, const struct held *h, uint32_t i, bool first)
 {
 	printf("%s{\"name\":\"", first ? "" : ",");
 	for (const char *p = n->name; *p; p++)
 		printf(*p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
-	printf("\",\"time\":%lu,\"generation\":%lu,\"pages\":%u}", (unsigned long)n->time,
-		(unsigned long)n->generation, n->pages);
+	printf("\",\"time\":%lu,\"generation\":%lu,\"pages\":%u,\"pages_alone\":%s}", (unsigned long)n->time,
+		(unsigned long)n->generation, n->pages,
+		i < h->count ? format("%lu", (unsigned long)h->alone[i]) : "null");
 }
 
 static int do_snapshots(struct session *s, void *argument)
 {
 	const struct request *r = argument;
 	struct store_named_info n;
+	struct held held = {0};
 	uint32_t cursor = 0, shown = 0;
+	if (!r->quick && !held_count(s, &held))
+		notice("what each snapshot alone holds cannot be told: %s", place_is_held(&s->place)
+			? "a machine writes to the volume faster than it can be read"
+			: "a map cannot be read; see: ingot db check");
 	if (r->json)
 		putchar('[');
-	while (store_named_next(s->store, &cursor, &n)) {
+	for (uint32_t i = 0; store_named_next(s->store, &cursor, &n); i++) {
 		if (strcmp(n.object, "main") != 0 && n.object[0])
 			continue;
 		if (r->json) {
-			show_json(&n, shown++ == 0);
+			show_json(&n, &held, i, shown++ == 0);
 			continue;
 		}
 		if (shown++ == 0)
-			printf("%-31s  %-19s  %10s  %s\n", "name", "when", "generation", "size");
-		printf("%-31s  %-19s  %10lu  %s\n", n.name, time_text(n.time), (unsigned long)n.generation,
-			size_text((uint64_t)n.pages * STORE_PAGE_SIZE));
+			printf("%-31s  %-19s  %10s  %-10s  %s\n", "name", "when", "generation", "size", "only it holds");
+		printf("%-31s  %-19s  %10lu  %-10s  %s\n", n.name, time_text(n.time), (unsigned long)n.generation,
+			size_text((uint64_t)n.pages * STORE_PAGE_SIZE), alone_text(&held, i));
 	}
+	if (!r->json && held.count > 1)
+		printf("without any of them %s more would be free\n", size_text(held.together * STORE_PAGE_SIZE));
 	if (r->json)
 		printf("]\n");
 	else if (!shown)
@@ -107,10 +122,10 @@ static int do_snapshots(struct session *s, void *argument)
 
 int command_snapshots(int argc, char **argv)
 {
-	struct words_option options[] = {{.name = "--json"}, {0}};
-	struct words w = words_take(argc, argv, options, "snapshots [WHERE] [--json]", 0, 0);
+	struct words_option options[] = {{.name = "--json"}, {.name = "--quick"}, {0}};
+	struct words w = words_take(argc, argv, options, "snapshots [WHERE] [--json] [--quick]", 0, 0);
 	struct session s = {.place = place_find(w.where), .mode = SESSION_READ};
-	struct request r = {.json = options[0].given};
+	struct request r = {.json = options[0].given, .quick = options[1].given};
 	return session_run(&s, do_snapshots, &r);
 }
 

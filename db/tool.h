@@ -7,6 +7,7 @@
  *   session.c   a volume opened: platform, loop, store; reading one that a machine is writing to
  *   vfs.c       SQLite's files: one name is the volume's database, all others are ordinary files
  *   copy.c      the database's pages into an ordinary file
+ *   held.c      what each snapshot costs
  *   shell.c, transfer.c, import.c, check.c, info.c, resize.c, snapshot.c   the commands
  *   btree.c     which table or index a page belongs to
  *

@@ -73,9 +73,11 @@ load_begin() {
 # acknowledged N: until so many more have been acknowledged than $before.
 acknowledged() {
 	i=0
-	while [ "$(wc -l <"$list")" -lt $((before + $1)) ] && [ $i -lt 12000 ] && kill -0 "$load" 2>/dev/null; do
-		sleep 0.02
+	while [ "$(wc -l <"$list")" -lt $((before + $1)) ]; do
+		kill -0 "$load" 2>/dev/null || load_end 0 # too early
 		i=$((i + 1))
+		[ $i -lt 12000 ] || give_up "changes are acknowledged"
+		sleep 0.02
 	done
 }
 # load_end STATUS: 0: all was answered as it should be; 4: or the power went.
@@ -87,6 +89,7 @@ load_end() {
 	case $load_status in
 	0 | "$1") return ;;
 	esac
+	cp "$log" "$WORK/failed.log"
 	sed 's/^/#   /' "$WORK/load.err"
 	tail -n 5 "$log" | sed 's/^/#   /'
 	give_up "each answer is right"

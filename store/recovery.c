@@ -139,8 +139,8 @@ static err choose_slot(struct store *s, struct volume_superblock *slot[2], bool 
 	if (any) {
 		*chosen = state[0] != SLOT_VALID ||
 			  (state[1] == SLOT_VALID && slot[1]->sequence > slot[0]->sequence);
-		/* The only copy shall not stay the only one. */
-		s->checkpoint.force = state[1 - *chosen] != SLOT_VALID;
+		/* The only copy shall not stay the only one, once it says more than format did. */
+		s->checkpoint.force = state[1 - *chosen] != SLOT_VALID && slot[*chosen]->generation;
 		return OK;
 	}
 	/* Zero blocks in the slots leave it to the rest: a torn format is blank again. */

@@ -292,7 +292,7 @@ static void database_open(void *argument)
 	struct world *w = argument;
 	struct database_config config = {.loop = &w->loop, .log = &w->log, .random = &w->random,
 		.device = &w->disk.device, .memory = w->database_memory,
-		.memory_len = w->database_memory_len, .operated = true};
+		.memory_len = w->database_memory_len, .operated = !w->unoperated};
 	const struct app_database *database = w->manifest.database;
 	assert_true(config.memory_len >= database->engine->memory_min(config.device));
 	assert_false(failed(database->engine->open(database, &config, &w->database)));
@@ -354,6 +354,7 @@ struct world *world_new(struct world_options o)
 	size_t size = loop_memory_size(fibers, STACK_SIZE);
 	w->loop_memory = must(aligned_alloc(4096, (size + 4095) & ~(size_t)4095));
 	loop_init(&w->loop, &w->sim.platform, w->loop_memory, fibers, STACK_SIZE);
+	w->unoperated = o.unoperated;
 	site_make(w, o.database);
 	station_start(w, SERVER, (o.connections_max ? o.connections_max : 32) + 8);
 	station_start(w, CLIENT, 512);

@@ -34,6 +34,7 @@ struct world_options {
 	uint32_t fibers;          /* for requests [6] */
 	uint64_t seed;
 	bool database;
+	bool unoperated; /* nobody can ask for snapshots */
 	uint32_t disk_kib; /* [16 MiB] */
 };
 
@@ -77,6 +78,7 @@ struct world {
 	size_t database_memory_len;
 	struct database *database;
 	uint64_t tick_ns; /* by which the clock moves at each look, so that a long query takes time */
+	bool unoperated;
 	bool database_broken; /* closing it fails, and should */
 
 	/* The application. */

@@ -69,7 +69,8 @@ struct slice request_body(struct request *req); /* as it came */
 int64_t request_query_int(
 	struct request *req, const char *name, int64_t min, int64_t max, int64_t otherwise);
 int64_t request_time(struct request *req); /* seconds since 1970, UTC */
-struct arena *request_arena(struct request *req); /* memory until the request's end */
+/* Memory until the request's end: half a MiB in all, about 8 KiB in one piece. arena_alloc gives NULL when there is none. */
+struct arena *request_arena(struct request *req);
 
 /* --- Forms ------------------------------------------------------------------------------------
  * Every form that posts carries {{{csrf}}} inside its <form>, and the page that shows it takes that

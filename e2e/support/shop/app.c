@@ -292,10 +292,11 @@ static void shrink(struct request *req)
 		say(req, 200, "done\n");
 }
 
-/* Gives some of the database's free pages back to the volume; says how many are left. */
+/* Gives some of the free pages back to the volume, and says how many are left. Few at a time: until the commit their
+ * content is kept, on scratch pages, and the volume is full. */
 static void trim(struct request *req)
 {
-	struct db_rows *rows = db_query(req, "PRAGMA incremental_vacuum(1000)");
+	struct db_rows *rows = db_query(req, "PRAGMA incremental_vacuum(200)");
 	while (db_next(rows))
 		;
 	db_end(rows);
