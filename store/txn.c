@@ -83,6 +83,10 @@ err store_txn_begin_from(struct store_object *o, struct store_snapshot *companio
 		return ERR(BUSY);
 	if (!o->used)
 		return ERR(NOT_FOUND);
+	if (UNLIKELY(s->branch_left)) {
+		TRY(object_drop_branch(s));
+		return store_txn_begin_from(o, companion, txn);
+	}
 	*t = (struct store_txn){.store = s, .object = o, .target = o, .open = true, .failure = OK};
 	if (companion && companion->generation == s->generation)
 		t->companion = companion;
@@ -420,12 +424,12 @@ static void end(struct store_txn *t)
 	t->open = false;
 }
 
-/* When that fails the store is read-only, and the next opening does it. */
+/* When that fails the next transaction begins with it, or (the store is read-only) the next opening. */
 static void drop_branch(struct store_txn *t)
 {
 	if (t->object == t->target || t->store->state != STORE_OPEN)
 		return;
-	err e = object_drop(t->object);
+	err e = object_drop_branch(t->store);
 	(void)e;
 }
 
