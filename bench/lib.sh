@@ -124,3 +124,9 @@ gate() {
 		bad "$1: $2 (at least $3)"
 	fi
 }
+
+# A visitor's session with the guestbook at URL: $cookie and $token.
+session() {
+	cookie=$(inside curl -sS -D - -o "$WORK/page.out" "$1/" | sed -n 's/^[Ss]et-[Cc]ookie: \([^;]*\).*/\1/p' | tr -d '\r')
+	token=$(sed -n 's/.*name="csrf" value="\([0-9a-f]*\)".*/\1/p' "$WORK/page.out" | head -n 1)
+}

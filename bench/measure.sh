@@ -154,8 +154,7 @@ guestbook() {
 		"instructions for the page with 10 entries, 1 connection"
 	row guestbook.page.64 "$(per_request instructions 1000 -c 64 "$url/")" "... 64 connections"
 	speed "the page with 10 entries" /
-	cookie=$(inside curl -sS -D - -o "$WORK/page.out" "$url/" | sed -n 's/^[Ss]et-[Cc]ookie: \([^;]*\).*/\1/p' | tr -d '\r')
-	token=$(sed -n 's/.*name="csrf" value="\([0-9a-f]*\)".*/\1/p' "$WORK/page.out" | head -n 1)
+	session "$url"
 	signing 1 100
 	signing 64 1000
 	stop

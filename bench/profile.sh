@@ -6,6 +6,7 @@
 #	bench/profile.sh examples/guestbook --top 40 -- -n 500 -c 64 /
 #	bench/profile.sh examples/hello --idle 2      # nothing but the passing of 2 seconds
 #	bench/profile.sh examples/guestbook --boot    # until it listens
+#	bench/profile.sh examples/guestbook --sign -- -n 300 -c 1 /sign    # signatures, with a session's cookie
 #
 # Options: --top N (25 rows), --per N (divide by N instead of by the requests), --blocks (basic blocks, with
 # their addresses, instead of functions), --parts (modules and libraries instead of functions).
@@ -15,7 +16,7 @@ cd "$(dirname "$0")/.." || exit 2
 . bench/lib.sh
 
 [ $# -ge 1 ] || { sed -n '2,/^cd/ { /^#/ s/^#//p }' "$0"; exit 2; }
-dir=$1 top=25 per='' idle='' boot='' by=function
+dir=$1 top=25 per='' idle='' boot='' by=function signs=''
 shift
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -23,6 +24,7 @@ while [ $# -gt 0 ]; do
 	--per) per=$2; shift ;;
 	--idle) idle=$2; shift ;;
 	--boot) boot=1 per=1 ;;
+	--sign) signs=1 ;;
 	--blocks) by=block ;;
 	--parts) by=part ;;
 	--) shift; break ;;
@@ -40,8 +42,11 @@ run_load() {
 		*) words="$words $word" ;;
 		esac
 	done
+	set --
+	[ -z "$signs" ] ||
+		set -- -H "Cookie: $cookie" -d "csrf=$token&name=Ada+Lovelace&message=A+note+of+some+length"
 	# shellcheck disable=SC2086 # the list is words
-	load $words
+	load "$@" $words
 }
 
 # The blocks' counts: "address instructions executions" for each block used.
@@ -65,6 +70,7 @@ if [ -n "$boot" ]; then
 else
 	[ ! -d "$dir/migrations" ] ||
 		for i in 1 2 3 4 5 6 7 8 9 10; do sign "$url" "Visitor $i" "Entry $i" >/dev/null; done
+	[ -z "$signs" ] || session "$url"
 	[ -n "$idle" ] || run_load "$@" >/dev/null # warms up: translation, caches
 	settle
 	snapshot "$WORK/profile.before"

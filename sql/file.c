@@ -190,9 +190,10 @@ static int file_fetch(sqlite3_file *base, sqlite3_int64 offset, int len, void **
 			return rc;
 	}
 	file->stats->pages_lent++;
+	const void *data = store_page_data(page);
 	file->lent[file->lent_count].page = page;
-	file->lent[file->lent_count++].offset = offset;
-	*out = (void *)(uintptr_t)store_page_data(page);
+	file->lent[file->lent_count++].data = data;
+	*out = (void *)(uintptr_t)data;
 	return SQLITE_OK;
 }
 
@@ -200,10 +201,11 @@ static int file_fetch(sqlite3_file *base, sqlite3_int64 offset, int len, void **
 static int file_unfetch(sqlite3_file *base, sqlite3_int64 offset, void *data)
 {
 	struct sql_file *file = file_of(base);
+	(void)offset;
 	if (!data)
 		return SQLITE_OK;
 	for (uint32_t i = file->lent_count; i-- > 0;) {
-		if (file->lent[i].offset != offset || store_page_data(file->lent[i].page) != data)
+		if (file->lent[i].data != data)
 			continue;
 		store_page_put(file->lent[i].page);
 		file->lent[i] = file->lent[--file->lent_count];

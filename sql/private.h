@@ -39,7 +39,7 @@ struct sql_file {
 	uint32_t lent_count;
 	struct {
 		struct store_page *page;
-		sqlite3_int64 offset;
+		const void *data; /* its */
 	} lent[SQL_PAGES_LENT_MAX];
 };
 

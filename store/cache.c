@@ -7,14 +7,10 @@
  *             \-> FREE (aborted, or superseded before it was written)
  *
  * A frame's generations from..until never cross another frame's of the same page that a reader could
- * want; that two frames hold the same version is possible (and harmless). */
+ * want; that two frames hold the same version is possible (and harmless). A version that is superseded and that no
+ * snapshot sees is dropped when the next one comes, so that a page that is changed again and again neither pushes
+ * others out nor makes its bucket long. */
 #include "private.h"
-
-static inline struct frame **bucket_of(struct store *s, uint32_t object, uint32_t page_no)
-{
-	uint64_t key = (uint64_t)object << 32 | page_no;
-	return &s->cache.bucket[key * 0x9e3779b97f4a7c15u >> s->cache.shift];
-}
 
 void cache_init(struct store *s, struct frame *frames, struct frame **buckets, uint32_t shift,
 	uint8_t *pages, uint32_t count)
@@ -26,13 +22,15 @@ void cache_init(struct store *s, struct frame *frames, struct frame **buckets, u
 		frames[i].store = s;
 		fiber_queue_init(&frames[i].waiting);
 	}
+	for (uint32_t i = count; i-- > 0; s->cache.free = &frames[i])
+		frames[i].next = s->cache.free;
 }
 
 static void unhash(struct store *s, struct frame *f)
 {
 	if (!f->hashed)
 		return;
-	struct frame **at = bucket_of(s, f->object, f->page_no);
+	struct frame **at = cache_bucket(s, f->object, f->page_no);
 	while (*at != f)
 		at = &(*at)->next;
 	*at = f->next;
@@ -45,22 +43,29 @@ static void set_free(struct store *s, struct frame *f)
 		s->cache.dirty--;
 	f->state = FRAME_FREE;
 	f->delta = NULL;
+	f->next = s->cache.free;
+	s->cache.free = f;
 	(void)fiber_queue_wake_one(&s->cache.starved);
 }
 
 static struct frame *evict(struct store *s)
 {
 	struct cache *c = &s->cache;
+	struct frame *unused = c->free;
+	if (unused) {
+		c->free = unused->next;
+		return unused;
+	}
 	for (uint32_t tries = 0; tries < 2 * c->count + 1; tries++) {
 		struct frame *f = &c->frame[c->hand];
 		c->hand = c->hand + 1 < c->count ? c->hand + 1 : 0;
-		if (f->pins || (f->state != FRAME_CLEAN && f->state != FRAME_FREE))
+		if (f->pins || f->state != FRAME_CLEAN)
 			continue;
-		if (f->state == FRAME_CLEAN && f->referenced) {
+		if (f->referenced) {
 			f->referenced = false;
 			continue;
 		}
-		s->stats.page_evictions += f->state == FRAME_CLEAN;
+		s->stats.page_evictions++;
 		unhash(s, f);
 		return f;
 	}
@@ -89,7 +94,7 @@ err cache_take(struct store *s, struct frame **frame)
 void cache_insert(struct store *s, struct frame *f, uint32_t object, uint32_t page_no,
 	uint64_t from, uint64_t until)
 {
-	struct frame **bucket = bucket_of(s, object, page_no);
+	struct frame **bucket = cache_bucket(s, object, page_no);
 	f->object = (uint16_t)object;
 	f->page_no = page_no;
 	f->from = from;
@@ -99,18 +104,9 @@ void cache_insert(struct store *s, struct frame *f, uint32_t object, uint32_t pa
 	*bucket = f;
 }
 
-struct frame *cache_find(struct store *s, uint32_t object, uint32_t page_no, uint64_t generation)
-{
-	for (struct frame *f = *bucket_of(s, object, page_no); f; f = f->next)
-		if (f->page_no == page_no && f->object == object && f->from <= generation &&
-			generation < f->until)
-			return f;
-	return NULL;
-}
-
 struct frame *cache_find_txn(struct store *s, uint32_t object, uint32_t page_no)
 {
-	for (struct frame *f = *bucket_of(s, object, page_no); f; f = f->next)
+	for (struct frame *f = *cache_bucket(s, object, page_no); f; f = f->next)
 		if (f->page_no == page_no && f->object == object && f->from == GENERATION_TXN)
 			return f;
 	return NULL;
@@ -161,24 +157,40 @@ void cache_written(struct store *s, struct frame *f, bool clean)
 	(void)fiber_queue_wake_one(&s->cache.starved);
 }
 
-static void supersede_in(struct frame *f, uint32_t object, uint32_t page_no, bool all_beyond,
-	uint64_t generation)
+static bool is_seen(const struct store *s, const struct frame *f)
 {
-	for (; f; f = f->next)
-		if (f->object == object && f->until == GENERATION_NEVER && f->from < generation &&
-			(f->page_no == page_no || (all_beyond && f->page_no > page_no)))
+	for (const struct list *e = s->snapshots.next; e != &s->snapshots; e = e->next) {
+		const struct store_snapshot *snap = LIST_ENTRY(e, const struct store_snapshot, link);
+		if (snap->object_id == f->object && f->from <= snap->generation &&
+			snap->generation < f->until)
+			return true;
+	}
+	return false;
+}
+
+static void supersede_in(struct store *s, struct frame *f, uint32_t object, uint32_t page_no,
+	bool all_beyond, uint64_t generation)
+{
+	for (struct frame *next; f; f = next) {
+		next = f->next;
+		if (f->object != object || (f->page_no != page_no && !(all_beyond && f->page_no > page_no)))
+			continue;
+		if (f->until == GENERATION_NEVER && f->from < generation)
 			f->until = generation;
+		if (f->until != GENERATION_NEVER && f->state == FRAME_CLEAN && !f->pins && !is_seen(s, f))
+			cache_drop(s, f);
+	}
 }
 
 void cache_supersede(struct store *s, uint32_t object, uint32_t page_no, bool all_beyond,
 	uint64_t generation)
 {
 	if (!all_beyond) {
-		supersede_in(*bucket_of(s, object, page_no), object, page_no, false, generation);
+		supersede_in(s, *cache_bucket(s, object, page_no), object, page_no, false, generation);
 		return;
 	}
 	for (uint32_t i = 0; i < 1u << (64 - s->cache.shift); i++)
-		supersede_in(s->cache.bucket[i], object, page_no, true, generation);
+		supersede_in(s, s->cache.bucket[i], object, page_no, true, generation);
 }
 
 void cache_forget(struct store *s, uint32_t object)

@@ -6,6 +6,12 @@
  * Commits go on meanwhile. docs/volume-format.md, "Checkpoint". */
 #include "private.h"
 
+uint64_t checkpoint_reserve_most(const struct store *s)
+{
+	return ((uint64_t)s->deltas.pool.used + STORE_OBJECTS_MAX) * VOLUME_MAP_LEVELS_MAX +
+		space_map_pages(s->space.blocks) + 1;
+}
+
 uint64_t checkpoint_reserve(const struct store *s)
 {
 	uint64_t nodes = 0;
@@ -17,9 +23,9 @@ uint64_t checkpoint_reserve(const struct store *s)
 		if (o->used)
 			nodes += map_nodes(pages) + VOLUME_MAP_LEVELS_MAX;
 	}
-	uint64_t most = (uint64_t)s->deltas.pool.used * VOLUME_MAP_LEVELS_MAX +
-			(uint64_t)STORE_OBJECTS_MAX * VOLUME_MAP_LEVELS_MAX;
-	return (nodes < most ? nodes : most) + space_map_pages(s->space.blocks) + 1;
+	nodes += space_map_pages(s->space.blocks) + 1;
+	uint64_t most = checkpoint_reserve_most(s);
+	return nodes < most ? nodes : most;
 }
 
 uint32_t object_low(const struct store_object *o, uint64_t generation)

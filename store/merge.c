@@ -17,31 +17,11 @@ static struct delta *change_at(const struct merge *m, uint32_t i)
 	return pool_at(&m->s->deltas.pool, m->s->deltas.sorted[i]);
 }
 
-static void sift_down(const struct merge *m, uint32_t at, uint32_t count)
+static void sort_changes(struct merge *m)
 {
-	uint32_t *v = m->s->deltas.sorted;
-	for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
-		if (child + 1 < count && change_at(m, child + 1)->page_no > change_at(m, child)->page_no)
-			child++;
-		if (change_at(m, at)->page_no >= change_at(m, child)->page_no)
-			return;
-		uint32_t t = v[at];
-		v[at] = v[child];
-		v[child] = t;
-	}
-}
-
-static void sort_changes(const struct merge *m)
-{
-	uint32_t *v = m->s->deltas.sorted;
-	for (uint32_t i = m->count / 2; i-- > 0;)
-		sift_down(m, i, m->count);
-	for (uint32_t n = m->count; n > 1; n--) {
-		uint32_t t = v[0];
-		v[0] = v[n - 1];
-		v[n - 1] = t;
-		sift_down(m, 0, n - 1);
-	}
+	struct delta_sort sort = {.heaping = m->count / 2, .unsorted = m->count, .count = m->count};
+	while (!delta_sort_some(&m->s->deltas, &sort))
+		fiber_yield(m->s->loop);
 }
 
 static void collect_from(struct merge *m, const struct list *list, uint64_t generation)

@@ -7,6 +7,7 @@
  *   journal.c     the fiber that writes batches of commits and flushes; durability
  *   checkpoint.c  the fiber that merges the delta into the maps and moves the superblock
  *   merge.c       one object's merge
+ *   sort.c        its changes in the order of their pages
  *   share.c       which blocks several versions have in common
  *   delta.c       the map entries that are newer than the maps on the device
  *   cache.c       frames: pages of objects, and map nodes
@@ -172,7 +173,7 @@ struct space_edit {
 
 struct space {
 	struct space_window *window;
-	uint32_t window_count;
+	uint32_t window_count, window_end; /* end: those behind it have never been in use */
 	uint32_t blocks, blocks_next; /* next: from the next checkpoint on */
 	uint32_t at;          /* the window from which was taken last, and ... */
 	uint32_t cursor;      /* ... the bit behind that */
@@ -248,6 +249,8 @@ uint64_t space_free(const struct space *sp);
 uint64_t space_waiting(const struct space *sp);
 /* What a transaction may still be promised. */
 uint64_t space_available(const struct store *s);
+/* It is so much. (Without asking how much, when there is plenty.) */
+bool space_has(const struct store *s, uint64_t blocks);
 void space_check_pressure(struct store *s);
 /* A block of a window may have become free; it is when the windows are read again. */
 void space_set_stale(struct space *sp);
@@ -336,7 +339,7 @@ enum frame_state {
 struct frame {
 	struct store_page page; /* first */
 	uint64_t from, until;
-	struct frame *next; /* in the bucket */
+	struct frame *next; /* in the bucket, or among the free */
 	struct store *store;
 	struct delta *delta;
 	uint32_t page_no;
@@ -351,6 +354,7 @@ struct frame {
 struct cache {
 	struct frame *frame;
 	struct frame **bucket;
+	struct frame *free;
 	uint32_t count, hand, shift, dirty, writing; /* dirty: DIRTY or WRITING */
 	struct fiber_queue starved; /* fibers that want a frame */
 };
@@ -361,7 +365,6 @@ void cache_init(struct store *s, struct frame *frames, struct frame **buckets, u
 err cache_take(struct store *s, struct frame **frame);
 void cache_insert(struct store *s, struct frame *f, uint32_t object, uint32_t page_no,
 	uint64_t from, uint64_t until);
-struct frame *cache_find(struct store *s, uint32_t object, uint32_t page_no, uint64_t generation);
 struct frame *cache_find_txn(struct store *s, uint32_t object, uint32_t page_no);
 /* Out of the table; freed now or when it is no longer lent. */
 void cache_drop(struct store *s, struct frame *f);
@@ -406,6 +409,16 @@ struct deltas {
 	struct list fresh;     /* durable, newest of their page when last looked at */
 	struct list retained;  /* superseded or merged, kept for a snapshot or until durable */
 	uint32_t *sorted;      /* pool indices, for a merge */
+	uint64_t sort_steps;   /* that have been done */
+};
+
+#define SORT_STEPS 4096u /* at once: some ten microseconds */
+
+/* Sorting `count` of deltas.sorted by page. */
+struct delta_sort {
+	uint32_t heaping;  /* half of count: so many are to be put into the heap; then ... */
+	uint32_t unsorted; /* count: ... so many are still in it */
+	uint32_t count;
 };
 
 struct delta *delta_find(struct store *s, uint32_t object, uint32_t page_no, uint64_t base,
@@ -428,6 +441,8 @@ void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 void delta_sweep(struct store *s);
 /* The same for a few, others at each call: a reader's end must not cost what all others hold. */
 void delta_sweep_some(struct store *s);
+/* Goes on for a while (SORT_STEPS); true when done. */
+bool delta_sort_some(struct deltas *d, struct delta_sort *q);
 uint32_t delta_free(const struct store *s);
 uint32_t delta_used(const struct store *s);
 
@@ -588,8 +603,9 @@ void checkpoint_fiber(void *store);
 err checkpoint_now(struct store *s);
 /* Has one made some time. */
 void checkpoint_want(struct store *s);
-/* Blocks that the next checkpoint may need. */
+/* Blocks that the next checkpoint may need; and a number that is no less and found at once. */
 uint64_t checkpoint_reserve(const struct store *s);
+uint64_t checkpoint_reserve_most(const struct store *s);
 /* Truncations of the object since its base, up to `generation`. */
 uint32_t object_low(const struct store_object *o, uint64_t generation);
 
@@ -713,6 +729,22 @@ bool store_reader_of(const struct store *s, uint64_t from, struct store_snapshot
 /* The least space_sequence, of at least `from`, among the snapshots; GENERATION_NEVER without any. */
 uint64_t store_oldest_base(const struct store *s, uint64_t from);
 void snapshot_fill(struct store_object *o, struct store_snapshot *snap);
+
+static inline struct frame **cache_bucket(struct store *s, uint32_t object, uint32_t page_no)
+{
+	uint64_t key = (uint64_t)object << 32 | page_no;
+	return &s->cache.bucket[key * 0x9e3779b97f4a7c15u >> s->cache.shift];
+}
+
+static inline struct frame *cache_find(struct store *s, uint32_t object, uint32_t page_no,
+	uint64_t generation)
+{
+	for (struct frame *f = *cache_bucket(s, object, page_no); f; f = f->next)
+		if (f->page_no == page_no && f->object == object && f->from <= generation &&
+			generation < f->until)
+			return f;
+	return NULL;
+}
 
 #define store_log(s, level, ...)                                                                   \
 	do {                                                                                       \

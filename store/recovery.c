@@ -12,12 +12,12 @@ enum slot_state {
 	SLOT_VALID,
 };
 
-static bool is_zero(const uint8_t *p, size_t len)
+static bool is_zero(const uint64_t *block)
 {
-	for (size_t i = 0; i < len; i++)
-		if (p[i])
-			return false;
-	return true;
+	uint64_t any = 0;
+	for (size_t i = 0; i < VOLUME_BLOCK_SIZE / sizeof *block; i += 4)
+		any |= block[i] | block[i + 1] | block[i + 2] | block[i + 3];
+	return any == 0;
 }
 
 static bool checksum_holds(uint64_t seed, void *block, uint64_t *field)
@@ -86,13 +86,22 @@ static err format(struct store *s)
 	return OK;
 }
 
+/* The first blocks, a few at once, and the last one. */
 static err device_is_blank(struct store *s, bool *blank)
 {
-	uint8_t *buffer = s->checkpoint.node[0];
+	struct io_wait w;
 	*blank = true;
-	for (uint32_t i = 0; i <= VOLUME_BLANK_BLOCKS && *blank; i++) {
-		TRY(io_read_block(s, i < VOLUME_BLANK_BLOCKS ? i : s->space.blocks_next - 1, buffer));
-		*blank = is_zero(buffer, VOLUME_BLOCK_SIZE);
+	for (uint32_t i = 0, count; i <= VOLUME_BLANK_BLOCKS && *blank; i += count) {
+		struct io_run run = {.op = BLOCK_READ};
+		io_wait_init(s, &w);
+		for (count = 0; count < NODE_BUFFERS && i + count <= VOLUME_BLANK_BLOCKS; count++)
+			io_run_add(s, &run, &w,
+				i + count < VOLUME_BLANK_BLOCKS ? i + count : s->space.blocks_next - 1,
+				s->checkpoint.node[count]);
+		io_run_submit(s, &run, &w);
+		TRY(io_wait_all(s, &w));
+		for (uint32_t j = 0; j < count; j++)
+			*blank = *blank && is_zero((const void *)s->checkpoint.node[j]);
 	}
 	return OK;
 }

@@ -35,9 +35,11 @@ void space_reset(struct store *s)
 {
 	struct space *sp = &s->space;
 	for (uint32_t i = 0; i < sp->window_count; i++) {
-		memset(&sp->window[i], 0, sizeof sp->window[i]);
 		sp->window[i].index = SPACE_NOWHERE;
+		sp->window[i].free = sp->window[i].taken = 0;
+		sp->window[i].stale = false;
 	}
+	sp->window_end = SPACE_NODE_WINDOWS;
 	for (uint32_t i = 0; i < SPACE_PAGES; i++)
 		sp->page[i].valid = sp->page[i].dirty = false;
 	sp->next = sp->tree;
@@ -81,10 +83,16 @@ uint64_t space_available(const struct store *s)
 	return open > taken ? open - taken : 0;
 }
 
+bool space_has(const struct store *s, uint64_t blocks)
+{
+	uint64_t most = s->space.promised + checkpoint_reserve_most(s);
+	return space_free(&s->space) >= most + blocks || space_available(s) >= blocks;
+}
+
 void space_set_stale(struct space *sp)
 {
 	sp->staled++;
-	for (uint32_t i = 0; i < sp->window_count; i++)
+	for (uint32_t i = 0; i < sp->window_end; i++)
 		sp->window[i].stale = true;
 }
 
@@ -112,7 +120,7 @@ static struct space_window *find(struct space *sp, uint32_t block)
 	uint32_t index = block / SPACE_WINDOW_BLOCKS;
 	if (sp->window[sp->at].index == index)
 		return &sp->window[sp->at];
-	for (struct space_window *w = sp->window; w < sp->window + sp->window_count; w++)
+	for (struct space_window *w = sp->window; w < sp->window + sp->window_end; w++)
 		if (w->index == index)
 			return w;
 	return NULL;
@@ -160,7 +168,7 @@ static uint32_t next_used(const struct space_window *w, uint32_t from)
 static uint32_t window_after(const struct space *sp, uint32_t at)
 {
 	uint32_t here = sp->window[at].index, next = at, first = at;
-	for (uint32_t i = SPACE_NODE_WINDOWS; i < sp->window_count; i++) {
+	for (uint32_t i = SPACE_NODE_WINDOWS; i < sp->window_end; i++) {
 		const struct space_window *w = &sp->window[i];
 		if (w->index == SPACE_NOWHERE || !w->free || i == at)
 			continue;
@@ -206,10 +214,11 @@ uint32_t space_take(struct space *sp)
 
 void space_go(struct space *sp, uint64_t block)
 {
-	for (uint32_t i = SPACE_NODE_WINDOWS; i < sp->window_count; i++)
+	for (uint32_t i = sp->at, next = SPACE_NODE_WINDOWS; i < sp->window_end; i = next++)
 		if (sp->window[i].index == block / SPACE_WINDOW_BLOCKS) {
 			sp->at = i;
 			sp->cursor = block % SPACE_WINDOW_BLOCKS;
+			return;
 		}
 }
 
@@ -233,7 +242,7 @@ void space_seek(struct space *sp, uint32_t blocks)
 	uint32_t at = sp->at;
 	if (seek_in(sp, at, sp->cursor, blocks))
 		return;
-	for (uint32_t i = SPACE_NODE_WINDOWS; i < sp->window_count; i++) {
+	for (uint32_t i = SPACE_NODE_WINDOWS; i < sp->window_end; i++) {
 		at = window_after(sp, at);
 		if (seek_in(sp, at, 0, blocks) || at == sp->at)
 			return;
@@ -372,10 +381,16 @@ static uint32_t count_part(const struct space *sp, uint32_t index)
 	return SPACE_WINDOW_BLOCKS - used;
 }
 
-/* The window gets what has been loaded. */
+/* The window, which is this part's already or nobody's, gets what has been loaded. */
 static void fill(struct space *sp, struct space_window *w, uint32_t index)
 {
 	uint32_t open = 0;
+	if (w->index == SPACE_NOWHERE) {
+		memset(w->own, 0, sizeof w->own);
+		memset(w->dead, 0, sizeof w->dead);
+	}
+	if (w >= sp->window + sp->window_end)
+		sp->window_end = (uint32_t)(w - sp->window) + 1;
 	w->index = index;
 	w->stale = sp->staled != sp->loaded_at;
 	memcpy(w->base, part_of(sp, index), sizeof w->base);
@@ -387,8 +402,6 @@ static void fill(struct space *sp, struct space_window *w, uint32_t index)
 static void drop(struct space *sp, struct space_window *w)
 {
 	count_free(sp, w, -(int32_t)w->free);
-	memset(w->own, 0, sizeof w->own);
-	memset(w->dead, 0, sizeof w->dead);
 	w->taken = 0;
 	w->index = SPACE_NOWHERE;
 }
@@ -528,7 +541,7 @@ static bool take_node_from(struct space *sp, struct space_window *w, uint32_t fr
 
 static bool take_node_in(struct space *sp, uint32_t group, uint32_t *block)
 {
-	for (uint32_t i = 0; i < sp->window_count; i++) {
+	for (uint32_t i = 0; i < sp->window_end; i++) {
 		struct space_window *w = &sp->window[i];
 		if (w->index != SPACE_NOWHERE && w->index / SPACE_GROUP_WINDOWS == group &&
 			take_node_from(sp, w, 0, block))
@@ -542,7 +555,7 @@ static bool take_node(struct space *sp, uint32_t *block)
 	struct space_window *at = &sp->window[sp->at];
 	if (take_node_from(sp, at, sp->cursor < SPACE_WINDOW_BLOCKS ? sp->cursor : 0, block))
 		return true;
-	for (uint32_t i = 0; i < sp->window_count; i++)
+	for (uint32_t i = 0; i < sp->window_end; i++)
 		if (sp->window[i].index != SPACE_NOWHERE &&
 			take_node_from(sp, &sp->window[i], 0, block))
 			return true;
@@ -693,9 +706,9 @@ err space_take_this(struct store *s, uint32_t block)
 
 void space_checkpoint_begin(struct space *sp)
 {
-	for (uint32_t i = 0; i < sp->window_count; i++)
-		for (uint32_t j = 0; j < SPACE_WINDOW_WORDS; j++)
-			sp->window[i].own[j] |= sp->window[i].dead[j];
+	for (struct space_window *w = sp->window; w < sp->window + sp->window_end; w++)
+		for (uint32_t j = 0; w->taken && j < SPACE_WINDOW_WORDS; j++)
+			w->own[j] |= w->dead[j];
 	sp->dead_old += sp->dead_new;
 	sp->dead_new = 0;
 }
@@ -726,12 +739,12 @@ void space_checkpoint_done(struct store *s)
 	sp->moved = 0;
 	sp->record_unmapped = false;
 	sp->building = sp->walk = sp->recovering = sp->distrusted = false;
-	for (struct space_window *w = sp->window; w < sp->window + sp->window_count; w++) {
+	for (struct space_window *w = sp->window; w < sp->window + sp->window_end; w++) {
 		if (w->index == SPACE_NOWHERE)
 			continue;
 		if (recovered)
 			drop(sp, w);
-		else
+		else if (w->taken)
 			free_dead(sp, w);
 		w->stale = true;
 	}

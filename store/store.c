@@ -86,7 +86,8 @@ static void init_lists(struct store *s)
 static struct store *init(const struct store_config *c, const struct layout *l)
 {
 	uint8_t *m = c->memory;
-	memset(m, 0, l->pages);
+	memset(m, 0, l->delta_pool); /* of the rest only what is in use is looked at */
+	memset(m + l->delta_buckets, 0, l->sorted - l->delta_buckets);
 	struct store *s = (void *)m;
 	s->config = *c;
 	s->loop = c->loop;

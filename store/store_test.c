@@ -1,4 +1,5 @@
 /* What the store promises while the power stays on. */
+#include "private.h"
 #include "support/world.h"
 
 #include <stdlib.h>
@@ -378,6 +379,57 @@ static void share_reads(void *argument)
 	store_snapshot_end(&s);
 }
 
+/* What the checkpoint's sort does between two rounds of the loop. */
+struct sort_watch {
+	struct loop_client client;
+	const struct deltas *deltas;
+	uint64_t before, most;
+};
+
+static bool watch_the_sort(struct loop_client *client)
+{
+	struct sort_watch *w = CONTAINER_OF(client, struct sort_watch, client);
+	uint64_t now = w->deltas->sort_steps;
+	w->most = now - w->before > w->most ? now - w->before : w->most;
+	w->before = now;
+	return false;
+}
+
+static void merge_many_changes(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = world_object(r);
+	struct store_txn *t;
+	uint64_t generation;
+	must(store_txn_begin(o, &t));
+	for (uint32_t i = 0; i < 4001; i++) /* 4001 is a prime: all of them, in some other order */
+		world_write(t, i * 1009 % 4001, i + 1);
+	must(store_txn_commit(t, &generation));
+	must(store_wait_durable(r->store, generation));
+	struct sort_watch watch = {.client.poll = watch_the_sort, .deltas = &r->store->deltas};
+	loop_add(&r->loop, &watch.client);
+	must(store_checkpoint(r->store));
+	list_remove(&watch.client.link);
+	assert_true(watch.before > 8 * SORT_STEPS);
+	/* A fiber has a few turns in a round, and goes on until the change that it is at has its place. */
+	assert_in_range(watch.most, SORT_STEPS, 5 * (SORT_STEPS + 32));
+	for (uint32_t i = 0; i < 4001; i += 7)
+		assert_int_equal(world_newest(o, i * 1009 % 4001), i + 1);
+	must(store_check(r->store, NULL));
+}
+
+static void others_run_while_a_checkpoint_sorts_many_changes(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r, 64 * MIB, 512, 9, 8);
+	r.config.cache_pages = 1200;
+	must(rig_open(&r));
+	rig_run(&r, merge_many_changes, &r);
+	must(rig_close(&r));
+	rig_free(&r);
+}
+
 static void misses_of_one_page_share_one_read(void **state)
 {
 	(void)state;
@@ -385,6 +437,52 @@ static void misses_of_one_page_share_one_read(void **state)
 	rig_init(&r, 8 * MIB, 512, 8, 20);
 	must(rig_open(&r));
 	rig_run(&r, share_reads, &r);
+	must(rig_close(&r));
+	rig_free(&r);
+}
+
+static uint64_t misses_of(struct rig *r)
+{
+	struct store_stats stats;
+	store_stats(r->store, &stats);
+	return stats.page_misses;
+}
+
+/* Its old versions would fill the cache and make its bucket long. */
+static void change_one_often(void *argument)
+{
+	struct rig *r = argument;
+	struct store_object *o = world_object(r);
+	struct store_snapshot old;
+	for (uint32_t i = 0; i < 30; i++)
+		(void)world_commit(o, i, i + 1);
+	store_snapshot_begin(o, &old);
+	for (uint32_t i = 0; i < 30; i++)
+		assert_int_equal(world_newest(o, i), i + 1);
+	uint64_t misses = misses_of(r);
+	for (uint32_t i = 0; i < 1000; i++) {
+		must(store_wait_durable(r->store, world_commit(o, 7, 100 + i)));
+		uint32_t versions = 0;
+		for (uint32_t j = 0; j < r->store->cache.count; j++) {
+			const struct frame *f = &r->store->cache.frame[j];
+			versions += f->hashed && f->page_no == 7 && f->object == o->id;
+		}
+		assert_in_range(versions, 1, 3); /* the newest, that before it, and the snapshot's */
+	}
+	for (uint32_t i = 0; i < 30; i++)
+		assert_int_equal(world_read(&old, i), i + 1);
+	assert_int_equal(world_newest(o, 7), 1099);
+	assert_int_equal(misses_of(r), misses);
+	store_snapshot_end(&old);
+}
+
+static void a_page_that_is_changed_again_and_again_pushes_no_other_out(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r, 8 * MIB, 512, 5, 8);
+	must(rig_open(&r));
+	rig_run(&r, change_one_often, &r);
 	must(rig_close(&r));
 	rig_free(&r);
 }
@@ -682,7 +780,9 @@ int main(void)
 		cmocka_unit_test(a_full_volume_says_so_and_can_be_emptied),
 		cmocka_unit_test(flushes_are_one_for_each_commit_alone_and_shared_by_many),
 		cmocka_unit_test(a_commit_writes_little_more_than_its_pages),
+		cmocka_unit_test(others_run_while_a_checkpoint_sorts_many_changes),
 		cmocka_unit_test(misses_of_one_page_share_one_read),
+		cmocka_unit_test(a_page_that_is_changed_again_and_again_pushes_no_other_out),
 		cmocka_unit_test(a_cache_of_lent_pages_is_an_error_not_a_crash),
 		cmocka_unit_test(objects_are_apart_and_there_is_one_writer),
 		cmocka_unit_test(a_foreign_volume_is_refused_untouched),

@@ -51,9 +51,9 @@ static err promise(struct store_txn *t, uint32_t blocks, uint64_t keep)
 	struct store *s = t->store;
 	for (unsigned tries = 0;; tries++) {
 		err e = ERR(NO_SPACE);
-		if (space_available(s) >= blocks + keep)
+		if (space_has(s, blocks + keep))
 			e = space_ensure(s, blocks);
-		if (!failed(e) && space_available(s) >= blocks + keep)
+		if (!failed(e) && space_has(s, blocks + keep))
 			break;
 		if (failed(e) && e.code != ERR_NO_SPACE)
 			return e;
