@@ -146,7 +146,7 @@ async function empty() {
 		for (let left = 1; left > 0; ) {
 			const answer = await ask("POST", path);
 			if (answer.status !== 200) wrong(path, answer);
-			left = path === "/trim" ? Number(answer.text.slice(5)) : 0;
+			left = Number(answer.text.slice(5));
 		}
 }
 

@@ -8,11 +8,13 @@
  * Commits go on meanwhile. docs/volume-format.md, "Checkpoint". */
 #include "private.h"
 
+/* One for record_block, one for a space map that becomes higher when the device has grown. */
+#define SPACE_RESERVE 2u
+
 uint64_t checkpoint_reserve_most(const struct store *s)
 {
-	/* One for record_block, one for a space map that becomes higher when the device has grown. */
 	return ((uint64_t)s->deltas.pool.used + STORE_OBJECTS_MAX) * VOLUME_MAP_LEVELS_MAX +
-		space_map_pages(s->space.blocks) + 2;
+		space_map_pages(s->space.blocks) + SPACE_RESERVE;
 }
 
 uint64_t checkpoint_reserve(const struct store *s)
@@ -26,7 +28,7 @@ uint64_t checkpoint_reserve(const struct store *s)
 		if (o->used)
 			nodes += map_nodes(pages) + VOLUME_MAP_LEVELS_MAX;
 	}
-	nodes += space_map_pages(s->space.blocks) + 2;
+	nodes += space_map_pages(s->space.blocks) + SPACE_RESERVE;
 	uint64_t most = checkpoint_reserve_most(s);
 	return nodes < most ? nodes : most;
 }

@@ -483,21 +483,23 @@ err object_join(struct store_object *branch, struct store_object *to)
 	return leave(to->store, apply_at_rest(to->store, change));
 }
 
-err object_drop(struct store_object *branch)
+static err drop_branches(struct store *s)
 {
-	struct store *s = branch->store;
 	struct table_change change = no_change;
-	change.remove = (uint8_t)branch->id;
-	enter(s);
-	return leave(s, apply_at_rest(s, change));
+	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++) {
+		change.remove = (uint8_t)i;
+		if (s->object[i].used && s->object[i].name[0] == branch_name[0])
+			TRY(apply_at_rest(s, change));
+	}
+	return OK;
 }
 
-err object_drop_leftover(struct store *s)
+err object_drop_branch(struct store *s)
 {
-	for (uint32_t i = 0; i < STORE_OBJECTS_MAX; i++)
-		if (s->object[i].used && s->object[i].name[0] == branch_name[0])
-			TRY(object_drop(&s->object[i]));
-	return OK;
+	enter(s);
+	err e = leave(s, drop_branches(s));
+	s->branch_left = failed(e);
+	return e;
 }
 
 /* --- Named snapshots --- */

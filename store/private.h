@@ -548,10 +548,9 @@ err object_fork(struct store_object *o, struct store_object **branch);
 /* `to` gets the branch's content, as a new generation, and the branch is gone; durable on return. Nobody may read
  * the branch any more. */
 err object_join(struct store_object *branch, struct store_object *to);
-/* The branch is gone. */
-err object_drop(struct store_object *branch);
-/* Drops what a transaction has left that a stop had ended. */
-err object_drop_leftover(struct store *s);
+/* The branch is gone, if there is one: of a transaction that ends so, or that a stop had ended. When that fails,
+ * store.branch_left says so. */
+err object_drop_branch(struct store *s);
 
 /* The checkpoint fiber's part, before the merges: frees what only a map that goes has. */
 err table_change_begin(struct store *s, const struct table_change *change, uint64_t generation);
@@ -688,7 +687,6 @@ struct store {
 	struct block_device *device;
 	enum store_state state;
 	bool opening; /* until all that recovery has found is in place, no checkpoint but its own is made */
-	bool leftover; /* what a large transaction has written is still there, though it was aborted */
 	bool closing, kick, notify;
 	uint64_t sectors; /* of the device, as last seen */
 	struct io io;
@@ -713,6 +711,7 @@ struct store {
 	struct journal journal;
 	struct checkpoint checkpoint;
 	struct store_txn txn;
+	bool branch_left; /* a large one's that could not be dropped: before the next transaction */
 	uint32_t txn_pages_max;
 	uint64_t scratch_blocks; /* in use */
 	struct pool requests;

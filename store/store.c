@@ -180,10 +180,10 @@ static err start_fibers(struct store *s)
 	return OK;
 }
 
-/* If that cannot be done for another reason than the device's, the store is read-only, and says why. */
+/* If that cannot be done for another reason than the device's, it can be read at least. */
 static err drop_leftover(struct store *s)
 {
-	err e = object_drop_leftover(s);
+	err e = object_drop_branch(s);
 	return e.code == ERR_IO ? e : OK;
 }
 

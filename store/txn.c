@@ -83,11 +83,8 @@ err store_txn_begin_from(struct store_object *o, struct store_snapshot *companio
 		return ERR(IO);
 	if (t->open || s->admin.exclusive)
 		return ERR(BUSY);
-	if (UNLIKELY(s->leftover)) {
-		s->leftover = false; /* nobody else shall try meanwhile */
-		err e = object_drop_leftover(s);
-		s->leftover = failed(e);
-		TRY(e);
+	if (UNLIKELY(s->branch_left)) {
+		TRY(object_drop_branch(s));
 		return store_txn_begin_from(o, companion, txn);
 	}
 	if (!o->used)
@@ -434,13 +431,13 @@ static void end(struct store_txn *t)
 	t->open = false;
 }
 
-/* When that fails the store is read-only, and the next opening does it; or there is no room for the checkpoint,
- * and the next transaction does. */
+/* When that fails the next transaction begins with it, or (the store is read-only) the next opening. */
 static void drop_branch(struct store_txn *t)
 {
 	if (t->object == t->target || t->store->state != STORE_OPEN)
 		return;
-	t->store->leftover = failed(object_drop(t->object));
+	err e = object_drop_branch(t->store);
+	(void)e;
 }
 
 void store_txn_abort(struct store_txn *t)

@@ -34,7 +34,7 @@ static const struct small smalls[] = {
 		.crash_first = true},
 	{.what = "snapshots are made and deleted", .steps = 5, .pages = 3, .wait_in = 3, .named_in = 1},
 	{.what = "snapshots of deep maps", .steps = 6, .pages = 4, .stride = 300, .wait_in = 4, .named_in = 1, .truncate_in = 4},
-	{.what = "a large transaction", .steps = 2, .pages = 5, .wait_in = 1, .large_in = 1, .txn_pages = 3},
+	{.what = "a large transaction", .steps = 1, .pages = 5, .wait_in = 1, .large_in = 1, .txn_pages = 3},
 	{.what = "a large transaction of a second life", .steps = 1, .pages = 6, .wait_in = 1, .large_in = 1,
 		.txn_pages = 2, .crash_first = true},
 	{.what = "growth", .steps = 3, .pages = 5, .wait_in = 2, .crash_first = true, .grow = 40},

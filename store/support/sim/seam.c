@@ -242,7 +242,7 @@ WRAP(err, share_children, const struct share_query *q, uint32_t level, uint32_t 
 	return e;
 }
 
-WRAP(err, object_drop_leftover, struct store *s)
+WRAP(err, object_drop_branch, struct store *s)
 {
-	return how == LEFTOVER ? OK : __real_object_drop_leftover(s);
+	return how == LEFTOVER ? OK : __real_object_drop_branch(s);
 }
