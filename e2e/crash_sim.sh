@@ -7,10 +7,10 @@
 # The long form: SEEDS=20000 FIRST=$(date +%s) SANITIZED=300 BOUND=100000 SMALL=20 NTH=60 SQL=500 e2e/crash_sim.sh
 set -u
 cd "$(dirname "$0")/.." || exit 2
-SEEDS=${SEEDS:-120}
+SEEDS=${SEEDS:-110}
 FIRST=${FIRST:-1}
 SANITIZED=${SANITIZED:-6}
-BOUND=${BOUND:-2000}
+BOUND=${BOUND:-1500}
 SMALL=${SMALL:-20}
 NTH=${NTH:-6}
 SQL=${SQL:-8}
