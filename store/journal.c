@@ -123,21 +123,46 @@ static bool place(struct store *s, struct batch *b, struct delta *d)
 	return true;
 }
 
-/* Reserves the headers of the records to come. Each lies behind as much room as this batch's pages have taken,
- * since the next batch is probably as large: then header and pages are one run again. */
-static bool take_ahead(struct store *s, uint32_t next, uint32_t room)
+/* Reserves the headers of the records to come. Each lies behind room for the pages of the one before, as much as the
+ * last batches have taken: then header and pages are one run, and one request. */
+static bool take_ahead(struct store *s, uint32_t next, uint32_t pages)
 {
 	struct journal *j = &s->journal;
-	room = room < BLOCK_BUFFERS_MAX ? room : BLOCK_BUFFERS_MAX - 1;
+	uint32_t last_room = j->room;
+	j->room = pages >= j->room ? pages : j->room - 1;
+	if (j->room > BLOCK_BUFFERS_MAX - 1)
+		j->room = BLOCK_BUFFERS_MAX - 1;
 	while (j->header_count < next + HEADERS_AHEAD) {
 		if (j->header_count > next)
-			space_go(&s->space, (uint64_t)j->header[j->header_count - 1] + 1 + room);
-		space_seek(&s->space, room + 1);
+			space_go(&s->space, (uint64_t)j->header[j->header_count - 1] + 1 + last_room);
+		space_seek(&s->space, j->room + 1);
 		if (!take_header(s))
 			return false;
+		last_room = j->room;
 	}
-	space_go(&s->space, (uint64_t)j->header[j->header_count - 1] + 1 + room);
 	return true;
+}
+
+static uint32_t count_pages(const struct store *s)
+{
+	uint32_t n = 0;
+	for (const struct list *e = s->deltas.unbatched.next; e != &s->deltas.unbatched; e = e->next)
+		n += LIST_ENTRY(e, const struct delta, link)->frame != NULL;
+	return n;
+}
+
+/* Where the batch's pages go: behind its header, if they have room there. If not, behind the last header that is
+ * reserved and its room: in the room of the next they would only have that batch's pages in two places as well, and
+ * so on for ever. */
+static void go_to_room(struct store *s, uint32_t header)
+{
+	struct journal *j = &s->journal;
+	uint32_t pages = count_pages(s);
+	space_go(&s->space, (uint64_t)header + 1);
+	if (space_is_run(&s->space, pages))
+		return;
+	space_go(&s->space, (uint64_t)j->header[j->header_count - 1] + 1 + j->room);
+	space_seek(&s->space, pages);
 }
 
 /* Gives each page and header its block, in the order in which they are written. Does not park. */
@@ -148,7 +173,7 @@ static bool place_all(struct store *s, struct batch *b)
 	bool ok = true;
 	s->space.promised -= j->header_promise;
 	j->header_promise = 0;
-	space_go(&s->space, (uint64_t)j->header[first] + 1);
+	go_to_room(s, j->header[first]);
 	LIST_FOR_EACH(e, &s->deltas.unbatched) {
 		struct delta *d = LIST_ENTRY(e, struct delta, link);
 		if (is_listed(d, b->target)) {

@@ -237,6 +237,12 @@ static bool seek_in(struct space *sp, uint32_t at, uint32_t from, uint32_t block
 	return false;
 }
 
+bool space_is_run(const struct space *sp, uint32_t blocks)
+{
+	const struct space_window *w = &sp->window[sp->at];
+	return next_free(w, sp->cursor) == sp->cursor && next_used(w, sp->cursor) - sp->cursor >= blocks;
+}
+
 void space_seek(struct space *sp, uint32_t blocks)
 {
 	uint32_t at = sp->at;
