@@ -130,6 +130,7 @@ static void switch_base(struct store *s, const struct volume_superblock *b,
 	j->durable_headers -= headers;
 	memmove(j->header, j->header + headers, j->header_count * sizeof j->header[0]);
 	space_checkpoint_done(s);
+	j->rewind = true;
 	s->base = b->generation;
 	s->checkpoint.running = false;
 	delta_unmap_end(s, true);

@@ -124,7 +124,8 @@ static bool place(struct store *s, struct batch *b, struct delta *d)
 }
 
 /* Reserves the headers of the records to come. Each lies behind room for the pages of the one before, as much as the
- * last batches have taken: then header and pages are one run, and one request. */
+ * last batches have taken: then header and pages are one run, and one request. After a checkpoint the first free blocks are taken again, not those
+ * that have never been written: for these a device that is thinly provisioned has to find room first. */
 static bool take_ahead(struct store *s, uint32_t next, uint32_t pages)
 {
 	struct journal *j = &s->journal;
@@ -135,6 +136,9 @@ static bool take_ahead(struct store *s, uint32_t next, uint32_t pages)
 	while (j->header_count < next + HEADERS_AHEAD) {
 		if (j->header_count > next)
 			space_go(&s->space, (uint64_t)j->header[j->header_count - 1] + 1 + last_room);
+		if (j->rewind)
+			space_rewind(&s->space);
+		j->rewind = false;
 		space_seek(&s->space, j->room + 1);
 		if (!take_header(s))
 			return false;

@@ -217,6 +217,8 @@ void space_reset(struct store *s);
 uint32_t space_take(struct space *sp);
 /* Puts the cursor to `block` (any number). */
 void space_go(struct space *sp, uint64_t block);
+/* Puts the cursor to the start of what is loaded. */
+void space_rewind(struct space *sp);
 /* Whether `blocks` from the cursor on are free. */
 bool space_is_run(const struct space *sp, uint32_t blocks);
 /* Moves the cursor to the next run of free blocks that holds `blocks`, if there is one near. */
@@ -634,6 +636,7 @@ struct journal {
 	/* Headers since the last checkpoint; the first is that checkpoint's record_block. The last `ahead` are
 	 * reserved for the next records: HEADERS_AHEAD, or one less where an older writer had left one. */
 	uint32_t header[RECORDS_MAX], header_count, ahead;
+	bool rewind;   /* a checkpoint has freed blocks: take those again, see take_ahead */
 	uint32_t room; /* blocks kept free behind the newest header, for its record's pages */
 	/* The chain as of `durable`. */
 	uint64_t durable_record, durable_link;

@@ -222,6 +222,14 @@ void space_go(struct space *sp, uint64_t block)
 		}
 }
 
+void space_rewind(struct space *sp)
+{
+	for (uint32_t i = SPACE_NODE_WINDOWS; i < sp->window_end; i++)
+		if (sp->window[i].free && sp->window[i].index < sp->window[sp->at].index)
+			sp->at = i;
+	sp->cursor = 0;
+}
+
 static bool seek_in(struct space *sp, uint32_t at, uint32_t from, uint32_t blocks)
 {
 	const struct space_window *w = &sp->window[at];
