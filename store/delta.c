@@ -152,6 +152,17 @@ void delta_supersede(struct store *s, struct delta *d, uint64_t generation)
 	/* Else it is written with its batch and retained after that. */
 }
 
+void delta_drop_unwritten(struct store *s)
+{
+	LIST_FOR_EACH(e, &s->deltas.unbatched) {
+		struct delta *d = LIST_ENTRY(e, struct delta, link);
+		if (d->until != GENERATION_NEVER && d->frame && may_go(s, d)) {
+			s->stats.pages_merged++;
+			delta_remove(s, d, false);
+		}
+	}
+}
+
 void delta_sweep(struct store *s)
 {
 	LIST_FOR_EACH(e, &s->deltas.retained) {

@@ -325,6 +325,7 @@ static void become_durable(struct store *s, const struct batch *b)
 static void write_batch(struct store *s)
 {
 	struct batch b = {.run = {.op = BLOCK_WRITE}};
+	delta_drop_unwritten(s);
 	uint32_t parts = make_room(s);
 	if (s->state != STORE_OPEN)
 		return;

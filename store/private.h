@@ -447,6 +447,9 @@ void delta_unmap_all(struct store *s, uint32_t object);
 void delta_unmap_end(struct store *s, bool done);
 /* A committed version is superseded by `generation`. */
 void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
+/* Versions of which nothing has been written yet and that by now nobody sees need no block: in a batch each page is
+ * written once, however many of its commits have changed it. */
+void delta_drop_unwritten(struct store *s);
 /* Removes what nobody needs any more from the retained list. */
 void delta_sweep(struct store *s);
 /* The same for a few, others at each call: a reader's end must not cost what all others hold. */
