@@ -702,6 +702,19 @@ void db_rollback(struct request *req)
 	sql_rollback(d->conn);
 }
 
+bool db_wait_durable(struct request *req)
+{
+	struct db_request *d = database_use(req);
+	if (!d)
+		return false;
+	err e = ERR(INVALID); /* what is not committed will never be */
+	if (!sql_in_transaction(d->conn))
+		e = store_wait_durable(req->exchange->server->config.database->store, sql_generation(d->conn));
+	if (failed(e))
+		database_fail(req, d->conn, "waiting until it is durable", e);
+	return !failed(e);
+}
+
 /* One run of a handler's function. */
 struct body {
 	struct request *req;

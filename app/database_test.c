@@ -347,6 +347,24 @@ static void an_answer_leaves_only_when_its_change_is_durable(void **state)
 	end(w, 1);
 }
 
+static void a_handler_can_wait_until_its_change_is_durable(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	uint64_t flushes = w->disk.flushes;
+	assert_int_equal(post(c, "/sql/add-two?name=first&then=second"), 303);
+	assert_int_equal(w->disk.flushes, flushes + 2);
+	assert_text(client_get(c, "/sql/count").body, "2");
+	w->database_broken = true;
+	assert_int_equal(post(c, "/sql/wait-within"), 500);
+	w->disk.fail_flush_at = 1;
+	w->disk.fail_from = true;
+	assert_int_equal(post(c, "/sql/add-two?name=third&then=fourth"), 500);
+	assert_text(client_get(c, "/sql/count").body, "2");
+	world_end(w);
+}
+
 /* Who only asks sees what is durable, and has nothing to wait for. What a POST saw must not be taken back. */
 static void a_reader_sees_what_is_durable_and_waits_for_no_flush(void **state)
 {
@@ -627,6 +645,7 @@ int main(void)
 		cmocka_unit_test(an_endless_query_is_503_at_its_deadline),
 		cmocka_unit_test(who_has_gone_waits_for_neither_slot_nor_connection),
 		cmocka_unit_test(an_answer_leaves_only_when_its_change_is_durable),
+		cmocka_unit_test(a_handler_can_wait_until_its_change_is_durable),
 		cmocka_unit_test(a_reader_sees_what_is_durable_and_waits_for_no_flush),
 		cmocka_unit_test(many_writers_share_a_flush),
 		cmocka_unit_test(a_client_that_leaves_while_its_answer_waits_harms_nobody),

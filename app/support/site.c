@@ -178,6 +178,20 @@ static void sql_add(struct request *req)
 		reply_redirect(req, "/sql/count");
 }
 
+/* The second only when the first is safe. */
+static void sql_add_two(struct request *req)
+{
+	if (db_run(req, "INSERT INTO entry (name) VALUES (?)", request_query(req, "name")) && db_wait_durable(req) &&
+		db_run(req, "INSERT INTO entry (name) VALUES (?)", request_query(req, "then")))
+		reply_redirect(req, "/sql/count");
+}
+
+static void sql_wait_within(struct request *req)
+{
+	if (db_begin(req) && db_wait_durable(req))
+		reply_text(req, 200, SLICE("durable"));
+}
+
 static void sql_try(struct request *req)
 {
 	bool added = db_try(req, "INSERT INTO entry (name) VALUES (?)", request_query(req, "name"));
@@ -422,7 +436,8 @@ static const struct app_route routes[] = {
 	GET("/head", echo_head), GET("/number", number),
 	GET("/wait", wait_at_gate), POST("/wait", wait_at_gate),
 	GET("/form", form_show), POST("/form", form_take),
-	GET("/sql/count", count_reply), POST("/sql/count", count_reply), POST("/sql/add", sql_add), POST("/sql/try", sql_try),
+	GET("/sql/count", count_reply), POST("/sql/count", count_reply), POST("/sql/add", sql_add),
+	POST("/sql/add-two", sql_add_two), POST("/sql/wait-within", sql_wait_within), POST("/sql/try", sql_try),
 	GET("/sql/list", sql_list), POST("/sql/begin-only", sql_begin_only), POST("/sql/both", sql_both),
 	GET("/sql/left-open", sql_left_open), GET("/sql/no-column", sql_no_column),
 	GET("/sql/before-first", sql_before_first), POST("/sql/wrong", sql_wrong),

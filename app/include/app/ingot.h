@@ -174,6 +174,11 @@ void db_rollback(struct request *req); /* and closes what is open */
  * end. */
 bool db_begin_read(struct request *req);
 
+/* Waits until all that this request has read and committed is safe on the volume. An answer does so by itself; this is for
+ * an effect elsewhere that must not come before, or between two changes. False when it could not be made safe, or
+ * within a transaction: the request fails. */
+bool db_wait_durable(struct request *req);
+
 /* The same as a function: `run` does its work and returns true to have it committed, false to have it undone. True
  * when it was committed. Called within another, it is a savepoint: false undoes only what it did itself. The
  * optimistic one does not wait for other writers before it writes, which serves long ones that read much first;

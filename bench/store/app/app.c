@@ -1,18 +1,43 @@
 /* What bench/store.sh measures: durable insertions over HTTP, reads of the same table, and SQLite's own
  * speedtest1 inside the guest. */
+#define _POSIX_C_SOURCE 200809L
 #include <ingot.h>
 #include "pages.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 int speedtest1_main(int argc, char **argv);
 
 /* A row with one index, as in the rival's program: bench/store/inserts.c. */
+#define INSERT "INSERT INTO event (account, note) VALUES (abs(random()) % 100000, " \
+	       "'forty bytes of text that are not compressed')"
+
 static void insert(struct request *req)
 {
-	db_run(req, "INSERT INTO event (account, note) VALUES (abs(random()) % 100000, "
-		"'forty bytes of text that are not compressed')");
+	db_run(req, INSERT);
 	reply_text(req, 200, SLICE("ok\n"));
+}
+
+/* The same again and again, each durable before the next begins, as the rival does: no network in between. */
+static void inserts(struct request *req)
+{
+	char digits[16] = "";
+	struct slice count = request_query(req, "n");
+	memcpy(digits, count.ptr, count.len < sizeof digits ? count.len : sizeof digits - 1);
+	long n = strtol(digits, NULL, 10);
+	struct timespec from, to;
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (long i = 0; i < n; i++)
+		if (!db_run(req, INSERT) || !db_wait_durable(req))
+			return;
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	double took_s = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+	printf("inserts %ld in %.3f s: %.0f/s\n", n, took_s, (double)n / took_s);
+	fflush(stdout);
+	reply_text(req, 200, SLICE("done\n"));
 }
 
 /* Some of the newest rows of an account, by the index. */
@@ -40,4 +65,5 @@ static void speedtest(struct request *req)
 	reply_text(req, status ? 500 : 200, SLICE("done\n"));
 }
 
-APP_ROUTES(GET("/read", read), POST("/insert", insert), POST("/speedtest", speedtest))
+APP_ROUTES(GET("/read", read), POST("/insert", insert), POST("/inserts", inserts),
+	POST("/speedtest", speedtest))
