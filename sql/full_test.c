@@ -122,7 +122,6 @@ static void a_table_that_fills_the_volume_is_deleted_in_one_statement(void **sta
 		{96 * MIB, true, "DELETE FROM t", 1, true},
 		{576 * MIB, true, "DELETE FROM t", 1, true},
 		{576 * MIB, true, "DROP TABLE t", 1, true},
-		{576 * MIB, true, "DELETE FROM t WHERE id > 0", 1, true},
 	};
 	(void)state;
 	try_each(all, ARRAY_LEN(all));
