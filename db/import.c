@@ -211,8 +211,9 @@ static _Noreturn void die_full(const struct session *s, const struct import *m, 
 {
 	uint64_t needed = (uint64_t)m->pages * STORE_PAGE_SIZE;
 	if (e.code == ERR_NO_SPACE)
-		die("the volume %s is too small for %s: it has room for %s, with --size it is made larger. Nothing "
-		    "was changed", s->place.path, size_text(needed), size_text(s->info.blocks_free * 4096));
+		die("the volume %s is too small for %s: %s of it are free, and some of that is kept, for deleting. With "
+		    "--size it is made larger. Nothing was changed", s->place.path, size_text(needed),
+			size_text(s->info.blocks_free * 4096));
 	die("%s: %s. Nothing was changed", s->place.path, err_text(e));
 }
 

@@ -142,12 +142,13 @@ async function fill() {
 
 // What was deleted goes back to the volume.
 async function empty() {
-	for (const path of ["/shrink", "/trim"])
-		for (let left = 1; left > 0; ) {
-			const answer = await ask("POST", path);
-			if (answer.status !== 200) wrong(path, answer);
-			left = Number(answer.text.slice(5));
-		}
+	const gone = await ask("POST", "/shrink");
+	if (gone.status !== 200) wrong("/shrink", gone);
+	for (let left = 1; left > 0; ) {
+		const answer = await ask("POST", "/trim");
+		if (answer.status !== 200) wrong("/trim", answer);
+		left = Number(answer.text.slice(5));
+	}
 }
 
 process.on("SIGTERM", () => (stopping = true));
