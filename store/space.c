@@ -634,6 +634,7 @@ static void release_recovered(struct space *sp, uint32_t block)
 	if (!w || !(*word_of(w->own, block) & bit_of(block)))
 		return;
 	*word_of(w->own, block) &= ~bit_of(block);
+	*word_of(w->base, block) &= ~bit_of(block); /* of the map that is being made, if the window was read again since */
 	w->taken--;
 	count_free(sp, w, 1);
 }
