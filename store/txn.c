@@ -16,7 +16,7 @@
 
 #define SPILL_MAX 32u
 #define HEADERS_PER_TXN 2u
-#define GROWTH_RESERVE_MAX 1024u /* blocks: 4 MiB */
+#define GROWTH_RESERVE_SMALL 1024u /* blocks: 4 MiB */
 
 /* What the snapshot saw is still the newest: only a checkpoint has happened, or a part has been committed. */
 static void rebase(struct store_txn *t)
@@ -38,11 +38,17 @@ static err settle_checkpoint(struct store_txn *t)
 }
 
 /* Growing an object must leave so much: what changes its pages needs new blocks before the old ones become free, and so
- * a full volume could not even be emptied. */
+ * a full volume could not even be emptied. A 32nd of the volume; of one below 128 MiB a 16th, up to 4 MiB.
+ *
+ * It is for what frees a table of n pages in one transaction: SQLite changes some n/450 pages (of its free list and its
+ * pointer map), keeps what they were on scratch pages, which leave as many blocks free; and both the object and a
+ * large transaction's branch may get a new map, of n/255 blocks each. In all that is n/69. */
 static uint64_t growth_reserve(const struct store *s)
 {
-	uint64_t part = s->space.blocks / 16;
-	return part < GROWTH_RESERVE_MAX ? part : GROWTH_RESERVE_MAX;
+	uint64_t small = s->space.blocks / 16, large = s->space.blocks / 32;
+	if (small > GROWTH_RESERVE_SMALL)
+		small = GROWTH_RESERVE_SMALL;
+	return large > small ? large : small;
 }
 
 /* What is superseded is free after a checkpoint, what the running one no longer sees after the next. */
