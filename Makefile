@@ -216,7 +216,7 @@ store-sim.sources := $(wildcard store/support/sim/*.c) store/support/rig.c host/
 store-sim.wrapped := cache_take delta_new io_flush io_write_block space_defer space_superseded space_take \
 	volume_checksum store_is_needed store_oldest_base store_reader_of cache_supersede object_low \
 	checkpoint_reserve store_device_blocks space_node_take space_take_near \
-	object_fork object_drop_branch share_children
+	object_fork object_drop_branch share_children table_change_begin
 define store_sim_rules
 $(BUILD)/$1/store_sim: $(store-sim.sources) $$(wildcard store/*.h store/support/*.h store/support/sim/*.h \
 		store/include/store/*.h sim/include/sim/*.h abi/include/abi/*.h) \

@@ -4,14 +4,14 @@
 # (BOUND outcomes of one cut), at random for SEEDS seeds from FIRST on; the Nth operation and the Nth allocation
 # fail, for every N; each block rots. SANITIZED seeds of each kind run under the sanitizers; the same seed gives
 # the same run, in each build; and what is broken on purpose is noticed.
-# The long form: SEEDS=20000 FIRST=$(date +%s) SANITIZED=300 BOUND=100000 SMALL=20 NTH=60 SQL=500 e2e/crash_sim.sh
+# The long form: SEEDS=20000 FIRST=$(date +%s) SANITIZED=300 BOUND=100000 SMALL=21 NTH=60 SQL=500 e2e/crash_sim.sh
 set -u
 cd "$(dirname "$0")/.." || exit 2
 SEEDS=${SEEDS:-110}
 FIRST=${FIRST:-1}
 SANITIZED=${SANITIZED:-6}
-BOUND=${BOUND:-1500}
-SMALL=${SMALL:-20}
+BOUND=${BOUND:-1400}
+SMALL=${SMALL:-21}
 NTH=${NTH:-6}
 SQL=${SQL:-8}
 OUT=build/e2e/crash_sim
@@ -43,7 +43,7 @@ run "a checkpoint that finds no room is given up, and all goes on" $FAST --kind 
 run "any block may rot" $FAST --kind rot --seeds "$NTH"
 run "SQLite on it is what another SQLite is, after any power cut" build/fast/sql_sim --seed "$FIRST" --seeds "$SQL"
 run "SQLite on it, sanitized" build/host/sql_sim --seed "$FIRST" --seeds $(((SQL + 3) / 4)) --steps 12
-run "small workloads, sanitized" $SLOW --kind small --seeds 20 --bound $((BOUND / 40))
+run "small workloads, sanitized" $SLOW --kind small --seeds 21 --bound $((BOUND / 40))
 run "random lives, sanitized" $SLOW --seed "$FIRST" --seeds $((SANITIZED * 2))
 run "failing operations, sanitized" $SLOW --kind errors --seeds $(((SANITIZED + 2) / 3))
 run "failing allocations, sanitized" $SLOW --kind memory --seeds $(((SANITIZED + 5) / 6))
@@ -63,7 +63,7 @@ fi
 
 # Each sabotage is noticed by some seed.
 for how in flush reuse checksum snapshot slot both stale readers leak nodes truncate reserve twice order grow \
-	parts leftover share; do
+	parts leftover share forget undead; do
 	seed=1
 	while [ $seed -le 40 ] && $FAST --seed $seed --seeds 4 --sabotage $how >/dev/null 2>&1; do
 		seed=$((seed + 4))

@@ -225,7 +225,7 @@ MUST_USE err store_object_open(struct store *store, const char *name, bool creat
 	struct store_object **object);
 /* Each object in turn; start with *cursor = 0. False after the last. */
 bool store_object_next(const struct store *store, uint32_t *cursor, struct store_object_info *out);
-/* The object is gone, as a new generation, and its pages are free but for what snapshots need; those stay.
+/* The object is gone (of the same generation), and its pages are free but for what snapshots need; those stay.
  * Durable on return; a power cut leaves all or nothing. Parks. ERR_NOT_FOUND, ERR_IO, ERR_BUSY (a
  * transaction is open, or a reader of this object). Its struct store_object must not be used any more. */
 MUST_USE err store_object_delete(struct store *store, const char *name);

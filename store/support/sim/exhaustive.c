@@ -12,7 +12,7 @@
 struct small {
 	const char *what;
 	uint32_t steps, pages, stride, truncate_in, large_in, checkpoint_in, wait_in, cache_pages, txn_pages;
-	uint32_t named_in;
+	uint32_t named_in, objects, delete_in;
 	bool close, crash_first; /* crash_first: it is the second life, which begins with a journal */
 	uint64_t blocks;
 	uint32_t grow, grow_while; /* blocks: before the (second) life; and in it, at every event */
@@ -37,6 +37,8 @@ static const struct small smalls[] = {
 	{.what = "a large transaction", .steps = 1, .pages = 5, .wait_in = 1, .large_in = 1, .txn_pages = 3},
 	{.what = "a large transaction of a second life", .steps = 1, .pages = 6, .wait_in = 1, .large_in = 1,
 		.txn_pages = 2, .crash_first = true},
+	{.what = "objects are deleted, replaced and made anew", .steps = 6, .pages = 3, .wait_in = 4, .objects = 3,
+		.delete_in = 1, .named_in = 4},
 	{.what = "growth", .steps = 3, .pages = 5, .wait_in = 2, .crash_first = true, .grow = 40},
 	{.what = "growth at every event of formatting and work", .steps = 3, .pages = 5, .wait_in = 2, .grow_while = 40},
 	{.what = "growth at every event of recovery and work", .steps = 4, .pages = 4, .wait_in = 2, .named_in = 3,
@@ -117,7 +119,8 @@ static void plan_small(struct run *r, const struct small *s)
 {
 	uint64_t blocks = s->blocks ? s->blocks : s->stride ? 400 : s->pages > 100 ? 1500 : 128;
 	r->plan = (struct plan){.sector = r->options->seed % 2 ? 512 : 4096, .buffers = 1 + (uint32_t)r->options->seed % 3,
-		.cache_pages = s->cache_pages ? s->cache_pages : 32, .txn_pages = s->txn_pages, .objects = 1,
+		.cache_pages = s->cache_pages ? s->cache_pages : 32, .txn_pages = s->txn_pages,
+		.objects = s->objects ? s->objects : 1, .delete_in = s->delete_in,
 		.pages = s->pages ? s->pages : 2, .stride = s->stride ? s->stride : 1, .checkpoint_in = s->checkpoint_in,
 		.wait_in = s->wait_in, .truncate_in = s->truncate_in, .large_in = s->large_in, .named_in = s->named_in,
 		.blocks = blocks, .blocks_most = blocks + s->grow + s->grow_while};
@@ -128,6 +131,7 @@ static void life_small(struct run *r, struct life *l, const struct small *s)
 	err e = life_start(r, l);
 	CHECK(r, !failed(e), "a volume does not open: %s", err_text(e));
 	model_return_to(r->model, l->rig.info.generation);
+	model_wake(r->model, NULL);
 	named_wake(r);
 	work(r, s->steps);
 	if (s->close) {
@@ -154,7 +158,6 @@ static struct life *live_once(struct run *r, const struct small *s, uint64_t gro
 		life_cut(&c, l, &r->life[1]);
 		sim_cut_end(&c);
 		r->life[1].least = life_durable(l, l->rig.disk.events + 1);
-		r->life[1].objects_since[0] = 0;
 		rig_crash(&l->rig);
 		l = &r->life[1];
 		size_set(l, size_now(l) + s->grow);

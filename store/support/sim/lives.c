@@ -30,6 +30,7 @@ static void draw_plan(struct run *r)
 	if (r->faults & FAULT_FULL)
 		p->blocks = 64 + below(r, 30) + below(r, 2 * p->pages * p->objects);
 	p->blocks_most = r->faults & FAULT_GROW ? p->blocks + 1200 : p->blocks;
+	p->delete_in = one_in(r, 2) && !(r->faults & FAULT_LIES) ? 3 + below(r, 20) : 0;
 }
 
 static void draw_faults(struct run *r)
@@ -92,6 +93,8 @@ static void compare_newest(void *argument)
 	named_compare(c->run, c->run->cut_event);
 	named_wake(c->run);
 	compare_all(c->run, c->life, c->life->rig.info.generation);
+	if (c->run->model->newest == c->life->rig.info.generation)
+		model_wake(c->run->model, c->run->found);
 }
 
 /* False: what lied has left nothing that opens, or only an old state: a history of two branches is too much for
@@ -196,8 +199,6 @@ static bool live(struct run *r, struct life *l, struct life *next)
 	}
 	next->least = life_durable(l, event);
 	r->cut_event = event;
-	for (uint32_t o = 0; o < OBJECTS; o++)
-		next->objects_since[o] = l->objects_since[o] < event ? 0 : UINT64_MAX;
 	return true;
 }
 

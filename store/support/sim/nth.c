@@ -17,6 +17,7 @@ static void plan_nth(struct run *r)
 	r->plan.readers = 1 + below(r, 2);
 	r->plan.stride = one_in(r, 3) ? 300 : 1;
 	r->plan.txn_pages = r->options->seed % 5 == 4 ? 12 : 0;
+	r->plan.delete_in = one_in(r, 2) ? 4 : 0;
 }
 
 /* A life in which something fails; `arm` says what. False: it was over before that could happen. */

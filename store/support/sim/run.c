@@ -96,8 +96,6 @@ static void life_init(struct run *r, struct life *l, uint64_t seed)
 	l->rig.disk.discard = r->plan.discard ? (enum sim_discard)(r->plan.discard - 1) : SIM_DISCARD_KEEPS;
 	l->rig.config.cache_pages = r->plan.cache_pages;
 	l->rig.config.txn_pages_max = r->plan.txn_pages;
-	for (uint32_t o = 0; o < OBJECTS; o++)
-		l->objects_since[o] = UINT64_MAX;
 }
 
 static void life_free(struct life *l)

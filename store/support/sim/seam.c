@@ -27,12 +27,14 @@ enum sabotage {
 	LEFTOVER,  /* what an unfinished one had written stays */
 	SHARE,     /* what an object and its branch (or a snapshot) have in common becomes free with one of them */
 	GROW,      /* that the device has grown while it runs is not noticed */
+	FORGET,    /* the blocks of a deleted object stay in use */
+	UNDEAD,    /* a deleted object is still in the superblock */
 	SABOTAGES,
 };
 
 static const char *const names[SABOTAGES] = {"", "flush", "reuse", "checksum", "snapshot", "slot", "both",
 	"stale", "readers", "leak", "nodes", "truncate", "reserve", "twice", "order", "parts", "leftover", "share",
-	"grow"};
+	"grow", "forget", "undead"};
 
 static enum sabotage how;
 static uint64_t left, calls;
@@ -240,6 +242,21 @@ WRAP(err, share_children, const struct share_query *q, uint32_t level, uint32_t 
 	if (how == SHARE)
 		memset(found, 0, sizeof *found);
 	return e;
+}
+
+static bool removes_object(const struct store *s, const struct table_change *change)
+{
+	return change->remove < STORE_OBJECTS_MAX && !s->version[change->remove].named;
+}
+
+WRAP(err, table_change_begin, struct store *s, const struct table_change *change, uint64_t generation)
+{
+	struct table_change less = *change;
+	if ((how != FORGET && how != UNDEAD) || !removes_object(s, change))
+		return __real_table_change_begin(s, change, generation);
+	less.remove = VERSION_NONE;
+	s->version[change->remove].used = how == UNDEAD;
+	return __real_table_change_begin(s, &less, generation);
 }
 
 WRAP(err, object_drop_branch, struct store *s)

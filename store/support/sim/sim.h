@@ -54,16 +54,42 @@ struct content {
 	uint64_t id[PAGES_MAX]; /* of every stride'th page; 0: zero, or behind the end */
 };
 
-struct model {
-	/* By generation, which one is never changed; of those that were given to readers. */
-	const struct content *at[OBJECTS][GENERATIONS_MAX];
-	uint64_t first, newest; /* generations: at[0][first] is what this life began with */
+/* An object was made or deleted, which takes no generation of its own. */
+struct model_change {
+	const struct content *content; /* from then on: model_absent, or nothing yet */
+	uint32_t object;
+	uint64_t generation, from, at; /* events; at: UINT64_MAX, it has not returned */
 };
+
+#define CHANGES_MAX 1000u /* of one life */
+
+struct model {
+	/* By generation, which one is never changed; of those that were given to readers: as the commit left them, and
+	 * as they were when the next came. */
+	const struct content *formed[OBJECTS][GENERATIONS_MAX], *at[OBJECTS][GENERATIONS_MAX];
+	uint64_t newest;
+	struct model_change change[CHANGES_MAX]; /* in this life */
+	uint32_t change_count;
+};
+
+extern const struct content model_absent; /* of an object that is not there */
 
 void model_init(struct model *m);
 /* The next generation: as the newest, but for this object. */
 void model_commit(struct model *m, uint32_t object, const struct content *content);
 const struct content *model_at(const struct model *m, uint32_t object, uint64_t generation);
+/* The same, and that object is gone with it. */
+void model_replace(struct model *m, uint32_t object, uint32_t from);
+/* The object is being made or deleted; then it has been, or has not. */
+void model_change(struct model *m, uint32_t object, const struct content *content, uint64_t event);
+void model_change_done(struct model *m, uint64_t event);
+void model_change_undo(struct model *m);
+/* What the object may be in the generation after a power cut before that event (UINT64_MAX: whenever it was), if it
+ * is there or is not, with so many pages. NULL: that cannot be. */
+const struct content *model_find(const struct model *m, uint32_t object, uint64_t generation, uint64_t event,
+	bool there, uint32_t pages);
+/* A life begins with the newest generation: these contents, which model_find has given; NULL: as it was last. */
+void model_wake(struct model *m, const struct content *const found[OBJECTS]);
 /* The generation is the newest now; the later ones never were. */
 void model_return_to(struct model *m, uint64_t generation);
 /* The store has gone on to this generation without changing anything. */
@@ -86,7 +112,7 @@ struct plan {
 	uint32_t sector, buffers, cache_pages, txn_pages, objects, readers;
 	uint32_t discard; /* 0: the device cannot; else one more than what is there afterwards, enum sim_discard */
 	uint32_t pages, stride; /* that may hold something: 0, stride, 2 * stride, ... */
-	uint32_t checkpoint_in, wait_in, truncate_in, large_in, named_in, abort_in; /* one in so many */
+	uint32_t checkpoint_in, wait_in, truncate_in, large_in, named_in, delete_in, abort_in; /* one in so many */
 	bool gentle; /* no large transactions, no checkpoints asked for */
 };
 
@@ -102,7 +128,6 @@ struct life {
 	uint64_t durable_capacity;
 	uint64_t least; /* before the first event, */
 	uint64_t most;  /* and after the last */
-	uint64_t objects_since[OBJECTS]; /* event before which its creation had returned; UINT64_MAX: never */
 	struct store_object *object[OBJECTS];
 	uint64_t blocks;            /* of the device, when the recording began */
 	uint64_t grow_at, grow_by;  /* event before which it will be so many blocks larger; 0: it will not */
@@ -116,6 +141,7 @@ struct run {
 	struct plan plan;
 	struct life life[2], again[DEPTH_MAX]; /* again: to look at what a cut has left */
 	struct life *now;
+	const struct content *found[OBJECTS]; /* by compare_all */
 	const char *what; /* this seed is about */
 	uint64_t random, next_id, points, commits, hash, excused, counted;
 	uint64_t large, large_commits; /* large: txns_large of the store when the transaction began */
@@ -177,6 +203,13 @@ void work(struct run *r, uint32_t steps);
 /* The newest generation is what the model says, all of it. On a fiber. */
 void compare_all(struct run *r, struct life *l, uint64_t generation);
 
+/* --- objects.c --- */
+
+/* Makes those that are not there, some a little later. */
+err objects_open(struct run *r);
+/* One of them is deleted, or becomes what another is and replaces it. */
+err objects_step(struct run *r);
+
 /* --- named.c --- */
 
 /* Creates, deletes or restores one. */
@@ -193,7 +226,8 @@ void named_wake(struct run *r);
 /* --- look.c: what a power cut has left --- */
 
 /* Opens what is on l's disk (and records that for a further cut), compares, and looks for lost blocks. At
- * least generation `least` must be there, and the objects that `before` (may be NULL) had before the event. */
+ * least generation `least` must be there, and what `before` had been told before the event. `before` is NULL when
+ * this is a further cut. */
 void look(struct run *r, struct life *l, uint64_t least, const struct life *before, uint64_t event);
 /* The life goes on; what it has now is looked at in the same way, as far as that can be seen. */
 void look_alive(struct run *r, struct life *l);

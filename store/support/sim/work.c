@@ -39,17 +39,16 @@ static bool is_large(struct run *r)
 /* --- Reading --- */
 
 /* Every `stride`th page may hold something; so maps have holes, and many levels. */
-static uint64_t model_id(const struct run *r, uint32_t object, uint64_t generation, uint32_t page_no)
+static uint64_t model_id(const struct run *r, const struct content *c, uint32_t page_no)
 {
-	const struct content *c = model_at(r->model, object, generation);
 	return page_no < c->pages && page_no % r->plan.stride == 0 ? c->id[page_no / r->plan.stride] : 0;
 }
 
-static void expect_page(struct run *r, uint32_t object, uint64_t generation, uint32_t page_no,
-	const uint8_t *data)
+static void expect_page(struct run *r, const struct content *c, uint32_t object, uint64_t generation,
+	uint32_t page_no, const uint8_t *data)
 {
 	uint64_t found = rig_identify(data, page_no);
-	uint64_t right = model_id(r, object, generation, page_no);
+	uint64_t right = model_id(r, c, page_no);
 	CHECK(r, found == right, "generation %lu of \"%s\", page %u is %lx where it should be %lx",
 		(unsigned long)generation, object_names[object], page_no, (unsigned long)found,
 		(unsigned long)right);
@@ -60,10 +59,11 @@ static void read_one(struct run *r, struct store_snapshot *s, uint32_t object, u
 	struct store_page *page = store_page_peek(s, page_no);
 	if (!page && !excused(r, store_page_get(s, page_no, &page)))
 		return;
-	expect_page(r, object, s->generation, page_no, store_page_data(page));
+	const struct content *c = model_at(r->model, object, s->generation);
+	expect_page(r, c, object, s->generation, page_no, store_page_data(page));
 	if (one_in(r, 4)) {
 		fiber_yield(r->now->rig.config.loop);
-		expect_page(r, object, s->generation, page_no, store_page_data(page));
+		expect_page(r, c, object, s->generation, page_no, store_page_data(page));
 	}
 	store_page_put(page);
 }
@@ -75,13 +75,27 @@ static void expect_size(struct run *r, const struct store_snapshot *s, uint32_t 
 		(unsigned long)s->generation, object_names[object], store_snapshot_pages(s), right);
 }
 
-static void compare_page(struct run *r, struct store_snapshot *s, uint32_t object, uint32_t page_no)
+static void compare_page(struct run *r, struct store_snapshot *s, const struct content *c, uint32_t object,
+	uint32_t page_no)
 {
 	struct store_page *page;
 	if (!excused(r, store_page_get(s, page_no, &page)))
 		return;
-	expect_page(r, object, s->generation, page_no, store_page_data(page));
+	expect_page(r, c, object, s->generation, page_no, store_page_data(page));
 	store_page_put(page);
+}
+
+/* What lies loses what has been made, if nothing else came after it. */
+static const struct content *expect_object(struct run *r, uint32_t o, uint64_t generation, bool there, uint32_t pages)
+{
+	bool lies = r->faults & FAULT_LIES;
+	uint64_t event = lies ? UINT64_MAX : r->cut_event;
+	const struct content *c = model_find(r->model, o, generation, event, there, pages);
+	if (!c && lies && !there && model_at(r->model, o, generation)->pages == 0)
+		c = &model_absent;
+	CHECK(r, c, "generation %lu should not have \"%s\" %s (%u pages)", (unsigned long)generation, object_names[o],
+		there ? "like this" : "deleted, or not yet made", pages);
+	return c;
 }
 
 void compare_all(struct run *r, struct life *l, uint64_t generation)
@@ -90,18 +104,18 @@ void compare_all(struct run *r, struct life *l, uint64_t generation)
 		struct store_snapshot s;
 		err e = store_object_open(l->rig.store, object_names[o], false, &l->object[o]);
 		if (e.code == ERR_NOT_FOUND) {
-			CHECK(r, model_at(r->model, o, generation)->pages == 0, "\"%s\" is gone", object_names[o]);
+			r->found[o] = expect_object(r, o, generation, false, 0);
 			continue;
 		}
 		CHECK(r, !failed(e), "\"%s\": %s", object_names[o], err_text(e));
 		store_snapshot_begin(l->object[o], &s);
 		CHECK(r, s.generation == generation, "generation %lu instead of %lu",
 			(unsigned long)s.generation, (unsigned long)generation);
-		expect_size(r, &s, o);
+		const struct content *c = r->found[o] = expect_object(r, o, generation, true, store_snapshot_pages(&s));
 		for (uint64_t p = 0; p < store_snapshot_pages(&s); p += r->plan.stride)
-			compare_page(r, &s, o, (uint32_t)p);
+			compare_page(r, &s, c, o, (uint32_t)p);
 		if (store_snapshot_pages(&s))
-			compare_page(r, &s, o, store_snapshot_pages(&s) - 1);
+			compare_page(r, &s, c, o, store_snapshot_pages(&s) - 1);
 		store_snapshot_end(&s);
 	}
 }
@@ -281,24 +295,15 @@ static err transaction(struct run *r)
 	return commit(r, t, &c, object);
 }
 
-static err open_objects(struct run *r)
+static err unless_full(struct run *r, err e)
 {
-	for (uint32_t o = 0; o < r->plan.objects; o++) {
-		struct life *l = r->now;
-		if (l->object[o] || (o && !one_in(r, 4)))
-			continue;
-		bool there = l->objects_since[o] != UINT64_MAX;
-		TRY(store_object_open(l->rig.store, object_names[o], true, &l->object[o]));
-		if (!there)
-			l->objects_since[o] = l->rig.disk.events;
-	}
-	return OK;
+	return e.code == ERR_NO_SPACE && !excused(r, e) ? OK : e;
 }
 
 static err step(struct run *r)
 {
 	struct store *s = store_of(r);
-	TRY(open_objects(r));
+	TRY(objects_open(r));
 	err e = transaction(r);
 	if (e.code == ERR_NO_SPACE || e.code == ERR_NO_MEMORY) {
 		(void)excused(r, e);
@@ -310,13 +315,10 @@ static err step(struct run *r)
 		TRY(store_wait_durable(s, upto));
 		CHECK(r, store_durable_generation(s) >= upto, "told durable too early");
 	}
-	if (one_in(r, r->plan.named_in)) {
-		e = named_step(r);
-		if (e.code == ERR_NO_SPACE)
-			(void)excused(r, e);
-		else
-			TRY(e);
-	}
+	if (one_in(r, r->plan.named_in))
+		TRY(unless_full(r, named_step(r)));
+	if (one_in(r, r->plan.delete_in))
+		TRY(unless_full(r, objects_step(r)));
 	if (!r->plan.gentle && one_in(r, r->plan.checkpoint_in))
 		TRY(store_checkpoint(s));
 	return OK;
