@@ -458,6 +458,15 @@ static struct world *new_counted_world(void)
 	return w;
 }
 
+static void run_counted(void (*run)(struct world *))
+{
+	struct world *w = new_counted_world();
+	world_run(w, open_world);
+	world_run(w, run);
+	world_run(w, close_world);
+	world_free(w);
+}
+
 static void fail_each_allocation(struct world *w)
 {
 	struct sql_conn *conn;
@@ -495,11 +504,7 @@ static void fail_each_allocation(struct world *w)
 static void any_allocation_may_fail(void **state)
 {
 	(void)state;
-	struct world *w = new_counted_world();
-	world_run(w, open_world);
-	world_run(w, fail_each_allocation);
-	world_run(w, close_world);
-	world_free(w);
+	run_counted(fail_each_allocation);
 }
 
 static void write_something(struct sql_conn *conn, const char *more)
@@ -530,11 +535,7 @@ static void roll_back_without_memory(struct world *w)
 static void a_rollback_needs_no_memory(void **state)
 {
 	(void)state;
-	struct world *w = new_counted_world();
-	world_run(w, open_world);
-	world_run(w, roll_back_without_memory);
-	world_run(w, close_world);
-	world_free(w);
+	run_counted(roll_back_without_memory);
 }
 
 static void open_failing(struct world *w)

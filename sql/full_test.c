@@ -58,15 +58,6 @@ static void fill(struct sql_conn *conn)
 		}
 }
 
-static uint64_t settled_free(struct world *w)
-{
-	struct store_stats s;
-	for (int i = 0; i < 3; i++)
-		ok(store_checkpoint(w->store), NULL);
-	store_stats(w->store, &s);
-	return s.blocks_free;
-}
-
 /* Free pages go back to the volume, as many at once as docs/sql.md says. */
 static void give_back(struct sql_conn *conn, size_t disk_len)
 {
@@ -84,7 +75,7 @@ static void run_full(struct world *w)
 		run(conn, "PRAGMA auto_vacuum = INCREMENTAL", 0);
 		run(conn, "VACUUM", 0);
 	}
-	uint64_t free_before = settled_free(w);
+	uint64_t free_before = world_settled_free(w);
 	for (int round = 0; round < 2; round++) {
 		fill(conn);
 		uint64_t pages = (uint64_t)number(conn, "PRAGMA page_count");
@@ -100,7 +91,7 @@ static void run_full(struct world *w)
 		run(conn, "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, body BLOB NOT NULL)", 0);
 		assert_int_equal(number(conn, "SELECT count(*) FROM t"), 0);
 		if (f->vacuums)
-			assert_in_range(settled_free(w), free_before - 8, free_before);
+			assert_in_range(world_settled_free(w), free_before - 8, free_before);
 	}
 	check_integrity(conn);
 	sql_release(conn);

@@ -37,16 +37,6 @@ static uint64_t scratch_writes(struct world *w)
 	return s.scratch_writes;
 }
 
-/* Blocks that are free once everything is checkpointed and nobody reads. */
-static uint64_t settled_free(struct world *w)
-{
-	struct store_stats s;
-	for (int i = 0; i < 3; i++)
-		ok(store_checkpoint(w->store), NULL);
-	store_stats(w->store, &s);
-	return s.blocks_free;
-}
-
 /* With several sizes of SQLite's memory, and of what the store has for a transaction. */
 static void with_each_memory(void (*run)(struct world *))
 {
@@ -106,7 +96,7 @@ LARGE_TEST(large_results_are_sorted_and_grouped)
 {
 	struct sql_conn *conn = acquire(w);
 	fill(conn);
-	uint64_t free_before = settled_free(w), writes = scratch_writes(w);
+	uint64_t free_before = world_settled_free(w), writes = scratch_writes(w);
 	struct sql_query q;
 	uint32_t rows = 0;
 	char last[32] = "";
@@ -127,7 +117,7 @@ LARGE_TEST(large_results_are_sorted_and_grouped)
 	ok(sql_query_begin(conn, &q, "SELECT body FROM t ORDER BY body", SQL_NO_ARGS), conn);
 	assert_true(sql_query_next(&q));
 	ok(sql_query_end(&q), conn);
-	assert_int_equal(settled_free(w), free_before);
+	assert_int_equal(world_settled_free(w), free_before);
 	sql_release(conn);
 }
 
@@ -156,19 +146,19 @@ LARGE_TEST(the_schema_is_changed_under_much_data)
 LARGE_TEST(deleting_and_vacuum_give_the_space_back)
 {
 	struct sql_conn *conn = acquire(w);
-	uint64_t empty = settled_free(w);
+	uint64_t empty = world_settled_free(w);
 	fill(conn);
 	ok(sql_exec(conn, "VACUUM", SQL_NO_ARGS), conn);
 	assert_int_equal(number(conn, "SELECT count(*) FROM t"), ROWS);
 	check_integrity(conn);
-	uint64_t full = settled_free(w);
+	uint64_t full = world_settled_free(w);
 	assert_true(full < empty - 1000);
 	ok(sql_exec(conn, "DELETE FROM t WHERE id % 100 > 0", SQL_NO_ARGS), conn);
 	assert_int_equal(number(conn, "SELECT count(*) FROM t"), ROWS / 100);
 	/* Deleting alone leaves free pages in the database's file: they are the volume's after VACUUM. */
 	ok(sql_exec(conn, "VACUUM", SQL_NO_ARGS), conn);
 	check_integrity(conn);
-	assert_true(settled_free(w) > empty - 100);
+	assert_true(world_settled_free(w) > empty - 100);
 	sql_release(conn);
 }
 
@@ -238,7 +228,7 @@ static void read_beside_an_old_reader(struct world *w)
 	sql_release(old);
 	sql_release(conn);
 	struct store_stats s;
-	settled_free(w);
+	world_settled_free(w);
 	store_stats(w->store, &s);
 	assert_int_equal(s.blocks_waiting, 0);
 }
@@ -255,14 +245,14 @@ static void fill_until_full_run(struct world *w)
 {
 	struct sql_conn *conn = acquire(w), *other = acquire(w);
 	fill(conn);
-	uint64_t free_before = settled_free(w);
+	uint64_t free_before = world_settled_free(w);
 	/* A set that grows without end takes no more than half of what is free, and then it ends. */
 	assert_err(sql_exec(conn, "WITH RECURSIVE c(x, y) AS (SELECT 1, randomblob(1000) UNION SELECT x + 1, "
 				  "randomblob(1000) FROM c) SELECT max(x) FROM c ORDER BY y",
 			   SQL_NO_ARGS),
 		NO_SPACE);
 	assert_non_null(strstr(sql_error(conn), "full"));
-	assert_int_equal(settled_free(w), free_before);
+	assert_int_equal(world_settled_free(w), free_before);
 	ok(sql_exec(other, "INSERT INTO t (name) VALUES ('goes on')", SQL_NO_ARGS), other);
 	check_integrity(conn);
 	sql_release(conn);

@@ -23,16 +23,22 @@ struct delta *delta_find(struct store *s, uint32_t object, uint32_t page_no, uin
 	return NULL;
 }
 
+static void hash(struct store *s, struct delta *d)
+{
+	struct delta **bucket = &s->deltas.bucket[bucket_of(s, d->object, d->page_no)];
+	d->next = *bucket;
+	*bucket = d;
+}
+
 struct delta *delta_new(struct store *s, uint32_t object, uint32_t page_no)
 {
 	struct delta *d = pool_get(&s->deltas.pool);
 	if (!d)
 		return NULL;
-	struct delta **bucket = &s->deltas.bucket[bucket_of(s, object, page_no)];
-	*d = (struct delta){.next = *bucket, .from = GENERATION_TXN, .until = GENERATION_NEVER,
+	*d = (struct delta){.from = GENERATION_TXN, .until = GENERATION_NEVER,
 		.page_no = page_no, .object = (uint16_t)object};
 	list_init(&d->link);
-	*bucket = d;
+	hash(s, d);
 	return d;
 }
 
@@ -48,9 +54,7 @@ void delta_move(struct store *s, struct delta *d, uint32_t object)
 {
 	unhash(s, d);
 	d->object = (uint16_t)object;
-	struct delta **bucket = &s->deltas.bucket[bucket_of(s, object, d->page_no)];
-	d->next = *bucket;
-	*bucket = d;
+	hash(s, d);
 }
 
 void delta_remove(struct store *s, struct delta *d, bool release_now)

@@ -78,7 +78,6 @@ static uint32_t make_room(struct store *s)
 struct batch {
 	uint64_t target;
 	uint32_t parts;
-	uint32_t pages;        /* that are written */
 	uint32_t sizes;        /* items for sizes; they come first */
 	struct volume_item size[STORE_OBJECTS_MAX];
 	struct io_wait wait;
@@ -108,12 +107,11 @@ static bool take_header(struct store *s)
 	return block != 0;
 }
 
-static bool place(struct store *s, struct batch *b, struct delta *d)
+static bool place(struct store *s, struct delta *d)
 {
 	d->in_flight = true;
 	if (!d->frame)
 		return true;
-	b->pages++;
 	d->block = space_take(&s->space);
 	if (!d->block)
 		return false;
@@ -124,8 +122,9 @@ static bool place(struct store *s, struct batch *b, struct delta *d)
 }
 
 /* Reserves the headers of the records to come. Each lies behind room for the pages of the one before, as much as the
- * last batches have taken: then header and pages are one run, and one request. After a checkpoint the first free blocks are taken again, not those
- * that have never been written: for these a device that is thinly provisioned has to find room first. */
+ * last batches have taken: then header and pages are one run, and one request. After a checkpoint the first free
+ * blocks are taken again, not those that have never been written: for these a device that is thinly provisioned has
+ * to find room first. */
 static bool take_ahead(struct store *s, uint32_t next, uint32_t pages)
 {
 	struct journal *j = &s->journal;
@@ -158,10 +157,9 @@ static uint32_t count_pages(const struct store *s)
 /* Where the batch's pages go: behind its header, if they have room there. If not, behind the last header that is
  * reserved and its room: in the room of the next they would only have that batch's pages in two places as well, and
  * so on for ever. */
-static void go_to_room(struct store *s, uint32_t header)
+static void go_to_room(struct store *s, uint32_t header, uint32_t pages)
 {
 	struct journal *j = &s->journal;
-	uint32_t pages = count_pages(s);
 	space_go(&s->space, (uint64_t)header + 1);
 	if (space_is_run(&s->space, pages))
 		return;
@@ -173,11 +171,11 @@ static void go_to_room(struct store *s, uint32_t header)
 static bool place_all(struct store *s, struct batch *b)
 {
 	struct journal *j = &s->journal;
-	uint32_t items = b->sizes, first = j->header_count - j->ahead, part = first;
+	uint32_t items = b->sizes, pages = count_pages(s), first = j->header_count - j->ahead, part = first;
 	bool ok = true;
 	s->space.promised -= j->header_promise;
 	j->header_promise = 0;
-	go_to_room(s, j->header[first]);
+	go_to_room(s, j->header[first], pages);
 	LIST_FOR_EACH(e, &s->deltas.unbatched) {
 		struct delta *d = LIST_ENTRY(e, struct delta, link);
 		if (is_listed(d, b->target)) {
@@ -188,12 +186,12 @@ static bool place_all(struct store *s, struct batch *b)
 			}
 			items++;
 		}
-		ok = ok && place(s, b, d);
+		ok = ok && place(s, d);
 		list_remove(e);
 		list_push_back(&s->deltas.in_flight, e);
 	}
 	j->ahead = HEADERS_AHEAD;
-	return ok && take_ahead(s, first + b->parts, b->pages);
+	return ok && take_ahead(s, first + b->parts, pages);
 }
 
 /* Of a page that is placed. Not all at once: a batch may have thousands of pages, and others want to run. */

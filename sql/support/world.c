@@ -250,6 +250,17 @@ static void forget_sqlite(void)
 	sqlite3_shutdown();
 }
 
+uint64_t world_settled_free(struct world *w)
+{
+	struct store_stats s;
+	for (int i = 0; i < 3; i++) {
+		err e = store_checkpoint(w->store);
+		ASSERT(!failed(e));
+	}
+	store_stats(w->store, &s);
+	return s.blocks_free;
+}
+
 void world_power_cut(struct world *w)
 {
 	for (size_t at = 0; at < w->image_len; at += SECTOR)

@@ -59,5 +59,7 @@ void world_run(struct world *w, void (*run)(struct world *));
 void world_spawn(struct world *w, void (*run)(struct world *));
 /* The power fails: nothing is closed, unflushed sectors are kept or lost at random; then a new boot. */
 void world_power_cut(struct world *w);
+/* Blocks that are free once everything is checkpointed and nobody reads. On a fiber. */
+uint64_t world_settled_free(struct world *w);
 
 #endif

@@ -21,12 +21,23 @@ static void insert(struct request *req)
 	reply_text(req, 200, SLICE("ok\n"));
 }
 
+#define DIGITS 16
+
+/* What is asked for, if anything is and it fits. */
+static void query_text(struct request *req, const char *name, char text[DIGITS])
+{
+	struct slice value = request_query(req, name);
+	if (!value.len || value.len >= DIGITS)
+		return;
+	memcpy(text, value.ptr, value.len);
+	text[value.len] = '\0';
+}
+
 /* The same again and again, each durable before the next begins, as the rival does: no network in between. */
 static void inserts(struct request *req)
 {
-	char digits[16] = "";
-	struct slice count = request_query(req, "n");
-	memcpy(digits, count.ptr, count.len < sizeof digits ? count.len : sizeof digits - 1);
+	char digits[DIGITS] = "";
+	query_text(req, "n", digits);
 	long n = strtol(digits, NULL, 10);
 	struct timespec from, to;
 	clock_gettime(CLOCK_MONOTONIC, &from);
@@ -52,13 +63,8 @@ static void read(struct request *req)
 static void speedtest(struct request *req)
 {
 	char *words[] = {"speedtest1", "--size", "50", "main", NULL};
-	struct slice size = request_query(req, "size");
-	char digits[8] = "50";
-	if (size.len > 0 && size.len < sizeof digits) {
-		for (size_t i = 0; i < size.len; i++)
-			digits[i] = (char)size.ptr[i];
-		digits[size.len] = '\0';
-	}
+	char digits[DIGITS] = "50";
+	query_text(req, "size", digits);
 	words[2] = digits;
 	int status = speedtest1_main(4, words);
 	fflush(stdout);
