@@ -172,6 +172,8 @@ void run_small(struct run *r)
 {
 	const struct small *s = &smalls[r->options->seed % SMALLS];
 	uint64_t at = 0, bound = s->grow_while ? r->options->bound / 32 : r->options->bound;
+	if (!bound)
+		bound = 1;
 	r->faults = s->grow_while ? FAULT_GROW : 0;
 	for (bool more = true; more; ) {
 		struct life *l = live_once(r, s, s->grow_while ? ++at : 0);
