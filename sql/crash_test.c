@@ -554,46 +554,100 @@ static void a_failing_disk_is_reported_and_loses_nothing_acknowledged(void **sta
 	world_free(w);
 }
 
-/* Full text keeps how many rows and words it has beside its index, and reads that first when it writes. When this read
- * fails, and only it, the connection must not take what it has not got for the totals. */
-static void fail_each_read_of_full_text(struct world *w)
+/* So that all is read anew: the store keeps few pages. */
+static void read_something_else(struct sql_conn *conn)
 {
-	struct sql_conn *conn;
+	assert_int_equal(number(conn, "SELECT count(*) FROM large WHERE length(hex(body))"), 200);
+}
+
+static err insert_text(struct world *w, struct sql_conn *conn, uint64_t n)
+{
+	w->fail_reads_after = n;
+	return sql_exec(conn, "INSERT INTO f (body) VALUES ('seven')", SQL_NO_ARGS);
+}
+
+static err commit_text(struct world *w, struct sql_conn *conn, uint64_t n)
+{
+	must(sql_begin(conn, SQL_WRITE), conn);
+	must(sql_exec(conn, "INSERT INTO f (body) VALUES ('seven')", SQL_NO_ARGS), conn);
+	read_something_else(conn);
+	w->fail_reads_after = n;
+	return sql_commit(conn);
+}
+
+static void fail_each_read_of(struct world *w, err (*write)(struct world *, struct sql_conn *, uint64_t n))
+{
+	struct sql_conn *conn, *other;
 	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
-	must(sql_run(conn, "CREATE VIRTUAL TABLE f USING fts5(body);"
-		"INSERT INTO f (body) VALUES ('one two'), ('three'), ('four five six');"
-		"CREATE TABLE large (body BLOB);"
-		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
-		"INSERT INTO large SELECT randomblob(3000) FROM n"), conn);
-	uint64_t refused = 0, n = 0;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &other), "acquire", __LINE__);
+	uint64_t n = 0;
 	err e;
 	do {
-		/* So that all is read anew. */
-		assert_int_equal(number(conn, "SELECT count(*) FROM large WHERE length(hex(body))"), 200);
-		w->fail_reads_after = n++;
-		e = sql_exec(conn, "INSERT INTO f (body) VALUES ('seven')", SQL_NO_ARGS);
+		must(sql_exec(other, "INSERT INTO f (body) VALUES ('two')", SQL_NO_ARGS), other);
+		read_something_else(conn);
+		e = write(w, conn, n++);
 		w->fail_reads_after = UINT64_MAX;
 		assert_true(!failed(e) || e.code == ERR_IO);
-		refused += failed(e);
-		must(sql_exec(conn, "INSERT INTO f (body) VALUES ('eight nine')", SQL_NO_ARGS), conn);
+		assert_int_equal(number(conn, "SELECT count(*) FROM total"), 1);
+		must(sql_exec(other, "INSERT INTO f (body) VALUES ('eight nine')", SQL_NO_ARGS), other);
+		must(sql_exec(conn, "INSERT INTO f (body) VALUES ('ten')", SQL_NO_ARGS), conn);
 		must(sql_exec(conn, "INSERT INTO f (f) VALUES ('integrity-check')", SQL_NO_ARGS), conn);
 		is_sound(conn);
 	} while (failed(e));
-	assert_true(refused > 1);
+	assert_true(n > 2);
+	sql_release(other);
 	sql_release(conn);
+}
+
+/* Full text keeps how many rows and words it has beside its index, and reads that first when it writes. When this read
+ * fails, and only it, the connection must not take what it has not got for the totals. */
+static void fail_each_read_of_an_insert(struct world *w)
+{
+	fail_each_read_of(w, insert_text);
+}
+
+/* What it writes itself at the commit may fail as well: the transaction is over then, and no other statement is told of
+ * it or has to wait. */
+static void fail_each_read_of_a_commit(struct world *w)
+{
+	fail_each_read_of(w, commit_text);
+}
+
+static void open_with_text(struct world *w)
+{
+	struct sql_conn *conn;
+	open_world(w);
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	must(sql_run(conn, "CREATE VIRTUAL TABLE f USING fts5(body);"
+		"CREATE TABLE large (body BLOB);"
+		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
+		"INSERT INTO large SELECT randomblob(3000) FROM n;"
+		"INSERT INTO f (body) SELECT hex(substr(body, 1, 60)) FROM large"), conn);
+	sql_release(conn);
+}
+
+static void run_with_text(void (*run)(struct world *))
+{
+	struct world *w = world_new(DISK_LEN);
+	w->sql_config.migrations = schema;
+	w->sql_config.migration_count = 1;
+	w->cache_pages = 32;
+	world_run(w, open_with_text);
+	world_run(w, run);
+	world_run(w, close_world);
+	world_free(w);
 }
 
 static void full_text_counts_right_after_any_read_has_failed(void **state)
 {
 	(void)state;
-	struct world *w = world_new(DISK_LEN);
-	w->sql_config.migrations = schema;
-	w->sql_config.migration_count = 1;
-	w->cache_pages = 32;
-	world_run(w, open_world);
-	world_run(w, fail_each_read_of_full_text);
-	world_run(w, close_world);
-	world_free(w);
+	run_with_text(fail_each_read_of_an_insert);
+}
+
+static void nothing_stays_of_a_commit_of_full_text_that_has_failed(void **state)
+{
+	(void)state;
+	run_with_text(fail_each_read_of_a_commit);
 }
 
 int main(void)
@@ -607,6 +661,7 @@ int main(void)
 		cmocka_unit_test(any_allocation_of_opening_may_fail),
 		cmocka_unit_test(a_failing_disk_is_reported_and_loses_nothing_acknowledged),
 		cmocka_unit_test(full_text_counts_right_after_any_read_has_failed),
+		cmocka_unit_test(nothing_stays_of_a_commit_of_full_text_that_has_failed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
