@@ -168,16 +168,15 @@ static err bind_all(struct sql_query *q, const char *text, const struct sql_valu
 err sql_check_usable(struct sql_conn *conn)
 {
 	ASSERT(conn->acquired || !conn->sql->ready);
+	uint64_t now_ns = sql_slice(conn); /* many short statements are as good as a long one */
 	conn->error_code = SQLITE_OK;
 	conn->message[0] = 0;
 	sql_choose_generation(conn, false); /* preparing reads the schema */
 	if (conn->in_transaction && sqlite3_get_autocommit(conn->db))
 		return sql_fail_text(conn, ERR(INVALID),
 			"the transaction has been rolled back after an error");
-	struct loop *loop = conn->sql->config.loop;
-	conn->slice_start_ns = loop->platform->now_ns(loop->platform);
 	conn->stopped = OK;
-	if (conn->slice_start_ns >= conn->until_ns)
+	if (now_ns >= conn->until_ns)
 		return sql_fail_text(conn, ERR(TIMEOUT), "the deadline has passed");
 	return OK;
 }

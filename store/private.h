@@ -416,6 +416,7 @@ struct deltas {
 	struct list in_flight; /* in the record that is being written */
 	struct list fresh;     /* durable, newest of their page when last looked at */
 	struct list retained;  /* superseded or merged, kept for a snapshot or until durable */
+	bool held;             /* some of those were not kept for want of durability when last swept */
 	uint32_t *sorted;      /* pool indices, for a merge */
 	uint64_t sort_steps;   /* that have been done */
 };
@@ -450,6 +451,8 @@ void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 /* Versions of which nothing has been written yet and that by now nobody sees need no block: in a batch each page is
  * written once, however many of its commits have changed it. */
 void delta_drop_unwritten(struct store *s);
+/* Whether the snapshot sees nothing that is `held`: all of it was superseded, or merged, before it. */
+bool delta_hides_held(const struct store *s, const struct store_snapshot *snap);
 /* Removes what nobody needs any more from the retained list. */
 void delta_sweep(struct store *s);
 /* The same for a few, others at each call: a reader's end must not cost what all others hold. */

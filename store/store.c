@@ -339,10 +339,12 @@ void store_snapshot_end(struct store_snapshot *snap)
 		return;
 	}
 	list_remove(&snap->link);
-	if (list_is_empty(&s->snapshots))
-		delta_sweep(s);
-	else if (!list_is_empty(&s->deltas.retained))
-		delta_sweep_some(s);
+	if (s->deltas.held && !delta_hides_held(s, snap)) {
+		if (list_is_empty(&s->snapshots))
+			delta_sweep(s);
+		else
+			delta_sweep_some(s);
+	}
 	space_collect(s);
 }
 
