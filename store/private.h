@@ -339,7 +339,7 @@ enum frame_state {
 	FRAME_LOADING,
 	FRAME_FAILED,  /* load failed; out of the table; freed by the last put */
 	FRAME_CLEAN,
-	FRAME_DIRTY,   /* `delta` refers to it; not on the device */
+	FRAME_DIRTY,   /* `delta` refers to it, or it is a pending scratch page; not on the device */
 	FRAME_WRITING, /* on its way */
 };
 
@@ -348,14 +348,20 @@ struct frame {
 	uint64_t from, until;
 	struct frame *next; /* in the bucket, or among the free */
 	struct store *store;
-	struct delta *delta;
+	union {
+		struct delta *delta;                /* while dirty or being written ... */
+		struct store_scratch_page *scratch; /* ... of an OBJECT_SCRATCH */
+	};
 	uint32_t page_no;
 	uint16_t object;
 	uint8_t state;
 	bool referenced, hashed;
 	uint32_t pins;
 	err result; /* of a failed load */
-	struct fiber_queue waiting;
+	union {
+		struct fiber_queue waiting; /* for a load, or for a scratch page's writing */
+		struct list link;           /* of a dirty scratch page: in scratch.pending */
+	};
 };
 
 struct cache {
@@ -391,6 +397,14 @@ void frame_put(struct frame *f);
 err frame_await(struct store *s, struct frame *f);
 /* Reads the block into a frame that is in the table in state LOADING, and wakes who waits. */
 err frame_load(struct store *s, struct frame *f, const struct volume_entry *e, uint64_t seed);
+
+/* --- scratch.c --- */
+
+struct scratch {
+	uint64_t blocks; /* in use */
+	struct list pending; /* frames that are not written yet, oldest first */
+	uint32_t pending_count;
+};
 
 /* --- delta.c --- */
 
@@ -725,7 +739,7 @@ struct store {
 	struct store_txn txn;
 	bool branch_left; /* a large one's that could not be dropped: before the next transaction */
 	uint32_t txn_pages_max;
-	uint64_t scratch_blocks; /* in use */
+	struct scratch scratch;
 	struct pool requests;
 	struct list deferred; /* requests that the device's queue had no room for */
 	struct fiber_queue request_free, ended;

@@ -70,6 +70,7 @@ static void init_lists(struct store *s)
 	list_init(&s->deltas.in_flight);
 	list_init(&s->deltas.fresh);
 	list_init(&s->deltas.retained);
+	list_init(&s->scratch.pending);
 	list_init(&s->journal.waiters);
 	fiber_queue_init(&s->journal.idle);
 	fiber_queue_init(&s->journal.progress);
