@@ -45,8 +45,7 @@ struct sql_file {
 
 struct sql_cached {
 	sqlite3_stmt *statement; /* NULL: free */
-	const char *text;        /* SQLite's copy */
-	const char *caller_text; /* where the caller's stood: a first, cheap comparison */
+	struct slice text;       /* SQLite's copy */
 	uint64_t used;           /* conn->ticks when last used */
 	bool busy;
 };

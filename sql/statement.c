@@ -21,14 +21,10 @@ void sql_cache_clear(struct sql_conn *conn)
 
 static uint32_t cache_find(const struct sql_conn *conn, const char *text)
 {
+	struct slice wanted = slice_from_cstr(text);
 	for (uint32_t i = 0; i < SQL_STATEMENTS_CACHED; i++) {
 		const struct sql_cached *c = &conn->cache[i];
-		if (c->statement && !c->busy && c->caller_text == text && strcmp(c->text, text) == 0)
-			return i;
-	}
-	for (uint32_t i = 0; i < SQL_STATEMENTS_CACHED; i++) {
-		const struct sql_cached *c = &conn->cache[i];
-		if (c->statement && !c->busy && strcmp(c->text, text) == 0)
+		if (c->statement && !c->busy && slice_eq(c->text, wanted))
 			return i;
 	}
 	return SLOT_NONE;
@@ -88,13 +84,12 @@ static err statement_get(struct sql_conn *conn, const char *text, struct sql_que
 			slot = SLOT_NONE;
 		if (slot != SLOT_NONE)
 			conn->cache[slot] = (struct sql_cached){.statement = statement,
-				.text = sqlite3_sql(statement)};
+				.text = slice_from_cstr(sqlite3_sql(statement))};
 	}
 	q->cache_slot = slot;
 	if (slot != SLOT_NONE) {
 		struct sql_cached *c = &conn->cache[slot];
 		q->statement = c->statement;
-		c->caller_text = text;
 		c->used = ++conn->ticks;
 		c->busy = true;
 	}
