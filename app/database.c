@@ -2,12 +2,12 @@
  * handler returns.
  *
  * A response depends on the newest generation that its request has read or written: if that is not
- * yet on stable storage, the response is held (request->finish) until the store says so. The
+ * yet on stable storage, the response is held (request->hold) until the store says so. The
  * database itself never waits: the next transaction runs meanwhile, and one flush serves all. */
 #include <app/database.h>
 
 #include "database_counters.h"
-#include "server.h"
+#include "stream.h"
 
 #include <base/assert.h>
 #include <string.h>
@@ -420,15 +420,20 @@ static void waiter_done(struct store_waiter *waiter, err result)
 	request_release(d->req, !failed(result));
 }
 
+static void rows_and_blobs_close(struct db_request *d)
+{
+	while (d->open)
+		db_end(d->open);
+	while (d->blobs)
+		db_blob_close(d->blobs);
+}
+
 /* Gives the connection back. True: the response waits for its generation. */
 static bool database_finish(struct request *req)
 {
 	struct db_request *d = req->database;
 	struct database *db = req->exchange->server->config.database;
-	while (d->open)
-		db_end(d->open);
-	while (d->blobs)
-		db_blob_close(d->blobs);
+	rows_and_blobs_close(d);
 	sql_rollback(d->conn);
 	uint64_t generation = sql_generation(d->conn);
 	sql_release(d->conn);
@@ -440,6 +445,29 @@ static bool database_finish(struct request *req)
 	store_waiter_add(db->store, &d->waiter);
 	return true;
 }
+
+/* A part of the answer is to leave while the handler goes on. */
+static bool database_settle(struct request *req)
+{
+	struct db_request *d = req->database;
+	struct database *db = req->exchange->server->config.database;
+	uint64_t generation = sql_generation(d->conn);
+	if (generation <= store_durable_generation(db->store) ||
+		!failed(store_wait_durable(db->store, generation)))
+		return true;
+	request_fail(req, 500);
+	return false;
+}
+
+/* While it has a transaction open, others may wait for that. */
+static void database_renew(struct request *req)
+{
+	struct db_request *d = req->database;
+	if (!sql_in_transaction(d->conn))
+		sql_set_deadline(d->conn, d->req->exchange->server->config.loop->now_ns + QUERY_DEADLINE_NS);
+}
+
+static const struct request_hold database_hold = {database_finish, database_settle, database_renew};
 
 /* The request's connection, taken at its first use. NULL after a failure. */
 static struct db_request *database_use(struct request *req)
@@ -472,7 +500,7 @@ static struct db_request *database_use(struct request *req)
 	if (method == HTTP_GET || method == HTTP_HEAD)
 		sql_read_durable(d->conn);
 	req->database = d;
-	req->finish = database_finish;
+	req->hold = &database_hold;
 	return d;
 }
 
@@ -695,10 +723,7 @@ void db_rollback(struct request *req)
 	struct db_request *d = req->database;
 	if (!d)
 		return;
-	while (d->open)
-		db_end(d->open);
-	while (d->blobs)
-		db_blob_close(d->blobs);
+	rows_and_blobs_close(d);
 	sql_rollback(d->conn);
 }
 
@@ -873,6 +898,57 @@ bool db_blob_close(struct db_blob *b)
 	*at = b->next;
 	b->open = false;
 	return blob_done(b, "closing a blob", sql_blob_close(&b->blob));
+}
+
+/* --- Waiting for others' changes -------------------------------------------------------------- */
+
+struct change_waiter {
+	struct store_waiter waiter;
+	struct exchange *exchange;
+	bool done, ok;
+};
+
+static void change_done(struct store_waiter *waiter, err result)
+{
+	struct change_waiter *c = CONTAINER_OF(waiter, struct change_waiter, waiter);
+	c->done = true;
+	c->ok = !failed(result);
+	(void)c->exchange->stream->kind->event(c->exchange);
+}
+
+/* The newest generation that the request's queries can have seen. What it holds of the database is given back. */
+static uint64_t let_go(struct request *req)
+{
+	struct db_request *d = req->database;
+	if (!d)
+		return 0;
+	rows_and_blobs_close(d);
+	uint64_t generation = sql_generation(d->conn);
+	sql_release(d->conn);
+	req->database = NULL;
+	req->hold = NULL;
+	return generation;
+}
+
+bool event_wait_change(struct request *req)
+{
+	struct reply_stream *s = reply_stream_of(req, "event_wait_change");
+	struct database *db = req->exchange->server->config.database;
+	if (!s || (!db && !database_use(req)) || (req->database && !database_settle(req)))
+		return false;
+	uint64_t seen = let_go(req), durable = store_durable_generation(db->store);
+	if (seen > s->generation)
+		s->generation = seen;
+	if (!s->generation)
+		s->generation = durable;
+	struct change_waiter c = {
+		.waiter = {.generation = s->generation + 1, .done = change_done}, .exchange = req->exchange};
+	store_waiter_add(db->store, &c.waiter);
+	bool wanted = event_sleep(req, s, TIMER_NEVER, &c.done);
+	if (!c.done)
+		store_waiter_remove(&c.waiter);
+	s->generation = store_durable_generation(db->store);
+	return wanted && c.ok;
 }
 
 /* --- Rows into pages -------------------------------------------------------------------------- */

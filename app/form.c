@@ -91,6 +91,12 @@ bool form_open(struct request *req)
 {
 	if (req->broken || req->form_open)
 		return req->form_open;
+	if (req->body_left) {
+		log_write(req->exchange->server->config.log, LOG_ERROR, "app",
+			"form_open in a route whose body is streamed: use form_open_parts");
+		request_fail(req, 500);
+		return false;
+	}
 	if (!is_form_type(req)) {
 		reply_error(req, 415, "This address takes forms (application/x-www-form-urlencoded).");
 		return false;
