@@ -53,8 +53,8 @@ struct db_blob {
 /* What a request holds of the database. */
 struct db_request {
 	struct sql_conn *conn;
-	struct db_rows *open;
-	struct db_blob *blobs;
+	struct db_rows *open, *ended; /* ended ones serve again: a handler may ask without end */
+	struct db_blob *blobs, *closed;
 	uint64_t half_closed_ns; /* when that was first seen; 0: not yet */
 	bool retrying; /* db_transaction may run its function again */
 	bool again;    /* and will: until then nothing is done */
@@ -484,7 +484,9 @@ static struct db_request *database_use(struct request *req)
 		request_fail(req, 500);
 		return NULL;
 	}
-	d = ARENA_NEW(&req->exchange->arena, struct db_request);
+	d = req->database_spare;
+	if (!d)
+		d = ARENA_NEW(&req->exchange->arena, struct db_request);
 	err e = ERR(NO_MEMORY);
 	if (d) {
 		d->req = req;
@@ -504,15 +506,19 @@ static struct db_request *database_use(struct request *req)
 	return d;
 }
 
-static struct sql_value *values_convert(
-	struct request *req, size_t count, const struct db_value *values)
+#define VALUES_MAX 16 /* as many as DB_VALUES writes */
+
+/* Into `out`, or if they are more, into the request's memory; NULL when that is full. */
+static struct sql_value *values_convert(struct request *req, size_t count, const struct db_value *values,
+	struct sql_value out[VALUES_MAX])
 {
 	static const enum sql_type types[] = {
 		[DB_NULL] = SQL_NULL, [DB_INT] = SQL_INT, [DB_REAL] = SQL_REAL, [DB_TEXT] = SQL_TEXT,
 		[DB_BLOB] = SQL_BLOB, [DB_ZEROS] = SQL_ZEROS};
-	struct sql_value *out = ARENA_NEW_ARRAY(&req->exchange->arena, struct sql_value, count + 1);
+	if (count > VALUES_MAX)
+		out = ARENA_NEW_ARRAY(&req->exchange->arena, struct sql_value, count);
 	for (size_t i = 0; out && i < count; i++) {
-		out[i].type = types[values[i].type];
+		out[i] = (struct sql_value){.type = types[values[i].type]};
 		if (values[i].type == DB_INT || values[i].type == DB_ZEROS)
 			out[i].integer = values[i].integer;
 		else if (values[i].type == DB_REAL)
@@ -531,8 +537,12 @@ struct db_rows *db_query_values(
 	struct db_request *d = database_use(req);
 	if (!d)
 		return NULL;
-	struct db_rows *rows = ARENA_NEW(&req->exchange->arena, struct db_rows);
-	struct sql_value *args = values_convert(req, count, values);
+	struct sql_value few[VALUES_MAX], *args = values_convert(req, count, values, few);
+	struct db_rows *rows = d->ended;
+	if (rows)
+		d->ended = rows->next;
+	else
+		rows = ARENA_NEW(&req->exchange->arena, struct db_rows);
 	if (!rows || !args) {
 		request_fail(req, 503);
 		return NULL;
@@ -581,6 +591,8 @@ void db_end(struct db_rows *rows)
 		at = &(*at)->next;
 	*at = rows->next;
 	rows->open = false;
+	rows->next = d->ended;
+	d->ended = rows;
 	if (failed(rows->query.result)) {
 		end_failed(rows);
 		return;
@@ -647,7 +659,7 @@ static bool run(struct request *req, const char *sql, size_t count, const struct
 	struct db_request *d = database_use(req);
 	if (!d)
 		return false;
-	struct sql_value *args = values_convert(req, count, values);
+	struct sql_value few[VALUES_MAX], *args = values_convert(req, count, values, few);
 	if (!args) {
 		request_fail(req, 503);
 		return false;
@@ -829,7 +841,11 @@ static struct db_blob *blob_open(struct request *req, const char *table, const c
 	struct db_request *d = database_use(req);
 	if (!d)
 		return NULL;
-	struct db_blob *b = ARENA_NEW(&req->exchange->arena, struct db_blob);
+	struct db_blob *b = d->closed;
+	if (b)
+		d->closed = b->next;
+	else
+		b = ARENA_NEW(&req->exchange->arena, struct db_blob);
 	if (!b) {
 		request_fail(req, 503);
 		return NULL;
@@ -897,6 +913,8 @@ bool db_blob_close(struct db_blob *b)
 		at = &(*at)->next;
 	*at = b->next;
 	b->open = false;
+	b->next = d->closed;
+	d->closed = b;
 	return blob_done(b, "closing a blob", sql_blob_close(&b->blob));
 }
 
@@ -926,6 +944,7 @@ static uint64_t let_go(struct request *req)
 	uint64_t generation = sql_generation(d->conn);
 	sql_release(d->conn);
 	req->database = NULL;
+	req->database_spare = d;
 	req->hold = NULL;
 	return generation;
 }

@@ -15,8 +15,8 @@
  * 2. The head goes with the first piece. Until then a failure is answered with its page, and an answer that ends
  *    before is one with a length.
  * 3. A piece leaves when all that its request has read and committed is durable; an end, too.
- * 4. After the head an answer that cannot be completed ends with the connection, by RST and without its last chunk:
- *    no client takes it for the whole.
+ * 4. After the head an answer that cannot be completed ends with the connection, without its last chunk, or short of
+ *    its length, or, where the connection's end is that of the answer, by RST: no client takes it for the whole.
  * 5. HTTP's deadline for progress counts while TCP has something of ours; while the handler makes it wait, there is
  *    none.
  * 6. x->stream is set from the first piece of either direction until finish. What TCP has then lives on by itself. */
@@ -522,8 +522,10 @@ static void reply_finish(struct exchange *x)
 	buffer_drop(x, s);
 	if (!x->tcp)
 		exchange_settle(x);
-	else if (s->head_sent)
-		connection_end(x->connection);
-	else
+	else if (!s->head_sent)
 		exchange_respond(x);
+	else if (s->chunked || s->has_length)
+		connection_close(x->connection); /* what has been sent arrives, and is seen to be no whole answer */
+	else
+		connection_end(x->connection);
 }

@@ -259,3 +259,24 @@ void events_changes(struct request *req)
 	} while (event_wait_change(req));
 	world_of(req)->ends++;
 }
+
+/* More queries and statements than a request's memory has room for, if each took some. */
+void sql_many(struct request *req)
+{
+	int64_t sum = 0;
+	for (int i = 0; i < 20000; i++) {
+		struct db_rows *rows = db_query(req, "SELECT ? + ?", i, 1);
+		if (db_next(rows))
+			sum += db_int(rows, 0);
+		db_end(rows);
+		if (i % 20 == 0)
+			db_run(req, "UPDATE entry SET name = ? WHERE id = ?", "nobody", i);
+	}
+	reply_text(req, 200, arena_format(request_arena(req), "%ld", (long)sum));
+}
+
+void sql_touch(struct request *req)
+{
+	db_run(req, "INSERT OR REPLACE INTO entry (id, name) VALUES (1, ?)", ++world_of(req)->touches);
+	reply_text(req, 200, SLICE("touched"));
+}

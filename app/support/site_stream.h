@@ -27,6 +27,8 @@ void upload_form(struct request *req);
 void upload_store(struct request *req);
 void events_some(struct request *req);
 void events_changes(struct request *req);
+void sql_many(struct request *req);
+void sql_touch(struct request *req);
 
 #define UPLOAD_MAX (4u << 20)
 #define BODY_SMALL 100u
@@ -48,6 +50,6 @@ void events_changes(struct request *req);
 	PUT("/upload/gathered", upload_sum), PUT("/upload/small", upload_sum, BODY_MAX(BODY_SMALL)), \
 	POST("/upload/form", upload_form, BODY_STREAMED(UPLOAD_MAX)),                              \
 	PUT("/upload/store", upload_store, BODY_STREAMED(UPLOAD_MAX)),                             \
-	GET("/events", events_some), GET("/events/changes", events_changes),
+	GET("/events", events_some), GET("/events/changes", events_changes), GET("/sql/many", sql_many), POST("/sql/touch", sql_touch),
 
 #endif

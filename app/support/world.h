@@ -93,6 +93,7 @@ struct world {
 	struct fiber_queue gate; /* of handlers that wait */
 	uint32_t at_gate;
 	uint32_t calls, ends; /* of handlers that count */
+	int64_t touches;
 	uint64_t bytes_read;  /* by handlers that read their body piece by piece */
 
 	struct server *server;
