@@ -162,20 +162,26 @@ static bool on_wait(void *cookie)
 	return must_stop(conn, conn->sql->config.loop->now_ns);
 }
 
+uint64_t sql_slice(struct sql_conn *conn)
+{
+	struct loop *loop = conn->sql->config.loop;
+	uint64_t now_ns = loop->platform->now_ns(loop->platform);
+	if (conn->slice_round != loop->rounds) {
+		conn->slice_round = loop->rounds;
+		conn->slice_start_ns = now_ns;
+	} else if (now_ns - conn->slice_start_ns > SQL_SLICE_NS && fiber_self(loop)) {
+		fiber_yield(loop);
+		conn->slice_start_ns = now_ns = loop->platform->now_ns(loop->platform);
+	}
+	return now_ns;
+}
+
 /* SQLite calls this between virtual machine steps: a long statement lets others run, and ends at its
  * deadline or when nobody waits for it any more. */
 static int on_progress(void *cookie)
 {
 	struct sql_conn *conn = cookie;
-	struct loop *loop = conn->sql->config.loop;
-	uint64_t now_ns = loop->platform->now_ns(loop->platform);
-	if (must_stop(conn, now_ns))
-		return 1;
-	if (now_ns - conn->slice_start_ns > SQL_SLICE_NS && fiber_self(loop)) {
-		fiber_yield(loop);
-		conn->slice_start_ns = loop->platform->now_ns(loop->platform);
-	}
-	return 0;
+	return must_stop(conn, sql_slice(conn));
 }
 
 static bool is_one_of(const char *name, const char *const list[], size_t count)

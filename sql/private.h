@@ -45,8 +45,7 @@ struct sql_file {
 
 struct sql_cached {
 	sqlite3_stmt *statement; /* NULL: free */
-	const char *text;        /* SQLite's copy */
-	const char *caller_text; /* where the caller's stood: a first, cheap comparison */
+	struct slice text;       /* SQLite's copy */
 	uint64_t used;           /* conn->ticks when last used */
 	bool busy;
 };
@@ -77,7 +76,8 @@ struct sql_conn {
 	bool preparing; /* a statement of the application's: not everything is allowed */
 	uint32_t queries; /* open, and blobs */
 	uint32_t savepoints; /* open */
-	uint64_t until_ns, slice_start_ns;
+	uint64_t until_ns;
+	uint64_t slice_start_ns, slice_round; /* since when it has been at work, in this round of the loop */
 	struct sql_watch watch;
 	err stopped;  /* why the last statement was interrupted */
 	err outdated; /* ERR_STALE or ERR_BUSY: a write of this transaction could not be done */
@@ -136,6 +136,8 @@ int sql_transaction_prepare(struct sql_conn *conn);
 /* False: there is no memory for it. */
 bool sql_reserve_take(struct sql *sql);
 void sql_transaction_clear(struct sql_conn *conn);
+/* The time; who has been at work for long lets others run first. */
+uint64_t sql_slice(struct sql_conn *conn);
 /* statement.c */
 void sql_cache_clear(struct sql_conn *conn);
 /* Whether a statement may begin now; forgets what went wrong before. */

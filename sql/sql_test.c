@@ -377,6 +377,17 @@ WORLD_TEST(a_long_query_lets_others_run)
 	sql_release(conn);
 }
 
+WORLD_TEST(many_short_queries_let_others_run)
+{
+	struct sql_conn *conn = acquire(w);
+	other_ran = false;
+	world_spawn(w, note_that_it_ran);
+	for (int i = 0; i < 100000 && !other_ran; i++)
+		assert_int_equal(number(conn, "SELECT 1"), 1);
+	assert_true(other_ran);
+	sql_release(conn);
+}
+
 WORLD_TEST(waiting_for_a_connection_times_out)
 {
 	struct sql_conn *conn[4], *fifth;
@@ -731,6 +742,7 @@ int main(void)
 		cmocka_unit_test(what_the_vfs_relies_on_cannot_be_changed),
 		cmocka_unit_test(a_deadline_ends_an_endless_query),
 		cmocka_unit_test(a_long_query_lets_others_run),
+		cmocka_unit_test(many_short_queries_let_others_run),
 		cmocka_unit_test(waiting_for_a_connection_times_out),
 		cmocka_unit_test(results_depend_on_what_was_read_and_written),
 		cmocka_unit_test(statements_are_prepared_once),

@@ -21,14 +21,10 @@ void sql_cache_clear(struct sql_conn *conn)
 
 static uint32_t cache_find(const struct sql_conn *conn, const char *text)
 {
+	struct slice wanted = slice_from_cstr(text);
 	for (uint32_t i = 0; i < SQL_STATEMENTS_CACHED; i++) {
 		const struct sql_cached *c = &conn->cache[i];
-		if (c->statement && !c->busy && c->caller_text == text && strcmp(c->text, text) == 0)
-			return i;
-	}
-	for (uint32_t i = 0; i < SQL_STATEMENTS_CACHED; i++) {
-		const struct sql_cached *c = &conn->cache[i];
-		if (c->statement && !c->busy && strcmp(c->text, text) == 0)
+		if (c->statement && !c->busy && slice_eq(c->text, wanted))
 			return i;
 	}
 	return SLOT_NONE;
@@ -88,13 +84,12 @@ static err statement_get(struct sql_conn *conn, const char *text, struct sql_que
 			slot = SLOT_NONE;
 		if (slot != SLOT_NONE)
 			conn->cache[slot] = (struct sql_cached){.statement = statement,
-				.text = sqlite3_sql(statement)};
+				.text = slice_from_cstr(sqlite3_sql(statement))};
 	}
 	q->cache_slot = slot;
 	if (slot != SLOT_NONE) {
 		struct sql_cached *c = &conn->cache[slot];
 		q->statement = c->statement;
-		c->caller_text = text;
 		c->used = ++conn->ticks;
 		c->busy = true;
 	}
@@ -168,16 +163,15 @@ static err bind_all(struct sql_query *q, const char *text, const struct sql_valu
 err sql_check_usable(struct sql_conn *conn)
 {
 	ASSERT(conn->acquired || !conn->sql->ready);
+	uint64_t now_ns = sql_slice(conn); /* many short statements are as good as a long one */
 	conn->error_code = SQLITE_OK;
 	conn->message[0] = 0;
 	sql_choose_generation(conn, false); /* preparing reads the schema */
 	if (conn->in_transaction && sqlite3_get_autocommit(conn->db))
 		return sql_fail_text(conn, ERR(INVALID),
 			"the transaction has been rolled back after an error");
-	struct loop *loop = conn->sql->config.loop;
-	conn->slice_start_ns = loop->platform->now_ns(loop->platform);
 	conn->stopped = OK;
-	if (conn->slice_start_ns >= conn->until_ns)
+	if (now_ns >= conn->until_ns)
 		return sql_fail_text(conn, ERR(TIMEOUT), "the deadline has passed");
 	return OK;
 }

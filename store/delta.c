@@ -167,12 +167,26 @@ void delta_drop_unwritten(struct store *s)
 	}
 }
 
+/* Whether it is only a reader (or the running checkpoint) that it is kept for. */
+static bool is_held(const struct store *s, const struct delta *d)
+{
+	return d->merged || d->until <= s->journal.durable;
+}
+
+bool delta_hides_held(const struct store *s, const struct store_snapshot *snap)
+{
+	return snap->generation >= s->journal.durable && snap->base_generation == s->base;
+}
+
 void delta_sweep(struct store *s)
 {
+	s->deltas.held = false;
 	LIST_FOR_EACH(e, &s->deltas.retained) {
 		struct delta *d = LIST_ENTRY(e, struct delta, link);
 		if (may_go(s, d))
 			delta_remove(s, d, false);
+		else
+			s->deltas.held |= is_held(s, d);
 	}
 }
 

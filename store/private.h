@@ -339,7 +339,7 @@ enum frame_state {
 	FRAME_LOADING,
 	FRAME_FAILED,  /* load failed; out of the table; freed by the last put */
 	FRAME_CLEAN,
-	FRAME_DIRTY,   /* `delta` refers to it; not on the device */
+	FRAME_DIRTY,   /* `delta` refers to it, or it is a pending scratch page; not on the device */
 	FRAME_WRITING, /* on its way */
 };
 
@@ -348,14 +348,20 @@ struct frame {
 	uint64_t from, until;
 	struct frame *next; /* in the bucket, or among the free */
 	struct store *store;
-	struct delta *delta;
+	union {
+		struct delta *delta;                /* while dirty or being written ... */
+		struct store_scratch_page *scratch; /* ... of an OBJECT_SCRATCH */
+	};
 	uint32_t page_no;
 	uint16_t object;
 	uint8_t state;
 	bool referenced, hashed;
 	uint32_t pins;
 	err result; /* of a failed load */
-	struct fiber_queue waiting;
+	union {
+		struct fiber_queue waiting; /* for a load, or for a scratch page's writing */
+		struct list link;           /* of a dirty scratch page: in scratch.pending */
+	};
 };
 
 struct cache {
@@ -392,6 +398,14 @@ err frame_await(struct store *s, struct frame *f);
 /* Reads the block into a frame that is in the table in state LOADING, and wakes who waits. */
 err frame_load(struct store *s, struct frame *f, const struct volume_entry *e, uint64_t seed);
 
+/* --- scratch.c --- */
+
+struct scratch {
+	uint64_t blocks; /* in use */
+	struct list pending; /* frames that are not written yet, oldest first */
+	uint32_t pending_count;
+};
+
 /* --- delta.c --- */
 
 struct delta {
@@ -416,6 +430,7 @@ struct deltas {
 	struct list in_flight; /* in the record that is being written */
 	struct list fresh;     /* durable, newest of their page when last looked at */
 	struct list retained;  /* superseded or merged, kept for a snapshot or until durable */
+	bool held;             /* some of those were not kept for want of durability when last swept */
 	uint32_t *sorted;      /* pool indices, for a merge */
 	uint64_t sort_steps;   /* that have been done */
 };
@@ -450,6 +465,8 @@ void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 /* Versions of which nothing has been written yet and that by now nobody sees need no block: in a batch each page is
  * written once, however many of its commits have changed it. */
 void delta_drop_unwritten(struct store *s);
+/* Whether the snapshot sees nothing that is `held`: all of it was superseded, or merged, before it. */
+bool delta_hides_held(const struct store *s, const struct store_snapshot *snap);
 /* Removes what nobody needs any more from the retained list. */
 void delta_sweep(struct store *s);
 /* The same for a few, others at each call: a reader's end must not cost what all others hold. */
@@ -722,7 +739,7 @@ struct store {
 	struct store_txn txn;
 	bool branch_left; /* a large one's that could not be dropped: before the next transaction */
 	uint32_t txn_pages_max;
-	uint64_t scratch_blocks; /* in use */
+	struct scratch scratch;
 	struct pool requests;
 	struct list deferred; /* requests that the device's queue had no room for */
 	struct fiber_queue request_free, ended;

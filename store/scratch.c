@@ -16,9 +16,9 @@ static err take_block(struct store *s, struct store_scratch_page *p)
 {
 	const struct space *sp = &s->space;
 	for (unsigned tries = 0;; tries++) {
-		bool few = s->scratch_blocks < (uint64_t)sp->window_count / 2 * SPACE_WINDOW_BLOCKS;
-		err e = few && space_available(s) > s->scratch_blocks ? space_ensure(s, 1) : ERR(NO_SPACE);
-		if (!failed(e) && space_available(s) > s->scratch_blocks) /* it may have parked */
+		bool few = s->scratch.blocks < (uint64_t)sp->window_count / 2 * SPACE_WINDOW_BLOCKS;
+		err e = few && space_available(s) > s->scratch.blocks ? space_ensure(s, 1) : ERR(NO_SPACE);
+		if (!failed(e) && space_available(s) > s->scratch.blocks) /* it may have parked */
 			break;
 		if (failed(e) && e.code != ERR_NO_SPACE)
 			return e;
@@ -31,13 +31,110 @@ static err take_block(struct store *s, struct store_scratch_page *p)
 	p->block = space_take(&s->space);
 	if (!p->block)
 		return ERR(NO_SPACE);
-	s->scratch_blocks++;
+	s->scratch.blocks++;
 	return OK;
+}
+
+/* --- Written later, and many together ---
+ *
+ *   written by its user: pending (DIRTY) -> WRITING -> CLEAN, evictable
+ *                          ^   \-> freed    | (failed)
+ *                          +---------------+
+ *
+ * Much of what is written to a scratch page is written again or freed soon; so pages are kept, as far as a share of the
+ * cache goes, and then the oldest ones go out, adjacent blocks together. Whoever finds too many waits for that. */
+
+#define WRITTEN_AT_ONCE 64u
+#define PENDING_SHARE 16u
+
+/* (They were taken one after the other: there is little to sort.) */
+static void sort_by_block(struct frame **f, uint32_t count)
+{
+	for (uint32_t i = 1; i < count; i++) {
+		struct frame *moving = f[i];
+		uint32_t at = i;
+		for (; at && f[at - 1]->page_no > moving->page_no; at--)
+			f[at] = f[at - 1];
+		f[at] = moving;
+	}
+}
+
+static void add_pending(struct store *s, struct frame *f, struct store_scratch_page *p)
+{
+	cache_set_dirty(s, f);
+	f->scratch = p;
+	list_push_back(&s->scratch.pending, &f->link);
+	s->scratch.pending_count++;
+}
+
+static void remove_pending(struct store *s, struct frame *f)
+{
+	list_remove(&f->link);
+	fiber_queue_init(&f->waiting);
+	s->scratch.pending_count--;
+}
+
+static uint32_t begin_writing(struct store *s, struct frame **batch)
+{
+	uint32_t count = 0;
+	while (count < WRITTEN_AT_ONCE && !list_is_empty(&s->scratch.pending)) {
+		struct frame *f = LIST_ENTRY(s->scratch.pending.next, struct frame, link);
+		remove_pending(s, f);
+		f->pins++;
+		f->scratch->checksum = volume_checksum(seed_of(s, f->scratch), f->page.data, STORE_PAGE_SIZE);
+		cache_set_writing(s, f);
+		batch[count++] = f;
+	}
+	sort_by_block(batch, count);
+	return count;
+}
+
+static void end_writing(struct store *s, struct frame *f, bool written)
+{
+	struct store_scratch_page *p = f->scratch;
+	fiber_queue_wake_all(&f->waiting);
+	cache_written(s, f, written);
+	if (!written) {
+		s->cache.dirty--;
+		add_pending(s, f, p);
+	}
+	frame_put(f);
+}
+
+static err write_some(struct store *s)
+{
+	struct frame *batch[WRITTEN_AT_ONCE];
+	struct io_run run = {.op = BLOCK_WRITE};
+	struct io_wait w;
+	uint32_t count = begin_writing(s, batch);
+	io_wait_init(s, &w);
+	for (uint32_t i = 0; i < count; i++)
+		io_run_add(s, &run, &w, batch[i]->page_no, (void *)(uintptr_t)batch[i]->page.data);
+	io_run_submit(s, &run, &w);
+	err e = io_wait_all(s, &w);
+	for (uint32_t i = 0; i < count; i++)
+		end_writing(s, batch[i], !failed(e));
+	return e;
+}
+
+/* The page's frame, if there is one: not while the device reads it. */
+static struct frame *find(struct store *s, const struct store_scratch_page *p)
+{
+	struct frame *f;
+	while ((f = cache_find(s, OBJECT_SCRATCH, p->block, 0)) && f->state == FRAME_WRITING)
+		store_wait(s, &f->waiting);
+	return f;
+}
+
+static bool is_pending(struct store *s, const struct store_scratch_page *p)
+{
+	const struct frame *f = find(s, p);
+	return f && f->state == FRAME_DIRTY;
 }
 
 static err frame_for(struct store *s, struct store_scratch_page *p, struct frame **frame)
 {
-	struct frame *f = cache_find(s, OBJECT_SCRATCH, p->block, 0);
+	struct frame *f = find(s, p);
 	if (f) {
 		f->pins++;
 	} else {
@@ -54,17 +151,17 @@ err store_scratch_write(struct store *s, struct store_scratch_page *p, const voi
 	struct frame *f;
 	if (s->state != STORE_OPEN)
 		return ERR(IO);
+	if (s->scratch.pending_count >= s->cache.count / PENDING_SHARE && !is_pending(s, p))
+		TRY(write_some(s));
 	if (!p->block)
 		TRY(take_block(s, p));
 	TRY(frame_for(s, p, &f));
 	memcpy((void *)(uintptr_t)f->page.data, page, STORE_PAGE_SIZE);
-	p->checksum = volume_checksum(seed_of(s, p), page, STORE_PAGE_SIZE);
-	err e = io_write_block(s, p->block, (void *)(uintptr_t)f->page.data);
-	if (failed(e))
-		cache_drop(s, f);
+	if (f->state == FRAME_CLEAN)
+		add_pending(s, f, p);
 	frame_put(f);
 	s->stats.scratch_writes++;
-	return e;
+	return OK;
 }
 
 err store_scratch_read(struct store *s, const struct store_scratch_page *p, void *page)
@@ -92,10 +189,12 @@ void store_scratch_free(struct store *s, struct store_scratch_page *p)
 {
 	if (!p->block)
 		return;
-	struct frame *f = cache_find(s, OBJECT_SCRATCH, p->block, 0);
+	struct frame *f = find(s, p);
+	if (f && f->state == FRAME_DIRTY)
+		remove_pending(s, f);
 	if (f)
 		cache_drop(s, f);
 	space_release(&s->space, p->block);
-	s->scratch_blocks--;
+	s->scratch.blocks--;
 	*p = (struct store_scratch_page){0, 0};
 }

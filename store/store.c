@@ -70,6 +70,7 @@ static void init_lists(struct store *s)
 	list_init(&s->deltas.in_flight);
 	list_init(&s->deltas.fresh);
 	list_init(&s->deltas.retained);
+	list_init(&s->scratch.pending);
 	list_init(&s->journal.waiters);
 	fiber_queue_init(&s->journal.idle);
 	fiber_queue_init(&s->journal.progress);
@@ -339,10 +340,12 @@ void store_snapshot_end(struct store_snapshot *snap)
 		return;
 	}
 	list_remove(&snap->link);
-	if (list_is_empty(&s->snapshots))
-		delta_sweep(s);
-	else if (!list_is_empty(&s->deltas.retained))
-		delta_sweep_some(s);
+	if (s->deltas.held && !delta_hides_held(s, snap)) {
+		if (list_is_empty(&s->snapshots))
+			delta_sweep(s);
+		else
+			delta_sweep_some(s);
+	}
 	space_collect(s);
 }
 

@@ -164,7 +164,8 @@ struct store_snapshot {
 	uint64_t space_sequence; /* which base it is: two may have the same generation */
 };
 
-/* A page that need not survive; the structure is the caller's, {0} at first: a page of zeros. */
+/* A page that need not survive; the structure is the caller's, {0} at first: a page of zeros. Once written it stays
+ * where it is until it is freed. */
 struct store_scratch_page {
 	uint64_t checksum;
 	uint32_t block;
@@ -312,7 +313,9 @@ MUST_USE err store_txn_commit(struct store_txn *txn, uint64_t *generation);
 void store_txn_abort(struct store_txn *txn);
 
 /* Pages on free blocks of the volume, for what memory cannot hold: writing takes a block at first and overwrites it
- * later, freeing gives it back. After a stop all are gone. One user at a time for each page. They park.
+ * later, freeing gives it back. After a stop all are gone. One user at a time for each page. They park. What is written
+ * goes to the device later; that this fails is told to whoever writes then, and nothing is lost as long as it stays in
+ * memory.
  * ERR_NO_SPACE (they take no more than half of what is free), ERR_NO_MEMORY (every cache page is lent),
  * ERR_CORRUPT, ERR_IO. */
 MUST_USE err store_scratch_write(struct store *store, struct store_scratch_page *p, const void *page);
