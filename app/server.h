@@ -53,6 +53,7 @@ struct request {
 	struct http_form query, form;
 	bool query_parsed, form_open;
 	bool body_left; /* to the handler, which reads it piece by piece */
+	struct form_parts *parts; /* part.c's */
 	void *database_spare; /* database.c's: to be `database` again */
 
 	enum reply_kind reply;

@@ -43,6 +43,8 @@ expect "... and one in chunks, as it is made" 5000000 sh -c \
 	"head -c 5000000 $WORK/large | curl -sS --max-time 120 -H 'Transfer-Encoding: chunked' -T - $url/sum | cut -d' ' -f1"
 expect "a file of 20 MB is stored" 201 status_of -T "$WORK/file" "$url/file/large"
 check "... and comes back, byte for byte" sh -c "curl -sS --max-time 120 $url/file/large | cmp - $WORK/file"
+expect "a form with two files, one of $MIB MiB, is taken apart" "a title 2 $(((MIB << 20) + 20000000))" \
+	curl -sS --max-time 1000 -X PUT -F 'title=a title' -F "one=@$WORK/large" -F "two=@$WORK/file;type=image/png" "$url/form"
 expect "an answer without an end goes on" $((MIB << 20)) sh -c \
 	"curl -sS --max-time 1000 $url/endless 2>/dev/null | head -c $((MIB << 20)) | wc -c"
 expect "its handler ends when the client leaves" "events 0 flows 0" until_state "flows 0"

@@ -1,6 +1,7 @@
 #include "site_stream.h"
 
 #include <string.h>
+#include <base/cursor.h>
 
 /* --- Answers ---------------------------------------------------------------------------------- */
 
@@ -279,4 +280,53 @@ void sql_touch(struct request *req)
 {
 	db_run(req, "INSERT OR REPLACE INTO entry (id, name) VALUES (1, ?)", ++world_of(req)->touches);
 	reply_text(req, 200, SLICE("touched"));
+}
+
+/* --- Parts ------------------------------------------------------------------------------------ */
+
+static void parts_list(struct request *req, size_t piece_len)
+{
+	uint8_t piece[1000];
+	struct part part;
+	struct arena *arena = request_arena(req);
+	uint8_t *out = arena_alloc(arena, 8000);
+	struct writer w = writer_of(out, 8000);
+	while (part_next(req, &part)) {
+		uint64_t sum = 0, count = 0;
+		size_t n;
+		write_bytes(&w, part.name);
+		write_bytes(&w, SLICE("|"));
+		write_bytes(&w, part.filename);
+		write_bytes(&w, SLICE("|"));
+		write_bytes(&w, part.type);
+		write_bytes(&w, part.is_file ? SLICE("|file|") : SLICE("|text|"));
+		if (slice_eq(part.name, SLICE("skip")))
+			continue;
+		if (slice_eq(part.name, SLICE("title"))) {
+			write_bytes(&w, part_text(req, 20));
+			write_bytes(&w, SLICE("\n"));
+			continue;
+		}
+		for (; (n = part_read(req, piece, piece_len)); count += n)
+			for (size_t i = 0; i < n; i++)
+				sum = sum * 31 + piece[i];
+		write_dec(&w, count);
+		write_bytes(&w, SLICE(" "));
+		write_dec(&w, sum);
+		write_bytes(&w, SLICE("\n"));
+	}
+	world_of(req)->ends += !request_failed(req);
+	reply_text(req, 200, writer_slice(&w));
+}
+
+void parts_show(struct request *req)
+{
+	parts_list(req, (size_t)request_query_int(req, "piece", 1, 1000, 1000));
+}
+
+void parts_of_this_site(struct request *req)
+{
+	world_of(req)->calls++;
+	if (form_open_parts(req))
+		parts_list(req, 1000);
 }

@@ -27,6 +27,8 @@ void upload_form(struct request *req);
 void upload_store(struct request *req);
 void events_some(struct request *req);
 void events_changes(struct request *req);
+void parts_show(struct request *req);
+void parts_of_this_site(struct request *req);
 void sql_many(struct request *req);
 void sql_touch(struct request *req);
 
@@ -50,6 +52,9 @@ void sql_touch(struct request *req);
 	PUT("/upload/gathered", upload_sum), PUT("/upload/small", upload_sum, BODY_MAX(BODY_SMALL)), \
 	POST("/upload/form", upload_form, BODY_STREAMED(UPLOAD_MAX)),                              \
 	PUT("/upload/store", upload_store, BODY_STREAMED(UPLOAD_MAX)),                             \
-	GET("/events", events_some), GET("/events/changes", events_changes), GET("/sql/many", sql_many), POST("/sql/touch", sql_touch),
+	POST("/parts", parts_show, BODY_STREAMED(UPLOAD_MAX)), POST("/parts/gathered", parts_show), \
+	POST("/parts/site", parts_of_this_site, BODY_STREAMED(UPLOAD_MAX)),                        \
+	GET("/events", events_some), GET("/events/changes", events_changes),                       \
+	GET("/sql/many", sql_many), POST("/sql/touch", sql_touch),
 
 #endif

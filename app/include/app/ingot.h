@@ -128,6 +128,42 @@ bool form_open(struct request *req);
 /* A field's text, without blanks around it; empty when absent. After form_open(). Always valid
  * UTF-8, without control characters except newline and tab. */
 struct slice form_text(struct request *req, const char *name);
+
+/* A form with files (enctype="multipart/form-data") comes as parts, one for each field, in the form's order. In a route
+ * that is BODY_STREAMED, a file may be of any size:
+ *
+ *	struct part part;
+ *	if (!form_open_parts(req))
+ *		return;
+ *	while (part_next(req, &part)) {
+ *		if (part.is_file)
+ *			store_file(req, part.filename);         // reads it with part_read()
+ *		else if (slice_eq(part.name, SLICE("title")))
+ *			title = part_text(req, 200);
+ *	}
+ *	reply_redirect(req, "/");
+ *
+ * At most 64 parts, of whose header fields 1 KiB each; more is refused with 413, what is malformed with 400. A form that
+ * breaks off fails the request as any body does. */
+struct part {
+	struct slice name;
+	struct slice filename; /* as the client says: to be shown, never to be used as a path. May be empty */
+	struct slice type;     /* what the client takes it for */
+	bool is_file;          /* an empty one without a name: no file was chosen */
+};
+
+/* True when the body is a multipart form of this site; {{{csrf}}} must stand before the other fields. Otherwise the
+ * request has been answered (400, 403 or 415) and the handler should return. */
+bool form_open_parts(struct request *req);
+/* The next part; what was not read of the one before is skipped. Its slices live until the next call, and are valid
+ * UTF-8. False after the last one, and after a failure. Without form_open_parts() before, it is any program's form:
+ * do so only where a request proves by other means who sends it. */
+bool part_next(struct request *req, struct part *part);
+/* The next `len` bytes of the part's content; fewer at its end, 0 then, and after a failure. */
+size_t part_read(struct request *req, void *out, size_t len);
+/* All of it as form_text() gives a field's, in the request's memory; over `len_max` bytes (at most 8000) are refused
+ * with 413. */
+struct slice part_text(struct request *req, size_t len_max);
 /* The number of characters (code points) of a text, for length checks. */
 size_t text_length(struct slice text);
 

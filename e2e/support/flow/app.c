@@ -38,6 +38,24 @@ static void file_get(struct request *req)
 		;
 }
 
+/* The sums of a form's parts. (A program's form: no browser sends PUT of another site's accord.) */
+static void form_put(struct request *req)
+{
+	uint8_t piece[8000];
+	struct part part;
+	struct slice text = {NULL, 0};
+	uint64_t files = 0, count = 0;
+	while (part_next(req, &part)) {
+		if (!part.is_file)
+			text = part_text(req, 1000);
+		files += part.is_file;
+		for (size_t n; (n = part_read(req, piece, sizeof piece)); count += n)
+			;
+	}
+	reply_text(req, 200, arena_format(request_arena(req), "%.*s %lu %lu\n", SLICE_ARG(text), (unsigned long)files,
+		(unsigned long)count));
+}
+
 /* --- Flows ------------------------------------------------------------------------------------ */
 
 static void sum(struct request *req)
@@ -101,6 +119,7 @@ static void state(struct request *req)
 }
 
 APP_ROUTES(PUT("/file/{name}", file_put, BODY_STREAMED(1u << 30)), GET("/file/{name}", file_get),
+	PUT("/form", form_put, BODY_STREAMED(2ull << 30)),
 	PUT("/sum", sum, BODY_STREAMED(2ull << 30)), PUT("/small", sum, BODY_MAX(1000)),
 	PUT("/ignored", ignored, BODY_STREAMED(1u << 30)), GET("/endless", endless), GET("/broken", broken),
 	GET("/events", events), GET("/state", state))
