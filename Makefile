@@ -227,12 +227,13 @@ endef
 $(foreach c,fast host,$(eval $(call store_sim_rules,$c)))
 # SQLite on top of it (`ingot sim sql`), beside another SQLite, in memory.
 sql-sim.modules := base core store sql sim
-sql-sim.sources := $(wildcard sql/support/sim/*.c) store/support/rig.c host/assert.c
+sql-sim.sources := $(wildcard sql/support/sim/*.c) sql/support/counted.c store/support/rig.c store/support/sim/memory.c host/assert.c
 define sql_sim_rules
-$(BUILD)/$1/sql_sim: $(sql-sim.sources) $$(wildcard sql/*.h store/support/*.h sql/support/sim/*.h sql/include/sql/*.h \
-		store/include/store/*.h sim/include/sim/*.h) $(foreach m,$(sql-sim.modules),$(call objects,$1,$m)) \
+$(BUILD)/$1/sql_sim: $(sql-sim.sources) $$(wildcard sql/*.h store/support/*.h store/support/sim/memory.h sql/support/*.h \
+		sql/support/sim/*.h sql/include/sql/*.h store/*.h store/include/store/*.h sim/include/sim/*.h) $(foreach m,$(sql-sim.modules),$(call objects,$1,$m)) \
 		$(sqlite.host.o)
-	$$($1.cc) $$($1.flags) -Istore -Ihost/include $(extra.sql) $(foreach m,base platform core store sql sim,-I$m/include) \
+	$$($1.cc) $$($1.flags) -Istore -Ihost/include $(extra.sql) $(foreach m,base abi platform core store sql sim,-I$m/include) \
+		-Wl,--wrap=cache_take,--wrap=delta_new,--wrap=store_txn_write,--wrap=store_txn_abort,--wrap=sqlite3_finalize \
 		$$(filter %.c %.o,$$^) -o $$@ -lm
 endef
 $(foreach c,fast host,$(eval $(call sql_sim_rules,$c)))

@@ -2,9 +2,9 @@
 # The simulated disk (`ingot sim store`, and SQLite on it, `ingot sim sql`: SQL seeds): power cuts at each event and
 # in every combination for small workloads
 # (BOUND outcomes of one cut), at random for SEEDS seeds from FIRST on; the Nth operation and the Nth allocation
-# fail, for every N; each block rots. SANITIZED seeds of each kind run under the sanitizers; the same seed gives
+# fail, for every N (in SQLite's transactions up to EACH, then at random); each block rots. SANITIZED seeds of each kind run under the sanitizers; the same seed gives
 # the same run, in each build; and what is broken on purpose is noticed.
-# The long form: SEEDS=20000 FIRST=$(date +%s) SANITIZED=300 BOUND=100000 SMALL=21 NTH=60 SQL=500 e2e/crash_sim.sh
+# The long form: SEEDS=20000 FIRST=$(date +%s) SANITIZED=300 BOUND=100000 SMALL=21 NTH=60 SQL=500 EACH=3000 e2e/crash_sim.sh
 set -u
 cd "$(dirname "$0")/.." || exit 2
 SEEDS=${SEEDS:-110}
@@ -14,6 +14,7 @@ BOUND=${BOUND:-1400}
 SMALL=${SMALL:-21}
 NTH=${NTH:-6}
 SQL=${SQL:-8}
+EACH=${EACH:-200}
 OUT=build/e2e/crash_sim
 mkdir -p "$OUT"
 failed=0
@@ -42,7 +43,11 @@ run "any allocation of the store may fail" $FAST --kind memory --seeds "$NTH"
 run "a checkpoint that finds no room is given up, and all goes on" $FAST --kind space --seeds $((NTH * 2))
 run "any block may rot" $FAST --kind rot --seeds "$NTH"
 run "SQLite on it is what another SQLite is, after any power cut" build/fast/sql_sim --seed "$FIRST" --seeds "$SQL"
+run "any allocation of SQLite, and of the store for it, may fail" \
+	build/fast/sql_sim --kind memory --seed "$FIRST" --seeds "$SQL" --each "$EACH"
 run "SQLite on it, sanitized" build/host/sql_sim --seed "$FIRST" --seeds $(((SQL + 3) / 4)) --steps 12
+run "SQLite with failing allocations, sanitized" build/host/sql_sim --kind memory --seed "$FIRST" --steps 2 \
+	--seeds $(((SQL + 7) / 8)) --each $((EACH / 2))
 run "small workloads, sanitized" $SLOW --kind small --seeds 21 --bound $((BOUND / 40))
 run "random lives, sanitized" $SLOW --seed "$FIRST" --seeds $((SANITIZED * 2))
 run "failing operations, sanitized" $SLOW --kind errors --seeds $(((SANITIZED + 2) / 3))
@@ -72,6 +77,17 @@ for how in flush reuse checksum snapshot slot both stale readers leak nodes trun
 		ok "sabotage is noticed: $how"
 	else
 		bad "sabotage is noticed: $how"
+	fi
+done
+for how in swallow keep leak; do
+	seed=1
+	while [ $seed -le 12 ] && build/fast/sql_sim --kind memory --seed $seed --each 50 --sabotage $how >/dev/null 2>&1; do
+		seed=$((seed + 1))
+	done
+	if [ $seed -le 12 ]; then
+		ok "sabotage below SQLite is noticed: $how"
+	else
+		bad "sabotage below SQLite is noticed: $how"
 	fi
 done
 exit $failed

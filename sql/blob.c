@@ -89,6 +89,8 @@ err sql_blob_close(struct sql_blob *b)
 	err e = rc == SQLITE_OK ? OK : blob_fail(conn, rc);
 	b->handle = NULL;
 	conn->queries--;
+	if (failed(e))
+		sql_settle(conn);
 	if (b->holds_writer)
 		sql_slot_leave(conn);
 	return e;

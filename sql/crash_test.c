@@ -1,5 +1,6 @@
 /* What must hold when the power fails, the disk fails, or memory runs out: a transaction is there or not, what
  * was acknowledged is there, and the database is sound. */
+#include "support/counted.h"
 #include "support/world.h"
 
 #include <setjmp.h>
@@ -390,71 +391,14 @@ static void a_transaction_that_shrinks_the_database_is_atomic(void **state)
 
 /* --- Memory ----------------------------------------------------------------------------------- */
 
-static int64_t allocations_left = -1; /* until one fails; negative: never */
-static bool allocation_failed;
-static size_t allocated, allocated_max = SIZE_MAX; /* bytes */
-
-static void *counted_malloc(int len)
-{
-	if (allocations_left == 0)
-		allocation_failed = true;
-	if ((allocations_left >= 0 && allocations_left-- == 0) || allocated + (size_t)len > allocated_max)
-		return NULL;
-	allocated += (size_t)len;
-	size_t *p = malloc((size_t)len + 16);
-	p[0] = (size_t)len;
-	return (uint8_t *)p + 16;
-}
-
-static void counted_free(void *p)
-{
-	allocated -= *(size_t *)(void *)((uint8_t *)p - 16);
-	free((uint8_t *)p - 16);
-}
-
-static int counted_size(void *p)
-{
-	return p ? (int)*(size_t *)(void *)((uint8_t *)p - 16) : 0;
-}
-
-static void *counted_realloc(void *p, int len)
-{
-	void *to = counted_malloc(len);
-	if (!to)
-		return NULL;
-	int old = counted_size(p);
-	memcpy(to, p, (size_t)(old < len ? old : len));
-	counted_free(p);
-	return to;
-}
-
-static int roundup8(int len)
-{
-	return (len + 7) & ~7;
-}
-
-static int init_nothing(void *cookie)
-{
-	(void)cookie;
-	return SQLITE_OK;
-}
-
-static void shut_nothing(void *cookie)
-{
-	(void)cookie;
-}
-
-static const sqlite3_mem_methods counted = {counted_malloc, counted_free, counted_realloc, counted_size,
-	roundup8, init_nothing, shut_nothing, NULL};
-
 static struct world *new_counted_world(void)
 {
 	struct world *w = world_new(DISK_LEN);
 	w->sql_config.migrations = schema;
 	w->sql_config.migration_count = 1;
 	w->sql_config.connections = 2;
-	w->sql_config.memory_methods = &counted;
-	allocations_left = -1;
+	w->sql_config.memory_methods = &counted_methods;
+	counted.left = -1;
 	return w;
 }
 
@@ -475,13 +419,13 @@ static void fail_each_allocation(struct world *w)
 	do {
 		char fresh[100]; /* not in the statement cache */
 		snprintf(fresh, sizeof fresh, "SELECT count(*) FROM r WHERE body > x'00' /* %ld */", (long)n);
-		allocation_failed = false;
-		allocations_left = n;
+		counted.failed = false;
+		counted.left = n;
 		err e = one_transaction(conn, n);
 		int64_t count;
 		if (!failed(e) && failed(sql_query_int(conn, fresh, SQL_NO_ARGS, &count)))
-			assert_true(allocation_failed);
-		allocations_left = -1;
+			assert_true(counted.failed);
+		counted.left = -1;
 		sql_rollback(conn);
 		if (failed(e))
 			assert_int_equal(e.code, ERR_NO_MEMORY);
@@ -493,7 +437,7 @@ static void fail_each_allocation(struct world *w)
 		if (n % 16 == 0)
 			is_sound(conn);
 		n++;
-	} while (allocation_failed);
+	} while (counted.failed);
 	assert_true(refused > 10);
 	assert_true(committed > 1);
 	assert_int_equal(number(conn, "SELECT n FROM total"), committed * 3);
@@ -524,9 +468,9 @@ static void roll_back_without_memory(struct world *w)
 	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
 	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
 		write_something(conn, more[i]);
-		allocated_max = allocated; /* others have taken the rest */
+		counted.bytes_max = counted.bytes; /* others have taken the rest */
 		sql_rollback(conn);
-		allocated_max = SIZE_MAX;
+		counted.bytes_max = SIZE_MAX;
 		assert_int_equal(number(conn, "SELECT count(*) FROM r"), 0);
 	}
 	sql_release(conn);
@@ -541,8 +485,8 @@ static void a_rollback_needs_no_memory(void **state)
 static void open_failing(struct world *w)
 {
 	err e = world_open(w);
-	bool hit = allocation_failed;
-	allocations_left = -1;
+	bool hit = counted.failed;
+	counted.left = -1;
 	if (failed(e))
 		assert_true(hit && e.code == ERR_NO_MEMORY);
 	world_close(w);
@@ -554,10 +498,10 @@ static void any_allocation_of_opening_may_fail(void **state)
 	struct world *w = new_counted_world();
 	int64_t n = 0;
 	do {
-		allocation_failed = false;
-		allocations_left = n++;
+		counted.failed = false;
+		counted.left = n++;
 		world_run(w, open_failing);
-	} while (allocation_failed);
+	} while (counted.failed);
 	assert_true(n > 50);
 	world_run(w, open_world);
 	world_run(w, close_world);
@@ -610,6 +554,102 @@ static void a_failing_disk_is_reported_and_loses_nothing_acknowledged(void **sta
 	world_free(w);
 }
 
+/* So that all is read anew: the store keeps few pages. */
+static void read_something_else(struct sql_conn *conn)
+{
+	assert_int_equal(number(conn, "SELECT count(*) FROM large WHERE length(hex(body))"), 200);
+}
+
+static err insert_text(struct world *w, struct sql_conn *conn, uint64_t n)
+{
+	w->fail_reads_after = n;
+	return sql_exec(conn, "INSERT INTO f (body) VALUES ('seven')", SQL_NO_ARGS);
+}
+
+static err commit_text(struct world *w, struct sql_conn *conn, uint64_t n)
+{
+	must(sql_begin(conn, SQL_WRITE), conn);
+	must(sql_exec(conn, "INSERT INTO f (body) VALUES ('seven')", SQL_NO_ARGS), conn);
+	read_something_else(conn);
+	w->fail_reads_after = n;
+	return sql_commit(conn);
+}
+
+static void fail_each_read_of(struct world *w, err (*write)(struct world *, struct sql_conn *, uint64_t n))
+{
+	struct sql_conn *conn, *other;
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &other), "acquire", __LINE__);
+	uint64_t n = 0;
+	err e;
+	do {
+		must(sql_exec(other, "INSERT INTO f (body) VALUES ('two')", SQL_NO_ARGS), other);
+		read_something_else(conn);
+		e = write(w, conn, n++);
+		w->fail_reads_after = UINT64_MAX;
+		assert_true(!failed(e) || e.code == ERR_IO);
+		assert_int_equal(number(conn, "SELECT count(*) FROM total"), 1);
+		must(sql_exec(other, "INSERT INTO f (body) VALUES ('eight nine')", SQL_NO_ARGS), other);
+		must(sql_exec(conn, "INSERT INTO f (body) VALUES ('ten')", SQL_NO_ARGS), conn);
+		must(sql_exec(conn, "INSERT INTO f (f) VALUES ('integrity-check')", SQL_NO_ARGS), conn);
+		is_sound(conn);
+	} while (failed(e));
+	assert_true(n > 2);
+	sql_release(other);
+	sql_release(conn);
+}
+
+/* Full text keeps how many rows and words it has beside its index, and reads that first when it writes. When this read
+ * fails, and only it, the connection must not take what it has not got for the totals. */
+static void fail_each_read_of_an_insert(struct world *w)
+{
+	fail_each_read_of(w, insert_text);
+}
+
+/* What it writes itself at the commit may fail as well: the transaction is over then, and no other statement is told of
+ * it or has to wait. */
+static void fail_each_read_of_a_commit(struct world *w)
+{
+	fail_each_read_of(w, commit_text);
+}
+
+static void open_with_text(struct world *w)
+{
+	struct sql_conn *conn;
+	open_world(w);
+	must_at(sql_acquire(w->sql, TIMER_NEVER, &conn), "acquire", __LINE__);
+	must(sql_run(conn, "CREATE VIRTUAL TABLE f USING fts5(body);"
+		"CREATE TABLE large (body BLOB);"
+		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
+		"INSERT INTO large SELECT randomblob(3000) FROM n;"
+		"INSERT INTO f (body) SELECT hex(substr(body, 1, 60)) FROM large"), conn);
+	sql_release(conn);
+}
+
+static void run_with_text(void (*run)(struct world *))
+{
+	struct world *w = world_new(DISK_LEN);
+	w->sql_config.migrations = schema;
+	w->sql_config.migration_count = 1;
+	w->cache_pages = 32;
+	world_run(w, open_with_text);
+	world_run(w, run);
+	world_run(w, close_world);
+	world_free(w);
+}
+
+static void full_text_counts_right_after_any_read_has_failed(void **state)
+{
+	(void)state;
+	run_with_text(fail_each_read_of_an_insert);
+}
+
+static void nothing_stays_of_a_commit_of_full_text_that_has_failed(void **state)
+{
+	(void)state;
+	run_with_text(fail_each_read_of_a_commit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -620,6 +660,8 @@ int main(void)
 		cmocka_unit_test(a_rollback_needs_no_memory),
 		cmocka_unit_test(any_allocation_of_opening_may_fail),
 		cmocka_unit_test(a_failing_disk_is_reported_and_loses_nothing_acknowledged),
+		cmocka_unit_test(full_text_counts_right_after_any_read_has_failed),
+		cmocka_unit_test(nothing_stays_of_a_commit_of_full_text_that_has_failed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,6 +136,8 @@ int sql_transaction_prepare(struct sql_conn *conn);
 /* False: there is no memory for it. */
 bool sql_reserve_take(struct sql *sql);
 void sql_transaction_clear(struct sql_conn *conn);
+/* After what failed outside a transaction: nothing of it stays. */
+void sql_settle(struct sql_conn *conn);
 /* The time; who has been at work for long lets others run first. */
 uint64_t sql_slice(struct sql_conn *conn);
 /* statement.c */

@@ -243,6 +243,8 @@ err sql_query_end(struct sql_query *q)
 	if (!was_done && rc != SQLITE_OK)
 		q->result = sql_fail(conn, rc, NULL);
 	conn->queries--;
+	if (failed(q->result))
+		sql_settle(conn);
 	if (q->holds_writer)
 		sql_slot_leave(conn);
 	return q->result;
@@ -268,6 +270,8 @@ static err run_one(struct sql_conn *conn, sqlite3_stmt *statement, const char *t
 	} while (rc == SQLITE_ROW);
 	err e = rc == SQLITE_DONE ? OK : sql_fail(conn, rc, text);
 	sqlite3_reset(statement);
+	if (failed(e))
+		sql_settle(conn);
 	if (holds)
 		sql_slot_leave(conn);
 	return e;

@@ -75,6 +75,27 @@ static int undo_own(struct sql_conn *conn, enum sql_own which)
 	return rc;
 }
 
+/* It is prepared already, so it cannot fail but by having happened; unless a change of the schema has made SQLite
+ * prepare it anew, and there is no memory for that. Nobody else runs before it has taken of what is let go. */
+static void undo_all(struct sql_conn *conn)
+{
+	if (undo_own(conn, SQL_OWN_ROLLBACK) != SQLITE_NOMEM)
+		return;
+	sqlite3_free(conn->sql->reserve);
+	conn->sql->reserve = NULL;
+	undo_own(conn, SQL_OWN_ROLLBACK);
+}
+
+/* When what full text writes at a commit fails, SQLite rolls back within that commit, while a statement of full text
+ * still reads: its read transaction stays open with nobody in it. The snapshot, and the store's transaction, would be
+ * held, and the next statement would get the same error once more. A ROLLBACK, which has nothing to roll back then,
+ * ends that as well. */
+void sql_settle(struct sql_conn *conn)
+{
+	if (!conn->in_transaction && !conn->queries && conn->file->lock != SQLITE_LOCK_NONE)
+		undo_all(conn);
+}
+
 bool sql_in_transaction(const struct sql_conn *conn)
 {
 	return conn->in_transaction;
@@ -84,6 +105,7 @@ static void end_transaction(struct sql_conn *conn)
 {
 	conn->in_transaction = conn->optimistic = false;
 	conn->savepoints = 0;
+	sql_settle(conn);
 	if (conn->transaction_writes)
 		sql_writer_put(conn);
 	conn->transaction_writes = false;
@@ -136,15 +158,12 @@ err sql_commit(struct sql_conn *conn)
 
 void sql_rollback(struct sql_conn *conn)
 {
-	if (!conn->in_transaction)
+	if (!conn->in_transaction) {
+		sql_settle(conn);
 		return;
-	/* It is prepared already, so it cannot fail but by having happened; unless a change of the schema has made SQLite
-	 * prepare it anew, and there is no memory for that. Nobody else runs before it has taken of what is let go. */
-	if (!sqlite3_get_autocommit(conn->db) && undo_own(conn, SQL_OWN_ROLLBACK) == SQLITE_NOMEM) {
-		sqlite3_free(conn->sql->reserve);
-		conn->sql->reserve = NULL;
-		undo_own(conn, SQL_OWN_ROLLBACK);
 	}
+	if (!sqlite3_get_autocommit(conn->db))
+		undo_all(conn);
 	ASSERT(sqlite3_get_autocommit(conn->db));
 	end_transaction(conn);
 }

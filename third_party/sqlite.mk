@@ -3,7 +3,10 @@
 #   $(SQLITE_READY)        stands when sqlite3.c and sqlite3.h are in $(SQLITE_DIR)
 #   $(sqlite.CONFIG.o)     the library, for guest, host, tool and fuzz (host's)
 #
-# The upstream archive is the full source tree; its own main.mk makes the amalgamation (this needs tclsh).
+# The upstream archive is the full source tree; its own main.mk makes the amalgamation (this needs tclsh). One line of
+# it is changed: fts5 (3.46.1) marks its totals as valid though reading them has failed. When that failure has rolled the
+# transaction back already, nothing unmarks them, and the connection's next write stores totals that begin at zero: what
+# bm25() ranks by is wrong from then on, and integrity_check says so.
 
 SQLITE_SRC := $(BUILD)/third_party/src/sqlite3
 SQLITE_DIR := $(BUILD)/third_party/sqlite
@@ -45,7 +48,7 @@ $(SQLITE_SRC)/VERSION: | third_party/fetch third_party/SOURCES
 	@third_party/fetch sqlite3 $(BUILD)/third_party/archives $(SQLITE_SRC)
 
 SQLITE_HOST_CC ?= cc
-$(SQLITE_READY): $(SQLITE_SRC)/VERSION third_party/SOURCES
+$(SQLITE_READY): $(SQLITE_SRC)/VERSION third_party/SOURCES third_party/sqlite.mk
 	@command -v tclsh >/dev/null || { echo "third_party: sqlite3: tclsh is needed (package tcl)" >&2; exit 1; }
 	@echo "third_party: making sqlite3.c"
 	@rm -rf $(SQLITE_DIR) && mkdir -p $(SQLITE_DIR).work
@@ -53,6 +56,9 @@ $(SQLITE_READY): $(SQLITE_SRC)/VERSION third_party/SOURCES
 		BCC="$(SQLITE_HOST_CC) -O1 -w" OPTS= sqlite3.c >$(SQLITE_DIR).log 2>&1 || \
 		{ tail -n 20 $(SQLITE_DIR).log; exit 1; }
 	@mkdir $(SQLITE_DIR) && cp $(SQLITE_DIR).work/sqlite3.c $(SQLITE_DIR).work/sqlite3ext.h $(SQLITE_DIR)
+	@sed -i 's/^    p->bTotalsValid = bCache;$$/    p->bTotalsValid = bCache \&\& rc==SQLITE_OK;/' $(SQLITE_DIR)/sqlite3.c && \
+		test "$$(grep -c 'bTotalsValid = bCache && rc==SQLITE_OK;' $(SQLITE_DIR)/sqlite3.c)" = 1 || \
+		{ echo "third_party: sqlite3: fts5StorageLoadTotals is not as it was: see third_party/sqlite.mk" >&2; exit 1; }
 	@cp $(SQLITE_DIR).work/sqlite3.h $(SQLITE_DIR)/sqlite3.h && rm -rf $(SQLITE_DIR).work
 
 # None of our warnings: it is not our code. -Os: an image with SQL and nothing else is 0.77 MB, with -O2 1.15 MB.

@@ -56,14 +56,21 @@ static void disk_kick(struct block_device *d)
 	(void)d;
 }
 
+static bool fails_now(uint64_t *after)
+{
+	if (*after == 0)
+		return true;
+	*after -= *after != UINT64_MAX;
+	return false;
+}
+
 static err disk_transfer(struct world *w, struct block_request *r)
 {
 	uint8_t *at = w->image + r->sector * SECTOR;
 	ASSERT((r->sector + r->sector_count) * SECTOR <= w->image_len);
-	if (r->op == BLOCK_WRITE && w->fail_writes_after != UINT64_MAX && w->fail_writes_after-- == 0) {
-		w->fail_writes_after = 0;
+	if ((r->op == BLOCK_WRITE && fails_now(&w->fail_writes_after)) ||
+		(r->op == BLOCK_READ && fails_now(&w->fail_reads_after)))
 		return ERR(IO);
-	}
 	for (uint32_t i = 0; i < r->buffer_count; i++) {
 		if (r->op == BLOCK_READ)
 			memcpy(r->buffer[i].ptr, at, r->buffer[i].len);
@@ -160,7 +167,7 @@ struct world *world_new(size_t disk_len)
 	w->image = calloc(1, disk_len);
 	w->stable = calloc(1, disk_len);
 	w->seed = 88172645463325252u;
-	w->fail_writes_after = UINT64_MAX;
+	w->fail_writes_after = w->fail_reads_after = UINT64_MAX;
 	w->cache_pages = 256;
 	w->txn_pages_max = 8192;
 	w->sql_config = (struct sql_config){.connections = 4, .memory_len = SQL_LEN};

@@ -26,7 +26,8 @@ struct world {
 	uint64_t seed; /* of what a power cut keeps */
 	uint64_t flushes;
 	bool hold_flushes; /* none completes meanwhile */
-	uint64_t fail_writes_after; /* writes until the disk fails; UINT64_MAX: never */
+	/* Writes, and reads, until the disk fails; UINT64_MAX: never. */
+	uint64_t fail_writes_after, fail_reads_after;
 
 	struct loop loop;
 	struct log log;

@@ -1,4 +1,8 @@
-/* sql_sim [--seed N] [--seeds M] [--steps S] [--no-errors] [-v] [--trace]
+/* sql_sim [--kind lives|memory] [--seed N] [--seeds M] [--steps S] [--each N] [--no-errors] [--sabotage S] [-v]
+ *         [--trace]
+ *
+ * lives: power cuts, and errors of the device. memory: of each transaction the Nth allocation fails, in SQLite or in the
+ * store below it, for every N up to --each and for some beyond; then the next transaction.
  *
  * Each seed runs in a process of its own, so that a crash, a sanitizer's report or an endless loop is one
  * seed's failure, and the command that replays it can be printed. */
@@ -16,7 +20,8 @@
 
 static _Noreturn void usage(const char *what)
 {
-	fprintf(stderr, "sql_sim: %s\nsql_sim [--seed N] [--seeds M] [--steps S] [--no-errors] [-v] [--trace]\n", what);
+	fprintf(stderr, "sql_sim: %s\nsql_sim [--kind lives|memory] [--seed N] [--seeds M] [--steps S] [--each N] "
+		"[--no-errors] [--sabotage swallow|keep|leak] [-v] [--trace]\n", what);
 	exit(2);
 }
 
@@ -67,10 +72,16 @@ static uint64_t options_read(struct options *o, int argc, char **argv)
 			o->trace = true;
 		else if (strcmp(word, "--no-errors") == 0)
 			o->no_errors = true;
+		else if (strcmp(word, "--kind") == 0 && next && (!strcmp(next, "memory") || !strcmp(next, "lives")) && ++i)
+			o->memory = !strcmp(next, "memory");
+		else if (strcmp(word, "--sabotage") == 0 && next && seam_sabotage(next) && ++i)
+			o->sabotage = next;
 		else if (strcmp(word, "--seed") == 0 && ++i)
 			o->seed = number(next);
 		else if (strcmp(word, "--seeds") == 0 && ++i)
 			seeds = number(next);
+		else if (strcmp(word, "--each") == 0 && ++i)
+			o->each = number(next);
 		else if (strcmp(word, "--steps") == 0 && ++i)
 			o->steps = (uint32_t)number(next);
 		else
@@ -81,8 +92,8 @@ static uint64_t options_read(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.seed = 1};
-	uint64_t seeds = options_read(&o, argc, argv), failures = 0, points = 0, commits = 0;
+	struct options o = {.seed = 1, .each = 400};
+	uint64_t seeds = options_read(&o, argc, argv), failures = 0, points = 0, commits = 0, counted = 0, exhausted = 0;
 	volatile struct verdict *v = mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT(v != MAP_FAILED);
 	for (uint64_t i = 0; i < seeds; i++, o.seed++) {
@@ -92,17 +103,27 @@ int main(int argc, char **argv)
 				(unsigned long)o.seed, good ? "ok" : "FAILED", (unsigned long)v->hash,
 				(unsigned long)v->points, (unsigned long)v->commits, (unsigned long)v->excused);
 		if (!good) {
-			printf("replay: ./ingot sim sql --seed %lu --trace%s", (unsigned long)o.seed,
-				o.no_errors ? " --no-errors" : "");
+			printf("replay: ./ingot sim sql%s --seed %lu --trace%s", o.memory ? " --kind memory" : "",
+				(unsigned long)o.seed, o.no_errors ? " --no-errors" : "");
+			if (o.memory)
+				printf(" --each %lu", (unsigned long)o.each);
+			if (o.sabotage)
+				printf(" --sabotage %s", o.sabotage);
 			printf(o.steps ? " --steps %u\n" : "\n", o.steps);
 		}
 		failures += !good;
 		points += v->points;
 		commits += v->commits;
+		counted += v->counted;
+		exhausted += v->exhausted;
 	}
 	if (seeds == 1 && !failures && !o.verbose && !o.trace)
 		printf("trace hash %016lx, ", (unsigned long)v->hash);
-	printf("%lu seeds, %lu failed; %lu crash points, %lu commits\n", (unsigned long)seeds, (unsigned long)failures,
+	printf("%lu seeds, %lu failed; %lu crash points, %lu commits", (unsigned long)seeds, (unsigned long)failures,
 		(unsigned long)points, (unsigned long)commits);
+	if (o.memory)
+		printf(", %lu allocations failed, each of %lu transactions", (unsigned long)counted,
+			(unsigned long)exhausted);
+	printf("\n");
 	return failures ? 1 : 0;
 }

@@ -2,7 +2,11 @@
  * some event; what several outcomes have left is looked at beside. */
 #include "sim.h"
 
+#include "../../private.h"
+#include "../counted.h"
+
 #include <base/assert.h>
+#include <support/sim/memory.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -101,6 +105,8 @@ static void life_init(struct run *r, struct life *l, uint64_t seed)
 	l->rig.disk.on_event = note_event;
 	l->rig.disk.cookie = l;
 	l->rig.config.cache_pages = 64 + (uint32_t)(r->options->seed % 3) * 100;
+	if (r->options->memory) /* no large transactions */
+		l->rig.config.txn_pages_max = 4000;
 	l->memory = aligned_alloc(4096, SQL_LEN);
 	ASSERT(l->memory);
 }
@@ -136,7 +142,8 @@ static void open_sql(void *argument)
 	struct life *l = o->life;
 	struct sql_config config = {.store = l->rig.store, .loop = &l->rig.loop, .log = &l->rig.log,
 		.random = &l->rig.random, .memory = l->memory, .memory_len = SQL_LEN, .connections = 4,
-		.migrations = migrations, .migration_count = l->migrations};
+		.migrations = migrations, .migration_count = l->migrations,
+		.memory_methods = o->run->options->memory && l != &o->run->again ? &counted_methods : NULL};
 	o->result = sql_open(&config, &l->sql);
 }
 
@@ -174,6 +181,10 @@ static uint64_t mix_rows(struct sql_conn *conn, const char *sql, uint64_t hash, 
 			hash = image_mix(hash, text.ptr, text.len);
 		}
 	*e = sql_query_end(&q);
+	if (failed(*e) && e->code == ERR_INVALID) { /* it was known, and is gone */
+		*e = OK;
+		return image_mix(hash, "none", 4);
+	}
 	return hash;
 }
 
@@ -254,11 +265,13 @@ static void statement(struct run *r, char *out, size_t size)
 /* The text is told to the model line by line, once it is committed. */
 static err statements(struct run *r, struct sql_conn *conn, char *text, uint32_t *refused)
 {
-	uint32_t count = 1 + below(r, 6);
+	uint32_t count = 1 + below(r, r->options->memory ? 3 : 6);
 	*refused = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		char one[512];
-		statement(r, one, sizeof one);
+		char one[600];
+		statement(r, one, 512);
+		if (r->options->memory) /* not in the statement cache */
+			snprintf(one + strlen(one), 80, " /* %lu */", (unsigned long)r->next_id);
 		err e = sql_exec(conn, one, SQL_NO_ARGS);
 		if (failed(e) && e.code != ERR_INVALID)
 			return e;
@@ -350,9 +363,110 @@ static void read_on(void *argument)
 	}
 }
 
+/* --- Memory --- */
+
+static void arm(bool store, uint64_t n)
+{
+	seam_fail_allocation(store ? n : 0);
+	counted.failed = false;
+	counted.left = store ? -1 : (int64_t)n - 1;
+}
+
+static bool disarm(bool store)
+{
+	bool has = store ? seam_has_failed() : counted.failed;
+	seam_fail_allocation(0);
+	counted.left = -1;
+	return has;
+}
+
+/* The transaction that gets no memory fails alone: it has left nothing, and all that follows on this connection and on
+ * others goes on at once. */
+static void goes_on(struct run *r, struct sql_conn *conn, uint64_t n, bool whole)
+{
+	struct image image;
+	CHECK(r, !sql_in_transaction(conn), "number %lu: the transaction is still open", (unsigned long)n);
+	CHECK(r, conn->file->lock == SQLITE_LOCK_NONE && !conn->sql->writer, "number %lu: a lock stays", (unsigned long)n);
+	err e = look(conn, !whole, &image);
+	CHECK(r, !failed(e), "after number %lu: %s (%s)", (unsigned long)n, err_text(e), sql_error(conn));
+	const struct image *want = &r->image[r->newest];
+	CHECK(r, image.quick == want->quick && (!whole || image.all == want->all),
+		"after number %lu the database is not generation %lu", (unsigned long)n, (unsigned long)r->newest);
+	if (whole)
+		is_sound(r, conn);
+}
+
+/* True: allocation number `n` was one, and has failed. */
+static bool fail_once(struct run *r, bool store, uint64_t n, bool *refused)
+{
+	struct sql_conn *conn;
+	uint64_t before = store_generation(r->now->rig.store);
+	err e = sql_acquire(r->now->sql, TIMER_NEVER, &conn);
+	CHECK(r, !failed(e), "no connection: %s", err_text(e));
+	arm(store, n);
+	e = transaction(r, conn);
+	bool hit = disarm(store);
+	CHECK(r, !failed(e) || (hit && e.code == ERR_NO_MEMORY) || e.code == ERR_NO_SPACE, "number %lu: %s (%s)",
+		(unsigned long)n, err_text(e), sql_error(conn));
+	CHECK(r, !failed(e) || store_generation(r->now->rig.store) == before, "number %lu failed, and was committed",
+		(unsigned long)n);
+	*refused = failed(e);
+	r->verdict->excused += failed(e);
+	goes_on(r, conn, n, n % 32 == 0 || !hit);
+	sql_release(conn);
+	return hit;
+}
+
+/* The same transaction again and again, with more allocations before one fails, until none does: each up to a
+ * number, and of those beyond it one here and there. */
+static void fail_transaction(struct run *r, bool store)
+{
+	const uint64_t draw = r->random;
+	uint64_t picks = draw ^ 0x6d656d, n = 1, tried = 0, refusals = 0;
+	bool refused;
+	while (fail_once(r, store, n, &refused)) {
+		n += n < r->options->each ? 1 : 1 + sim_random(&picks) % (n / 8);
+		refusals += refused;
+		tried++;
+		r->random = draw;
+	}
+	r->verdict->counted += tried;
+	r->verdict->exhausted += n <= r->options->each;
+	TRACE(r, "%s: %lu allocations failed, of %lu; %lu transactions with them\n", store ? "the store" : "SQLite",
+		(unsigned long)tried, (unsigned long)n - 1, (unsigned long)refusals);
+}
+
+static void fail_each(void *argument)
+{
+	struct run *r = argument;
+	for (uint32_t i = 0; i < r->steps; i++)
+		fail_transaction(r, i % 2 == 0);
+	r->writer_done = true;
+}
+
+static void close_sql(void *argument)
+{
+	struct life *l = argument;
+	sql_close(l->sql);
+}
+
+static void work_without_memory(struct run *r)
+{
+	r->steps = r->options->steps ? r->options->steps : 4;
+	rig_spawn(&r->now->rig, fail_each, r);
+	rig_spawn(&r->now->rig, read_on, r);
+	rig_finish(&r->now->rig);
+	rig_run(&r->now->rig, close_sql, r->now);
+	CHECK(r, counted.bytes == 0, "%lu bytes of SQLite's memory are never given back", (unsigned long)counted.bytes);
+}
+
 static void work(struct run *r)
 {
 	r->writer_done = false;
+	if (r->options->memory) {
+		work_without_memory(r);
+		return;
+	}
 	r->steps = r->options->steps ? r->options->steps : 5 + below(r, 40);
 	rig_spawn(&r->now->rig, write_on, r);
 	rig_spawn(&r->now->rig, read_on, r);
@@ -474,8 +588,8 @@ void run_seed(const struct options *o, volatile struct verdict *v)
 	r->verdict = v;
 	r->random = o->seed;
 	r->next_id = o->seed * 1000;
-	r->blocks = 400 + below(r, 1500);
-	r->failing = !o->no_errors && below(r, 4) == 0;
+	r->blocks = 400 + below(r, 1500) + (o->memory ? 4000 : 0);
+	r->failing = !o->no_errors && !o->memory && below(r, 4) == 0;
 	r->model = model_start();
 	for (uint32_t i = 0; i < 2; i++)
 		life_init(r, &r->life[i], o->seed);

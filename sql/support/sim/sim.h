@@ -17,11 +17,15 @@ struct options {
 	uint64_t seed;
 	uint32_t steps; /* transactions in each life; 0: from the seed */
 	bool verbose, trace, no_errors;
+	bool memory; /* the Nth allocation fails, for every N */
+	uint64_t each; /* up to that N; beyond it one here and there */
+	const char *sabotage; /* NULL: none */
 };
 
 struct verdict {
 	bool finished;
 	uint64_t hash, points, commits, excused;
+	uint64_t counted, exhausted; /* allocations that failed; transactions of which each has */
 };
 
 /* --- model.c --- */
@@ -49,6 +53,10 @@ void model_end(struct model *m);
 struct image model_apply(struct model *m, uint64_t generation, const char *sql, uint32_t *failed);
 /* Later generations never were. */
 struct image model_return_to(struct model *m, uint64_t generation);
+
+/* --- seam.c: between SQLite and the store, by the linker --- */
+
+bool seam_sabotage(const char *name); /* false: there is none of this name */
 
 /* --- run.c --- */
 

@@ -1,6 +1,6 @@
 /* What stands between the store's files: the linker sends these calls here first (--wrap), so the store
- * itself knows nothing of it. Allocations fail here, and here the store is broken on purpose: each mistake must be
- * noticed by some of the checks. */
+ * itself knows nothing of it. Checkpoints find no block here, and here the store is broken on purpose: each mistake must
+ * be noticed by some of the checks. Allocations fail in memory.c. */
 #include "sim.h"
 
 #include <string.h>
@@ -37,8 +37,7 @@ static const char *const names[SABOTAGES] = {"", "flush", "reuse", "checksum", "
 	"grow", "forget", "undead"};
 
 static enum sabotage how;
-static uint64_t left, calls;
-static bool has_failed;
+static uint64_t calls;
 static uint64_t blocks_left, blocks_more, blocks_failed;
 
 bool seam_sabotage_exists(const char *name)
@@ -54,26 +53,6 @@ void seam_sabotage(const char *name)
 	for (int i = 1; i < SABOTAGES; i++)
 		if (!strcmp(name, names[i]))
 			how = (enum sabotage)i;
-}
-
-void seam_fail_allocation(uint64_t n)
-{
-	left = n;
-	if (n)
-		has_failed = false;
-}
-
-bool seam_has_failed(void)
-{
-	return has_failed;
-}
-
-static bool fails_now(void)
-{
-	bool yes = left == 1;
-	left -= left != 0;
-	has_failed |= yes;
-	return yes;
 }
 
 void seam_fail_space(uint64_t n, uint64_t more)
@@ -111,16 +90,6 @@ static bool now_and_then(uint32_t n)
 	type __real_##name(__VA_ARGS__);                                                           \
 	type __wrap_##name(__VA_ARGS__);                                                           \
 	type __wrap_##name(__VA_ARGS__)
-
-WRAP(err, cache_take, struct store *s, struct frame **frame)
-{
-	return fails_now() ? ERR(NO_MEMORY) : __real_cache_take(s, frame);
-}
-
-WRAP(struct delta *, delta_new, struct store *s, uint32_t object, uint32_t page_no)
-{
-	return fails_now() ? NULL : __real_delta_new(s, object, page_no);
-}
 
 WRAP(err, io_flush, struct store *s)
 {

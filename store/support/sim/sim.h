@@ -7,6 +7,7 @@
 #include <abi/volume.h>
 
 #include "../rig.h"
+#include "memory.h"
 
 #define OBJECTS 3u
 #define PAGES_MAX 220u
@@ -266,9 +267,6 @@ void run_rot(struct run *r);    /* rot.c: each block, one after the other */
 
 /* --- seam.c: between the store's files, by the linker --- */
 
-/* From now on allocation number `n` of the store (frames, deltas, requests) fails; 0: none. */
-void seam_fail_allocation(uint64_t n);
-bool seam_has_failed(void);
 /* From now on block number `n` that a checkpoint takes is not there, nor are `more` after it; 0: none. */
 void seam_fail_space(uint64_t n, uint64_t more);
 uint64_t seam_space_failed(void);
