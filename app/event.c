@@ -76,6 +76,8 @@ bool event_sleep(struct request *req, struct reply_stream *s, uint64_t until_ns,
 			if (!reply_flush(req))
 				return false;
 		} else {
+			if (req->hold)
+				(void)req->hold->park(req);
 			stream_wait(req, s, heartbeat_ns < until_ns ? heartbeat_ns : until_ns);
 		}
 	}

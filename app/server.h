@@ -54,7 +54,6 @@ struct request {
 	bool query_parsed, form_open;
 	bool body_left; /* to the handler, which reads it piece by piece */
 	struct form_parts *parts; /* part.c's */
-	void *database_spare; /* database.c's: to be `database` again */
 
 	enum reply_kind reply;
 	uint16_t status;
@@ -77,8 +76,12 @@ struct request_hold {
 	/* It goes on, and a part of its answer is to leave: parks until what that may say is durable. False: it
 	 * never will be, and the request has failed. */
 	bool (*settle)(struct request *);
+	/* It is about to wait for its client: gives back what it does not need meanwhile. True: it keeps something, */
+	bool (*park)(struct request *);
 	/* It has waited for its client: what it does next has its time from now on. */
 	void (*renew)(struct request *);
+	/* for which others wait. */
+	bool (*is_awaited)(struct request *);
 };
 
 struct stream_kind;

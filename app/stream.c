@@ -10,13 +10,17 @@
  *                      \--something has failed--> an error page, or when the head has gone, a cut
  *
  * 1. What is written is copied into blocks of the server's pool: one that is being filled, and those that TCP has.
- *    There are two for everybody, and up to BUFFERS_MAX as long as half of the pool is free. So an answer of any
- *    length takes at most 66 KiB, and a client that does not read stops its own handler and nobody else.
+ *    There are two for everybody, and up to an eighth of the pool (BUFFERS_MAX) as long as half of it is free. So
+ *    an answer of any length takes some 64 KiB in a machine of 16 MiB, at most 264 KiB in a large one, and a client
+ *    that does not read stops its own handler and nobody else.
  * 2. The head goes with the first piece. Until then a failure is answered with its page, and an answer that ends
  *    before is one with a length.
  * 3. A piece leaves when all that its request has read and committed is durable; an end, too.
  * 4. After the head an answer that cannot be completed ends with the connection, without its last chunk, or short of
  *    its length, or, where the connection's end is that of the answer, by RST: no client takes it for the whole.
+ *    While a handler waits for its client it has no connection of the database's, unless it is in the middle of rows,
+ *    a blob or a transaction. Then others that wait for it come first: a client that takes nothing for half a second
+ *    is cut off. The same goes for the fiber.
  * 5. HTTP's deadline for progress counts while TCP has something of ours; while the handler makes it wait, there is
  *    none.
  * 6. x->stream is set from the first piece of either direction until finish. What TCP has then lives on by itself. */
@@ -28,8 +32,7 @@
 #include <string.h>
 #include <base/assert.h>
 
-enum { BUFFERS_MIN = 2, BUFFERS_MAX = 8 };
-#define SLOW_NS UINT64_C(500000000)      /* without progress: not worth more than somebody who waits for a fiber */
+enum { BUFFERS_MIN = 2, BUFFERS_MAX = 32, STREAMS_LEAST = 8 };
 #define NO_MEMORY_NS UINT64_C(5000000000) /* for a first buffer */
 #define PAGE_BLOCKS_MAX 4                /* for a page within the answer */
 #define CHUNK_ROOM 8                     /* "1fff\r\n" before, */
@@ -273,11 +276,11 @@ void stream_wait(struct request *req, struct reply_stream *s, uint64_t until_ns)
 		return;
 }
 
-/* The client does not take what it has asked for: who waits for a fiber comes first. */
-static void give_way(struct exchange *x)
+void stream_give_way(struct request *req)
 {
+	struct exchange *x = req->exchange;
 	struct server *s = x->server;
-	if (!x->tcp || list_is_empty(&s->waiting))
+	if (!x->tcp || (list_is_empty(&s->waiting) && !(req->hold && req->hold->is_awaited(req))))
 		return;
 	s->stats.shed++;
 	connection_end(x->connection);
@@ -286,7 +289,8 @@ static void give_way(struct exchange *x)
 static bool may_take(const struct exchange *x, const struct reply_stream *s)
 {
 	const struct pool *blocks = &x->server->blocks;
-	return s->buffers < BUFFERS_MIN || (s->buffers < BUFFERS_MAX && blocks->used < blocks->capacity / 2);
+	return s->buffers < BUFFERS_MIN || (s->buffers < BUFFERS_MAX && s->buffers < blocks->capacity / STREAMS_LEAST
+		&& blocks->used < blocks->capacity / 2);
 }
 
 /* Parks until there is one. */
@@ -306,10 +310,12 @@ static bool buffer_take(struct request *req, struct reply_stream *s)
 			return false;
 		}
 		uint32_t before = s->buffers;
-		uint64_t slow_ns = now_of(x) + SLOW_NS;
+		if (req->hold)
+			(void)req->hold->park(req);
+		uint64_t slow_ns = now_of(x) + STREAM_SLOW_NS;
 		stream_wait(req, s, slow_ns);
 		if (before && s->buffers == before && now_of(x) >= slow_ns)
-			give_way(x);
+			stream_give_way(req);
 	}
 	s->current->exchange = x;
 	s->current->len = 0;

@@ -32,6 +32,10 @@ void stream_leave(struct exchange *x);
 struct reply_stream *reply_stream_of(struct request *req, const char *call);
 /* Somebody still wants to have what is written. */
 bool reply_is_wanted(const struct request *req, const struct reply_stream *s);
+/* Without progress of its client's for so long, a handler is worth no more than who waits for what it has. */
+#define STREAM_SLOW_NS UINT64_C(500000000)
+/* If somebody does, the connection is ended. */
+void stream_give_way(struct request *req);
 /* Parks the handler until something may have changed, or until then. */
 void stream_wait(struct request *req, struct reply_stream *s, uint64_t until_ns);
 /* Parks the handler until then, or until *news, or until the client has gone or is to go: false. */

@@ -239,6 +239,24 @@ static void what_is_not_flushed_waits(void **state)
 	end(w);
 }
 
+static void an_answer_that_the_client_has_before_its_handler_returns_ends(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct client *c = client_new(w);
+	ask(c, "/stream/length?n=20000&say=20000&gate=1");
+	ask(c, "/text");
+	world_pass(w, SECOND);
+	struct answer a = client_answer(c);
+	assert_int_equal(a.body.len, 20000);
+	world_pass(w, 100 * SECOND);
+	assert_int_equal(client_unread(c).len, 0);
+	fiber_queue_wake_all(&w->gate);
+	a = client_answer(c);
+	assert_text(a.body, "plain & simple");
+	end(w);
+}
+
 /* A head that never comes is the handler's fault, and has the deadline of all answers. */
 static void an_answer_that_never_begins_costs_its_connection(void **state)
 {
@@ -524,6 +542,44 @@ static void a_slow_reader_of_rows_does_not_run_into_the_deadline(void **state)
 	end(w);
 }
 
+static void who_does_not_read_rows_gives_way_to_who_waits_for_the_database(void **state)
+{
+	(void)state;
+	enum { MANY = 12 }; /* more than it has connections */
+	struct world *w = world_new((struct world_options){.seed = 5, .database = true, .fibers = 20, .blocks = 256});
+	struct client *slow[MANY];
+	for (int i = 0; i < MANY; i++) {
+		slow[i] = client_new(w);
+		slow[i]->stalled = true;
+		ask(slow[i], "/stream/rows?n=1000000");
+	}
+	world_pass(w, 20 * MS);
+	uint64_t begun_ns = w->sim.now_ns;
+	struct answer a = client_get(client_new(w), "/sql/count");
+	assert_int_equal(a.status, 200);
+	assert_true(w->sim.now_ns - begun_ns < 5 * SECOND);
+	end(w);
+}
+
+/* A client that has closed its side and reads on. */
+static void a_half_closed_client_gets_all_of_its_rows(void **state)
+{
+	(void)state;
+	struct world *w = start_with_database();
+	struct client *c = client_new(w);
+	c->stalled = true;
+	ask(c, "/stream/rows?n=50000");
+	client_close(c);
+	for (int i = 0; i < 20; i++) {
+		world_pass(w, 4 * SECOND);
+		client_read(c, 16 << 10);
+	}
+	c->stalled = false;
+	struct answer a = client_answer(c);
+	assert_has(slice_sub(a.body, a.body.len - 20, 20), "50000,name 50000\n");
+	end(w);
+}
+
 static void each_piece_waits_for_what_it_says_to_be_durable(void **state)
 {
 	(void)state;
@@ -694,6 +750,7 @@ int main(void)
 		cmocka_unit_test(pieces_of_pages_are_escaped),
 		cmocka_unit_test(a_flushed_piece_arrives_while_the_handler_waits),
 		cmocka_unit_test(what_is_not_flushed_waits),
+		cmocka_unit_test(an_answer_that_the_client_has_before_its_handler_returns_ends),
 		cmocka_unit_test(an_answer_that_never_begins_costs_its_connection),
 		cmocka_unit_test(a_client_that_does_not_read_stops_its_handler_only),
 		cmocka_unit_test(a_slow_reader_that_gets_on_is_served_to_the_end),
@@ -707,6 +764,8 @@ int main(void)
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(rows_of_any_number_are_streamed),
 		cmocka_unit_test(a_slow_reader_of_rows_does_not_run_into_the_deadline),
+		cmocka_unit_test(who_does_not_read_rows_gives_way_to_who_waits_for_the_database),
+		cmocka_unit_test(a_half_closed_client_gets_all_of_its_rows),
 		cmocka_unit_test(each_piece_waits_for_what_it_says_to_be_durable),
 		cmocka_unit_test(a_failing_statement_is_told),
 		cmocka_unit_test(queries_without_end_take_no_memory),

@@ -10,6 +10,8 @@
  * 2. "100 Continue" is sent when the handler reads for the first time; one that answers without reading saves the
  *    client the body.
  * 3. HTTP's deadline (1 KiB/s at least) counts while PARKED only: in a pause the client is not to blame.
+ *    A handler that keeps something of the database (in a transaction) is cut off when nothing comes for half a second
+ *    while others wait for that.
  * 4. A body that breaks off fails the request before its handler goes on, so that no commit comes after it.
  * 5. What the handler leaves of a body is discarded if it is little; else the connection closes after the answer. */
 #include <app/ingot.h>
@@ -17,7 +19,6 @@
 #include "stream.h"
 
 #include <string.h>
-#include <base/assert.h>
 
 struct upload {
 	struct stream stream;
@@ -87,13 +88,17 @@ static struct upload *upload_of(struct request *req)
 	return u;
 }
 
-static void park(struct exchange *x, struct upload *u)
+/* Until bytes come. A handler in a transaction keeps others waiting. */
+static void park(struct request *req, struct upload *u)
 {
+	struct exchange *x = req->exchange;
+	bool keeps = req->hold && req->hold->park(req);
 	u->waiting = true;
 	exchange_deadline_arm(x);
-	err e = fiber_queue_wait(x->server->config.loop, &u->news, TIMER_NEVER);
-	ASSERT(!failed(e));
+	err e = fiber_queue_wait(x->server->config.loop, &u->news, keeps ? now_of(x) + STREAM_SLOW_NS : TIMER_NEVER);
 	u->waiting = false;
+	if (failed(e))
+		stream_give_way(req);
 }
 
 /* The client will send no more: the request fails, and with it what the handler does after. */
@@ -153,7 +158,7 @@ static size_t read_some(struct request *req, struct upload *u, uint8_t *out, siz
 		} else if (n && !all) {
 			break;
 		} else if (!u->ended && !req->broken) {
-			park(x, u);
+			park(req, u);
 		}
 	}
 	return req->broken ? 0 : n;

@@ -141,18 +141,21 @@ static void a_handler_that_does_not_read_holds_the_client_back(void **state)
 	(void)state;
 	struct world *w = start();
 	struct client *c = client_new(w);
-	put_length(c, "/upload?gate=1", 3000000);
-	send_bytes(c, 0, 3000000);
-	world_pass(w, 100 * SECOND); /* nor is it cut off: it is not to blame */
-	assert_int_equal(w->at_gate, 1);
-	assert_int_equal(w->server->blocks.used, 0);
-	/* Not more than a receive window: the body has 2,000. */
-	assert_true(net_usage(w->station[SERVER].net).rx_frames < 1000);
-	struct answer a = client_get(client_new(w), "/page");
-	assert_int_equal(a.status, 200);
-	fiber_queue_wake_all(&w->gate);
-	check_sum(c, 3000000);
-	assert_int_equal(w->server->blocks.used + w->server->bodies.used, 0);
+	static const char *const targets[] = {"/upload?gate=1", "/upload?gate=2"};
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+		put_length(c, targets[i], 3000000);
+		send_bytes(c, 0, 3000000);
+		world_pass(w, 100 * SECOND); /* nor is it cut off: it is not to blame */
+		assert_int_equal(w->at_gate, 1);
+		assert_int_equal(w->server->blocks.used, 0);
+		/* Not more than a receive window: the body has 2,000. */
+		assert_true(net_usage(w->station[SERVER].net).rx_frames < 1000);
+		struct answer a = client_get(client_new(w), "/page");
+		assert_int_equal(a.status, 200);
+		fiber_queue_wake_all(&w->gate);
+		check_sum(c, 3000000);
+		assert_int_equal(w->server->blocks.used + w->server->bodies.used, 0);
+	}
 	end(w);
 }
 
@@ -401,6 +404,81 @@ static void an_upload_goes_into_the_database_in_pieces(void **state)
 	end(w);
 }
 
+#define MANY 12 /* more than the database has connections */
+
+static struct world *start_with_many(void)
+{
+	return world_new((struct world_options){.seed = 6, .database = true, .fibers = 20});
+}
+
+/* Between its statements a handler that waits for its client has none of the database's connections. */
+static void slow_uploads_do_not_hold_the_database(void **state)
+{
+	(void)state;
+	struct world *w = start_with_many();
+	struct client *c[MANY];
+	for (int i = 0; i < MANY; i++) {
+		c[i] = client_new(w);
+		put_length(c[i], "/upload/store", 30000);
+		send_bytes(c[i], 0, 5000);
+	}
+	world_pass(w, SECOND);
+	struct answer a = client_ask(client_new(w), "POST", "/sql/add?name=x", "", "");
+	assert_int_equal(a.status, 303);
+	assert_int_equal(w->server->streams, MANY);
+	for (int i = 0; i < MANY; i++)
+		send_bytes(c[i], 5000, 30000);
+	for (int i = 0; i < MANY; i++) {
+		a = client_answer(c[i]);
+		assert_text(a.body, "8");
+	}
+	end(w);
+}
+
+static void an_upload_in_a_transaction_gives_way_to_other_writers(void **state)
+{
+	(void)state;
+	struct world *w = start_with_many();
+	struct client *c = client_new(w);
+	put_length(c, "/upload/transaction", 20000);
+	send_bytes(c, 0, 5000);
+	world_pass(w, 5 * SECOND); /* nobody waits */
+	send_bytes(c, 5000, 20000);
+	struct answer a = client_answer(c);
+	assert_int_equal(a.status, 201);
+	put_length(c, "/upload/transaction", 20000);
+	send_bytes(c, 0, 5000);
+	world_pass(w, SECOND);
+	uint64_t begun_ns = w->sim.now_ns;
+	a = client_ask(client_new(w), "POST", "/sql/add?name=x", "", "");
+	assert_int_equal(a.status, 303);
+	assert_true(w->sim.now_ns - begun_ns < 2 * SECOND);
+	world_pass(w, 10 * MS);
+	assert_true(c->reset);
+	a = client_get(client_new(w), "/sql/count");
+	assert_text(a.body, "3"); /* and what it had begun is undone */
+	end(w);
+}
+
+static void an_id_stays_known_while_the_client_is_waited_for(void **state)
+{
+	(void)state;
+	struct world *w = start_with_many();
+	struct client *c = client_new(w);
+	put_length(c, "/upload/last-id", 1000);
+	world_pass(w, SECOND);
+	for (int i = 0; i < 3; i++) { /* on the same connection */
+		char target[40];
+		snprintf(target, sizeof target, "/sql/add?name=%d", i);
+		struct answer a = client_ask(client_new(w), "POST", target, "", "");
+		assert_int_equal(a.status, 303);
+	}
+	send_bytes(c, 0, 1000);
+	struct answer a = client_answer(c);
+	assert_text(a.body, "1 1 1 4");
+	end(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +499,9 @@ int main(void)
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(uploads_leave_fibers_to_others),
 		cmocka_unit_test(an_upload_goes_into_the_database_in_pieces),
+		cmocka_unit_test(slow_uploads_do_not_hold_the_database),
+		cmocka_unit_test(an_upload_in_a_transaction_gives_way_to_other_writers),
+		cmocka_unit_test(an_id_stays_known_while_the_client_is_waited_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,9 +70,10 @@ curl -sS --limit-rate 500k --max-time 1 -T "$WORK/file" "$url/file/half" >/dev/n
 expect "a file that did not come to its end is not there" 404 status_of "$url/file/half"
 rm -f "$WORK/stalled"
 mkfifo "$WORK/stalled"
-for i in 1 2 3 4; do background curl -sS -o "$WORK/stalled" "$url/endless"; done
 exec 9<>"$WORK/stalled" # opened, and never read
-until_state "flows 4" >/dev/null
+for i in 1 2; do background curl -sS -o "$WORK/stalled" "$url/endless"; done
+for i in 1 2 3 4; do background curl -sS -o "$WORK/stalled" "$url/file/large"; done # who holds the database by that
+until_state "flows 2" >/dev/null
 expect "clients that do not read do not hold up others" "201 200 200" echo \
 	"$(status_of -T "$WORK/1001" "$url/file/small") $(status_of "$url/file/small") $(status_of "$url/state")"
 check "... and large ones among them" sh -c "curl -sS --max-time 120 $url/file/large | cmp - $WORK/file"

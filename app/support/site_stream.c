@@ -3,6 +3,13 @@
 #include <string.h>
 #include <base/cursor.h>
 
+static void at_gate(struct world *w)
+{
+	w->at_gate++;
+	if (!failed(fiber_queue_wait(&w->loop, &w->gate, TIMER_NEVER)))
+		w->at_gate--;
+}
+
 /* --- Answers ---------------------------------------------------------------------------------- */
 
 void stream_lines(struct request *req)
@@ -25,6 +32,8 @@ void stream_length(struct request *req)
 		return;
 	for (; n > 0 && reply_write(req, slice_of(piece, n < 100 ? (size_t)n : 100)); n -= 100)
 		;
+	if (request_query_int(req, "gate", 0, 1, 0) && reply_flush(req))
+		at_gate(world_of(req));
 }
 
 void stream_endless(struct request *req)
@@ -45,10 +54,7 @@ void stream_gate(struct request *req)
 	reply_write(req, SLICE("first "));
 	if (request_query_int(req, "flush", 0, 1, 1))
 		reply_flush(req);
-	w->at_gate++;
-	if (failed(fiber_queue_wait(&w->loop, &w->gate, TIMER_NEVER)))
-		return;
-	w->at_gate--;
+	at_gate(w);
 	reply_write(req, SLICE("second"));
 	w->ends++;
 }
@@ -152,7 +158,7 @@ void stream_sql_error(struct request *req)
 /* --- Bodies ----------------------------------------------------------------------------------- */
 
 /* Reads pieces of `piece` bytes, full ones if asked, and answers with the number of bytes and their sum; stops at the
- * gate first, if asked. */
+ * gate first, or after the first piece, if asked. */
 void upload_sum(struct request *req)
 {
 	struct world *w = world_of(req);
@@ -161,17 +167,16 @@ void upload_sum(struct request *req)
 	bool full = request_query_int(req, "full", 0, 1, 0);
 	uint64_t sum = 0, count = 0;
 	w->calls++;
-	if (request_query_int(req, "gate", 0, 1, 0)) {
-		w->at_gate++;
-		if (failed(fiber_queue_wait(&w->loop, &w->gate, TIMER_NEVER)))
-			return;
-		w->at_gate--;
-	}
+	int64_t gate = request_query_int(req, "gate", 0, 2, 0);
+	if (gate == 1)
+		at_gate(w);
 	while ((n = full ? request_read_full(req, piece, len) : request_read(req, piece, len))) {
 		for (size_t i = 0; i < n; i++)
 			sum = sum * 31 + piece[i];
 		count += n;
 		w->bytes_read += n;
+		if (gate == 2 && count == n)
+			at_gate(w);
 		assert_true(!full || n == len || !request_read(req, piece, len));
 	}
 	w->ends += !request_failed(req);
@@ -227,6 +232,31 @@ void upload_store(struct request *req)
 		db_run(req, "INSERT INTO piece (bytes) VALUES (?)", db_value_blob(slice_of(piece, n))))
 		count++;
 	reply_text(req, 200, arena_format(request_arena(req), "%d", (int)count));
+}
+
+void upload_in_transaction(struct request *req)
+{
+	uint8_t piece[1000];
+	db_begin(req);
+	db_run(req, "INSERT INTO entry (name) VALUES (NULL)");
+	while (request_read(req, piece, sizeof piece))
+		;
+	db_run(req, "INSERT INTO entry (name) VALUES (NULL)");
+	if (db_commit(req))
+		reply_text(req, 201, SLICE("committed"));
+}
+
+/* Asks twice for the id that it has been given, with a wait for the client in between. */
+void upload_last_id(struct request *req)
+{
+	uint8_t all[1000];
+	db_run(req, "INSERT INTO entry (name) VALUES ('mine')");
+	int64_t id = db_last_id(req);
+	request_read_full(req, all, sizeof all);
+	struct db_rows *rows = db_query(req, "SELECT count(*) FROM entry");
+	int64_t count = db_next(rows) ? db_int(rows, 0) : -1;
+	reply_text(req, 200, arena_format(request_arena(req), "%d %d %d %d", (int)id, (int)db_last_id(req),
+		(int)db_changes(req), (int)count));
 }
 
 /* --- Events ----------------------------------------------------------------------------------- */

@@ -25,6 +25,8 @@ void upload_echo(struct request *req);
 void upload_late(struct request *req);
 void upload_form(struct request *req);
 void upload_store(struct request *req);
+void upload_in_transaction(struct request *req);
+void upload_last_id(struct request *req);
 void events_some(struct request *req);
 void events_changes(struct request *req);
 void parts_show(struct request *req);
@@ -52,6 +54,8 @@ void sql_touch(struct request *req);
 	PUT("/upload/gathered", upload_sum), PUT("/upload/small", upload_sum, BODY_MAX(BODY_SMALL)), \
 	POST("/upload/form", upload_form, BODY_STREAMED(UPLOAD_MAX)),                              \
 	PUT("/upload/store", upload_store, BODY_STREAMED(UPLOAD_MAX)),                             \
+	PUT("/upload/transaction", upload_in_transaction, BODY_STREAMED(UPLOAD_MAX)),              \
+	PUT("/upload/last-id", upload_last_id, BODY_STREAMED(UPLOAD_MAX)),                         \
 	POST("/parts", parts_show, BODY_STREAMED(UPLOAD_MAX)), POST("/parts/gathered", parts_show), \
 	POST("/parts/site", parts_of_this_site, BODY_STREAMED(UPLOAD_MAX)),                        \
 	GET("/events", events_some), GET("/events/changes", events_changes),                       \

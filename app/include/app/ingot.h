@@ -108,7 +108,9 @@ bool request_failed(const struct request *req);
  * go on at the first read, so a handler that answers without reading saves it the body.
  * When the body breaks off (the client goes, is too slow, sends more than the limit), the request fails: 0 comes, and
  * later calls, a commit among them, do nothing. What was committed before stays; mark it as incomplete until the end.
- * Who reads a body in a transaction makes all others that want to write wait for its client: it has 30 s in all.
+ * Who reads a body in a transaction makes all others that want to write wait for its client: it has 30 s in all, and is
+ * cut off when nothing comes for half a second while others wait. Between statements a wait takes nothing of the
+ * database's.
  * After reply_begin nothing more can be read. */
 
 /* Up to `len` bytes of the body to `out`; waits for at least one. 0: its end, or a failure. */
@@ -197,9 +199,9 @@ void reply_header(struct request *req, const char *name, struct slice value);
  *		;
  *
  * What is written is copied, and sent when some 8 KiB have come together or at reply_flush. A call waits while the
- * client is slower than the handler, so an answer of any length takes some 64 KiB of memory at most; others go on
- * meanwhile. A client that takes nothing for 30 s is cut off, earlier when others wait for a fiber. The answer ends
- * when the handler returns.
+ * client is slower than the handler, so an answer of any length takes some 64 KiB of memory (up to 264 KiB in a large
+ * machine); others go on meanwhile. A client that takes nothing for 30 s is cut off, or for half a second while others
+ * wait for the fiber or for what the request holds of the database. The answer ends when the handler returns.
  * Each piece waits until all that the request has read and committed is durable: what a client sees is so. What is
  * not committed yet should not be told.
  * After a failure (of the database, say) the client gets an error page if nothing has been sent; else its connection
