@@ -7,6 +7,12 @@
 
 #define HEARTBEAT_NS UINT64_C(15000000000)
 
+int64_t event_last_id(struct request *req)
+{
+	uint64_t id;
+	return slice_to_u64(request_header(req, "Last-Event-ID"), &id) && id <= INT64_MAX ? (int64_t)id : 0;
+}
+
 bool event_begin(struct request *req)
 {
 	reply_header(req, "Cache-Control", SLICE("no-store"));
@@ -38,7 +44,7 @@ static void data_write(struct request *req, struct slice text)
 	}
 }
 
-bool event_send(struct request *req, const struct event *event)
+bool event_send(struct request *req, const struct app_event *event)
 {
 	struct slice type = slice_from_cstr(event->type ? event->type : "");
 	struct reply_stream *s = reply_stream_of(req, "event_send");

@@ -123,7 +123,7 @@ bool form_open(struct request *req)
 
 bool form_open_parts(struct request *req)
 {
-	struct part part;
+	struct form_part part;
 	uint8_t token[TOKEN_LEN + 1];
 	if (req->broken || req->form_open)
 		return req->form_open;

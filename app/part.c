@@ -77,7 +77,7 @@ static struct slice text_or_nothing(struct slice s)
 	return http_utf8_is_valid(s) ? s : (struct slice){NULL, 0};
 }
 
-bool part_next(struct request *req, struct part *part)
+bool part_next(struct request *req, struct form_part *part)
 {
 	struct form_parts *p = parts_of(req);
 	enum http_multipart_event event = HTTP_MULTIPART_MORE;
@@ -90,7 +90,7 @@ bool part_next(struct request *req, struct part *part)
 		return false;
 	const struct http_multipart *m = &p->multipart;
 	p->in_part = true;
-	*part = (struct part){text_or_nothing(m->name), text_or_nothing(m->filename), text_or_nothing(m->type),
+	*part = (struct form_part){text_or_nothing(m->name), text_or_nothing(m->filename), text_or_nothing(m->type),
 		m->filename.ptr != NULL};
 	return true;
 }

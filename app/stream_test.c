@@ -692,8 +692,14 @@ static void listeners_hear_of_commits(void **state)
 		client_reset(c[i]);
 	}
 	assert_int_equal(w->calls, 9);
+	struct client *again = client_new(w);
+	client_text(again, "GET /events/changes HTTP/1.1\r\nHost: t\r\nLast-Event-ID: 1\r\n\r\n");
 	world_pass(w, SECOND);
-	assert_int_equal(w->ends, 3);
+	assert_false(slice_has(client_unread(again), "ada"));
+	assert_true(slice_has(client_unread(again), "id: 2\ndata: bob\n\n"));
+	client_reset(again);
+	world_pass(w, SECOND);
+	assert_int_equal(w->ends, 4);
 	end(w);
 }
 

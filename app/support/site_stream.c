@@ -268,23 +268,23 @@ void events_some(struct request *req)
 	uint32_t wait_ms = (uint32_t)request_query_int(req, "wait", 0, 10000000, 0);
 	if (!event_begin(req))
 		return;
-	event_send(req, &(struct event){.id = 7, .type = "note", .data = SLICE("two\nlines"), .retry_ms = 2000});
-	event_send(req, &(struct event){.data = SLICE("a\r\nb\rc\n")});
-	while (n-- > 0 && event_wait(req, wait_ms) && event_send(req, &(struct event){.data = SLICE("tick")}))
+	event_send(req, &(struct app_event){.id = 7, .type = "note", .data = SLICE("two\nlines"), .retry_ms = 2000});
+	event_send(req, &(struct app_event){.data = SLICE("a\r\nb\rc\n")});
+	while (n-- > 0 && event_wait(req, wait_ms) && event_send(req, &(struct app_event){.data = SLICE("tick")}))
 		w->calls++;
 	w->ends++;
 }
 
 void events_changes(struct request *req)
 {
-	int64_t last = 0;
+	int64_t last = event_last_id(req);
 	if (!event_begin(req))
 		return;
 	do {
 		struct db_rows *rows = db_query(req, "SELECT id, name FROM entry WHERE id > ? ORDER BY id", last);
 		while (db_next(rows)) {
 			last = db_int(rows, 0);
-			event_send(req, &(struct event){.id = last, .data = db_text(rows, 1)});
+			event_send(req, &(struct app_event){.id = last, .data = db_text(rows, 1)});
 		}
 		world_of(req)->calls++;
 	} while (event_wait_change(req));
@@ -317,7 +317,7 @@ void sql_touch(struct request *req)
 static void parts_list(struct request *req, size_t piece_len)
 {
 	uint8_t piece[1000];
-	struct part part;
+	struct form_part part;
 	struct arena *arena = request_arena(req);
 	uint8_t *out = arena_alloc(arena, 8000);
 	struct writer w = writer_of(out, 8000);

@@ -134,7 +134,7 @@ struct slice form_text(struct request *req, const char *name);
 /* A form with files (enctype="multipart/form-data") comes as parts, one for each field, in the form's order. In a route
  * that is BODY_STREAMED, a file may be of any size:
  *
- *	struct part part;
+ *	struct form_part part;
  *	if (!form_open_parts(req))
  *		return;
  *	while (part_next(req, &part)) {
@@ -147,7 +147,7 @@ struct slice form_text(struct request *req, const char *name);
  *
  * At most 64 parts, of whose header fields 1 KiB each; more is refused with 413, what is malformed with 400. A form that
  * breaks off fails the request as any body does. */
-struct part {
+struct form_part {
 	struct slice name;
 	struct slice filename; /* as the client says: to be shown, never to be used as a path. May be empty */
 	struct slice type;     /* what the client takes it for */
@@ -160,7 +160,7 @@ bool form_open_parts(struct request *req);
 /* The next part; what was not read of the one before is skipped. Its slices live until the next call, and are valid
  * UTF-8. False after the last one, and after a failure. Without form_open_parts() before, it is any program's form:
  * do so only where a request proves by other means who sends it. */
-bool part_next(struct request *req, struct part *part);
+bool part_next(struct request *req, struct form_part *part);
 /* The next `len` bytes of the part's content; fewer at its end, 0 then, and after a failure. */
 size_t part_read(struct request *req, void *out, size_t len);
 /* All of it as form_text() gives a field's, in the request's memory; over `len_max` bytes (at most 8000) are refused
@@ -233,29 +233,31 @@ void reply_cut(struct request *req);
 /* --- Server-sent events -----------------------------------------------------------------------
  * For a page's EventSource, which connects again by itself and says what it has seen last:
  *
- *	int64_t last = ...; // of request_header(req, "Last-Event-ID")
+ *	int64_t last = event_last_id(req);
  *	if (!event_begin(req))
  *		return;
  *	do {
  *		struct db_rows *rows = db_query(req, "SELECT id, text FROM entry WHERE id > ? ORDER BY id", last);
  *		while (db_next(rows)) {
  *			last = db_int(rows, 0);
- *			event_send(req, &(struct event){.id = last, .data = db_text(rows, 1)});
+ *			event_send(req, &(struct app_event){.id = last, .data = db_text(rows, 1)});
  *		}
  *	} while (event_wait_change(req));
  *
  * Each such client takes a fiber for as long as it stays, and no connection of the database while it waits. */
-struct event {
+struct app_event {
 	int64_t id;       /* 0: none */
 	const char *type; /* NULL: "message". Without line ends */
 	struct slice data; /* text; it may have several lines */
 	uint32_t retry_ms; /* how long the client waits before it connects again; 0: as it likes */
 };
 
+/* The id of the last event that the client has seen, which it says when it comes again; 0: none. */
+int64_t event_last_id(struct request *req);
 /* Begins a stream of events, and has its head sent. False as reply_begin, and for HEAD. */
 bool event_begin(struct request *req);
 /* Sends one. False when the client has gone, or after a failure. May wait. */
-bool event_send(struct request *req, const struct event *event);
+bool event_send(struct request *req, const struct app_event *event);
 /* Waits so long. A comment is sent every 15 s, so that a client that has gone without a word is noticed. False when
  * it has gone (or has closed its side), and when the machine is about to stop: the handler should return. */
 bool event_wait(struct request *req, uint32_t ms);

@@ -42,7 +42,7 @@ static void file_get(struct request *req)
 static void form_put(struct request *req)
 {
 	uint8_t piece[8000];
-	struct part part;
+	struct form_part part;
 	struct slice text = {NULL, 0};
 	uint64_t files = 0, count = 0;
 	while (part_next(req, &part)) {
@@ -98,7 +98,7 @@ static void ignored(struct request *req)
 
 static void events(struct request *req)
 {
-	int64_t last = 0;
+	int64_t last = event_last_id(req);
 	if (!event_begin(req))
 		return;
 	events_open++;
@@ -106,7 +106,7 @@ static void events(struct request *req)
 		struct db_rows *rows = db_query(req, "SELECT id, name FROM file WHERE id > ? AND whole ORDER BY id", last);
 		while (db_next(rows)) {
 			last = db_int(rows, 0);
-			event_send(req, &(struct event){.id = last, .type = "file", .data = db_text(rows, 1)});
+			event_send(req, &(struct app_event){.id = last, .type = "file", .data = db_text(rows, 1)});
 		}
 	} while (event_wait_change(req));
 	events_open--;
