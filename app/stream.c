@@ -10,7 +10,8 @@
  *                      \--something has failed--> an error page, or when the head has gone, a cut
  *
  * 1. What is written is copied into blocks of the server's pool: one that is being filled, and those that TCP has.
- *    There are two for everybody, and up to an eighth of the pool (BUFFERS_MAX) as long as half of it is free. So
+ *    There are two for everybody, and up to an eighth of the pool (BUFFERS_MAX) while less than a quarter of it is in
+ *    use, so that handlers which begin find what they need (blocks_suffice). So
  *    an answer of any length takes some 64 KiB in a machine of 16 MiB, at most 264 KiB in a large one, and a client
  *    that does not read stops its own handler and nobody else.
  * 2. The head goes with the first piece. Until then a failure is answered with its page, and an answer that ends
@@ -290,7 +291,7 @@ static bool may_take(const struct exchange *x, const struct reply_stream *s)
 {
 	const struct pool *blocks = &x->server->blocks;
 	return s->buffers < BUFFERS_MIN || (s->buffers < BUFFERS_MAX && s->buffers < blocks->capacity / STREAMS_LEAST
-		&& blocks->used < blocks->capacity / 2);
+		&& blocks->used < blocks->capacity / 4);
 }
 
 /* Parks until there is one. */

@@ -104,7 +104,7 @@ bool request_failed(const struct request *req);
  *	reply_text(req, 201, SLICE("stored\n"));
  *
  * What is not asked for is not received: a client is as fast as its handler, and an upload takes no memory but the
- * handler's own. The client has to keep up a rate of 1 KiB/s. One that asks first (Expect: 100-continue) is told to
+ * handler's own (its stack has 24 KiB, with a database 80). The client has to keep up a rate of 1 KiB/s. One that asks first (Expect: 100-continue) is told to
  * go on at the first read, so a handler that answers without reading saves it the body.
  * When the body breaks off (the client goes, is too slow, sends more than the limit), the request fails: 0 comes, and
  * later calls, a commit among them, do nothing. What was committed before stays; mark it as incomplete until the end.
