@@ -166,7 +166,7 @@ static void only_this_sites_form_is_accepted(void **state)
 	client_text(c, body);
 	a = client_answer(c);
 	assert_int_equal(a.status, 403);
-	a = post(c, "/parts/site", LAST + 2);
+	a = post(c, "/parts/site", "--" BOUNDARY "--\r\n");
 	assert_int_equal(a.status, 403);
 	a = post(client_new(w), "/parts/site", "x");
 	assert_int_equal(a.status, 400);

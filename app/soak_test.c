@@ -50,7 +50,7 @@ static uint32_t request_make(struct soak *s, char *out, size_t size, struct aske
 	static const int status[] = {200, 404, 200, 200, 200, 405, 204, 500, 503, 0, 204, 200, 200, 200, 200, 200, 204, 500,
 		200, 200};
 	*asked = (struct asked){.status = 200, .tag = tag};
-	switch (world_below(s->w, 7)) {
+	switch (world_below(s->w, 8)) {
 	case 0:
 		return (uint32_t)snprintf(out, size, "GET /echo/tag-%u-end HTTP/1.1\r\nHost: t\r\n\r\n", tag);
 	case 1: {
@@ -74,10 +74,18 @@ static uint32_t request_make(struct soak *s, char *out, size_t size, struct aske
 	case 4:
 		return (uint32_t)snprintf(out, size, "GET /page?text=tag-%u-end HTTP/1.1\r\nHost: t\r\n\r\n", tag);
 	case 5: { /* read piece by piece, or not to its end */
-		static const char *const target[] = {"/upload?piece=50", "/upload?full=1", "/upload/start", "/upload/ignored"};
+		static const char *const target[] = {"/upload?piece=50", "/upload?full=1", "/upload/start", "/upload/ignored",
+			"/upload/store"};
 		asked->tag = 0;
 		return (uint32_t)snprintf(out, size, "PUT %s HTTP/1.1\r\nHost: t\r\nContent-Length: 150\r\n\r\n%150u",
-			target[world_below(s->w, 4)], tag);
+			target[world_below(s->w, 5)], tag);
+	}
+	case 6: {
+		char body[200];
+		int n = snprintf(body, sizeof body, "--b\r\nContent-Disposition: form-data; name=\"tag-%u-end\"\r\n\r\n"
+			"content\r\n--b--\r\n", tag);
+		return (uint32_t)snprintf(out, size, "POST /parts HTTP/1.1\r\nHost: t\r\nContent-Type: multipart/form-data; "
+			"boundary=b\r\nContent-Length: %d\r\n\r\n%s", n, body);
 	}
 	default: {
 		uint32_t i = world_below(s->w, ARRAY_LEN(plain));

@@ -95,6 +95,22 @@ for i in 1 2; do
 done
 clients_end
 expect "listeners that have left are gone" "events 0 flows 0" until_state "events 0"
+
+# A browser's forms, event streams, and what it makes of an answer that breaks.
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+if [ -n "$browser" ]; then
+	rm -rf "$WORK/profile"
+	background "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+		--disable-component-update --disable-sync --disable-dev-shm-usage --remote-debugging-port=0 \
+		--user-data-dir="$WORK/profile" "$url/" >"$WORK/browser.out" 2>&1
+	await "app: " "$log"
+	says "a browser uploads, listens, and notices what breaks" 'app: a "title" 1 3000000; 201; 500000; seen; broken; $' "$log"
+	clients_end
+	rm -rf "$WORK/profile"
+else
+	skip "a browser uploads, listens, and notices what breaks" "there is no chromium"
+fi
+
 background curl -sSN -o "$WORK/events.3" "$url/events"
 until_state "events 1" >/dev/null
 stop

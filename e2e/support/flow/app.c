@@ -118,8 +118,15 @@ static void state(struct request *req)
 		(long)flows_open));
 }
 
+static void log_what_is_said(struct request *req)
+{
+	app_log(req, "%.*s", SLICE_ARG(request_query(req, "said")));
+	reply_text(req, 200, SLICE("logged\n"));
+}
+
 APP_ROUTES(PUT("/file/{name}", file_put, BODY_STREAMED(1u << 30)), GET("/file/{name}", file_get),
 	PUT("/form", form_put, BODY_STREAMED(2ull << 30)),
 	PUT("/sum", sum, BODY_STREAMED(2ull << 30)), PUT("/small", sum, BODY_MAX(1000)),
 	PUT("/ignored", ignored, BODY_STREAMED(1u << 30)), GET("/endless", endless), GET("/broken", broken),
-	GET("/events", events), GET("/state", state))
+	GET("/events", events), GET("/state", state),
+	GET("/log", log_what_is_said))
