@@ -90,6 +90,10 @@ struct stream_kind;
  * one at the start of its own structure, in the request's memory. */
 struct stream {
 	const struct stream_kind *kind;
+	bool waits;             /* its handler, for the client */
+	uint64_t wait_begun_ns; /* that wait */
+	uint64_t waited_ns;     /* before, since the client got on */
+	uint64_t marked;        /* bytes that had passed then */
 };
 
 struct stream_kind {
@@ -163,6 +167,7 @@ struct server {
 	uint32_t handlers;    /* requests whose handler runs, or whose response waits for the disk */
 	uint32_t in_flight;   /* ... and those whose response is on its way */
 	uint32_t streams;     /* handlers that stream; fewer than there are fibers */
+	uint64_t next_stream_look_ns; /* for a slow one */
 	struct http_route *routes;
 	uint32_t route_count;
 	uint64_t next_look_ns[2]; /* for a slow exchange; [1]: for one with blocks */

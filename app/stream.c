@@ -24,6 +24,7 @@
  *    is cut off. The same goes for the fiber.
  * 5. HTTP's deadline for progress counts while TCP has something of ours; while the handler makes it wait, there is
  *    none.
+ *    When as many stream as may, the one whose client has not got on for longest (half a second at least) makes room.
  * 6. x->stream is set from the first piece of either direction until finish. What TCP has then lives on by itself. */
 #include <app/ingot.h>
 
@@ -34,6 +35,7 @@
 #include <base/assert.h>
 
 enum { BUFFERS_MIN = 2, BUFFERS_MAX = 32, STREAMS_LEAST = 8 };
+#define PROGRESS_BYTES 4096              /* less than that does not count */
 #define NO_MEMORY_NS UINT64_C(5000000000) /* for a first buffer */
 #define PAGE_BLOCKS_MAX 4                /* for a page within the answer */
 #define CHUNK_ROOM 8                     /* "1fff\r\n" before, */
@@ -56,15 +58,64 @@ static uint64_t now_of(const struct exchange *x)
 
 /* --- Who streams ------------------------------------------------------------------------------ */
 
+/* How long it has waited for its client for want of progress; what the handler takes itself does not count. */
+static uint64_t waited_ns(const struct exchange *x)
+{
+	const struct stream *stream = x->stream;
+	return x->tcp && stream && stream->waits ? stream->waited_ns + now_of(x) - stream->wait_begun_ns : 0;
+}
+
+/* Ends the one whose client has not got on for longest, if it is slow. */
+static bool shed_slowest(struct server *s)
+{
+	uint64_t now_ns = s->config.loop->now_ns;
+	uint64_t longest_ns = 0;
+	struct exchange *found = NULL;
+	if (now_ns < s->next_stream_look_ns)
+		return false;
+	for (uint32_t i = 0; i < s->exchanges.touched; i++) {
+		struct exchange *x = pool_at(&s->exchanges, i);
+		if (waited_ns(x) > longest_ns) {
+			longest_ns = waited_ns(x);
+			found = x;
+		}
+	}
+	if (longest_ns < STREAM_SLOW_NS) {
+		s->next_stream_look_ns = now_ns + STREAM_SLOW_NS / 10;
+		return false;
+	}
+	s->stats.shed++;
+	connection_end(found->connection);
+	return true;
+}
+
 bool stream_join(struct exchange *x, struct stream *stream)
 {
 	struct server *s = x->server;
 	uint32_t fibers = s->config.loop->fibers.capacity;
-	if (!x->stream && s->streams + 1 > fibers - (fibers + 3) / 4)
+	if (!x->stream && s->streams + 1 > fibers - (fibers + 3) / 4 && !shed_slowest(s))
 		return false;
 	s->streams += !x->stream;
 	x->stream = stream;
 	return true;
+}
+
+void stream_wait_begin(struct exchange *x, uint64_t passed)
+{
+	struct stream *stream = x->stream;
+	if (passed - stream->marked >= PROGRESS_BYTES) {
+		stream->waited_ns = 0;
+		stream->marked = passed;
+	}
+	stream->wait_begun_ns = now_of(x);
+	stream->waits = true;
+}
+
+void stream_wait_end(struct exchange *x)
+{
+	struct stream *stream = x->stream;
+	stream->waited_ns += now_of(x) - stream->wait_begun_ns;
+	stream->waits = false;
 }
 
 void stream_leave(struct exchange *x)
@@ -314,7 +365,9 @@ static bool buffer_take(struct request *req, struct reply_stream *s)
 		if (req->hold)
 			(void)req->hold->park(req);
 		uint64_t slow_ns = now_of(x) + STREAM_SLOW_NS;
+		stream_wait_begin(x, s->written);
 		stream_wait(req, s, slow_ns);
+		stream_wait_end(x);
 		if (before && s->buffers == before && now_of(x) >= slow_ns)
 			stream_give_way(req);
 	}

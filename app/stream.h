@@ -23,9 +23,13 @@ struct reply_stream {
 	struct tcp_send last;
 };
 
-/* For the handler's first use of either direction. False: as many stream as may. */
+/* For the handler's first use of either direction. False: as many stream as may, and all get on. */
 bool stream_join(struct exchange *x, struct stream *stream);
 void stream_leave(struct exchange *x);
+/* Around a wait for the client, of whose bytes `passed` have passed up to now. When a further stream finds no place, the
+ * one whose client has not got on for longest (for STREAM_SLOW_NS at least) is ended. */
+void stream_wait_begin(struct exchange *x, uint64_t passed);
+void stream_wait_end(struct exchange *x);
 
 /* The stream that the handler has begun. NULL: the request has failed, at the latest now, since the handler has
  * begun none; `call` says what it called. */

@@ -23,7 +23,7 @@
 struct upload {
 	struct stream stream;
 	struct fiber_queue news;
-	bool waiting, ended;
+	bool ended;
 };
 
 static uint64_t now_of(const struct exchange *x)
@@ -53,7 +53,7 @@ static bool upload_event(struct exchange *x)
 {
 	struct upload *u = CONTAINER_OF(x->stream, struct upload, stream);
 	fiber_queue_wake_all(&u->news);
-	return u->waiting;
+	return u->stream.waits;
 }
 
 static void upload_finish(struct exchange *x)
@@ -93,10 +93,10 @@ static void park(struct request *req, struct upload *u)
 {
 	struct exchange *x = req->exchange;
 	bool keeps = req->hold && req->hold->park(req);
-	u->waiting = true;
 	exchange_deadline_arm(x);
+	stream_wait_begin(x, x->http.body.received);
 	err e = fiber_queue_wait(x->server->config.loop, &u->news, keeps ? now_of(x) + STREAM_SLOW_NS : TIMER_NEVER);
-	u->waiting = false;
+	stream_wait_end(x);
 	if (failed(e))
 		stream_give_way(req);
 }

@@ -382,6 +382,34 @@ static void uploads_leave_fibers_to_others(void **state)
 	end(w);
 }
 
+/* A byte now and then is no progress; a handler that is slow itself is not its client's fault. */
+static void who_dribbles_makes_room_for_who_does_not(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.seed = 6, .fibers = 4});
+	struct client *gate = client_new(w), *slow[2], *c = client_new(w);
+	put_length(gate, "/upload?gate=2", 20000);
+	send_bytes(gate, 0, 20000);
+	for (int i = 0; i < 2; i++) {
+		slow[i] = client_new(w);
+		put_length(slow[i], "/upload", 20000);
+	}
+	for (size_t n = 0; n < 20; n++) {
+		for (int i = 0; i < 2; i++)
+			send_bytes(slow[i], n, n + 1);
+		world_pass(w, 100 * MS);
+	}
+	assert_int_equal(w->server->streams, 3);
+	put_length(c, "/upload", 5000);
+	send_bytes(c, 0, 5000);
+	check_sum(c, 5000);
+	world_pass(w, 10 * MS);
+	assert_true(slow[0]->reset != slow[1]->reset);
+	fiber_queue_wake_all(&w->gate);
+	check_sum(gate, 20000);
+	end(w);
+}
+
 static void an_upload_goes_into_the_database_in_pieces(void **state)
 {
 	(void)state;
@@ -498,6 +526,7 @@ int main(void)
 		cmocka_unit_test(malformed_framing_is_400),
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(uploads_leave_fibers_to_others),
+		cmocka_unit_test(who_dribbles_makes_room_for_who_does_not),
 		cmocka_unit_test(an_upload_goes_into_the_database_in_pieces),
 		cmocka_unit_test(slow_uploads_do_not_hold_the_database),
 		cmocka_unit_test(an_upload_in_a_transaction_gives_way_to_other_writers),

@@ -207,8 +207,8 @@ void reply_header(struct request *req, const char *name, struct slice value);
  * After a failure (of the database, say) the client gets an error page if nothing has been sent; else its connection
  * is cut before the end, so that it does not take what it has for the whole.
  * A statement that runs while pieces are taken is not subject to the 30 s that others have, unless it stands in a
- * transaction. As many handlers may stream at a time as leave a quarter of the fibers to others: beyond that,
- * reply_begin answers with 503. */
+ * transaction. As many handlers may stream at a time as leave a quarter of the fibers to others. One more takes the place
+ * of a client that does not get on, or is answered with 503. */
 
 /* Begins an answer: status 200 to 599; the type may be NULL. Header fields are given before the first reply_write.
  * HTTP/1.1 clients get it in chunks, older ones until the connection's end. False when there can be none: the request
