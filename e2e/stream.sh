@@ -9,6 +9,7 @@ MIB=${MIB:-24}
 teardown() {
 	for pid in $clients; do kill -KILL "$pid" 2>/dev/null; done
 	rm -f "$WORK/large" "$WORK/file" "$WORK/volume"
+	rm -rf "$WORK/profile" 2>/dev/null # (what the browser has left may still be writing)
 }
 clients=''
 background() { # background COMMAND...: ended by clients_end
@@ -106,7 +107,6 @@ if [ -n "$browser" ]; then
 	await "app: " "$log"
 	says "a browser uploads, listens, and notices what breaks" 'app: a "title" 1 3000000; 201; 500000; seen; broken; $' "$log"
 	clients_end
-	rm -rf "$WORK/profile"
 else
 	skip "a browser uploads, listens, and notices what breaks" "there is no chromium"
 fi
