@@ -81,7 +81,8 @@ guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache 
 	$(addprefix machine/,acpi aml command_line entropy main panic pci symbols virtio virtio_console \
 		virtio_entropy virtio_mmio virtio_pci) \
 	$(addprefix machine/x86_64/,fault paging power rtc serial traps) \
-	$(addprefix boot/,diagnose main options) core/budget core/log core/trace http/body http/date http/status http/cookie http/range boot/network
+	$(addprefix boot/,diagnose main options) core/budget core/log core/trace http/body http/date http/status http/cookie http/conditional http/range http/coding app/asset_coding app/asset_directory app/asset_ranges \
+	boot/network
 MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \
@@ -151,7 +152,7 @@ $(BUILD)/guest/toolchain: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o) machine/x
 tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
 tool: $(if $(call sources,cli),$(BUILD)/ingot)
 $(BUILD)/ingot: $(tool.parts) $(sqlite.tool.o)
-	$(tool.cc) -o $@ $^ -lm $(tool.libs)
+	$(tool.cc) -o $@ $^ -lm -lz -lbrotlienc
 
 # `ingot db`, built when it is first asked for. SQLite is another than the guest's: it has an operating system below it.
 desk.parts := $(filter-out $(BUILD)/desk/sql/os.o,$(foreach m,$(desk.modules),$(call objects,desk,$m)))

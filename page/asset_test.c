@@ -32,6 +32,7 @@ static void site_fill(struct site *s)
 	site_init(s, SLICE(""));
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		assert_false(failed(add(s, paths[i], slice_from_cstr(paths[i]))));
+	assert_false(failed(page_assets_finish(&s->assets)));
 	assert_false(failed(page_asset_table_build(&s->assets, &s->table)));
 }
 
@@ -73,18 +74,24 @@ static void an_empty_table_has_nothing(void **state)
 	assert_null(page_asset_find(&none, SLICE("/")));
 }
 
-static void assert_type(struct site *s, const char *path, const char *type)
+static void assert_type_of(struct site *s, const char *path, struct slice bytes, const char *type)
 {
-	struct slice got = page_asset_type(&s->assets, slice_from_cstr(path));
+	struct slice got = page_asset_type(&s->assets, slice_from_cstr(path), bytes);
 	if (!slice_eq(got, slice_from_cstr(type)))
 		fail_msg("%s: %.*s", path, SLICE_ARG(got));
 }
 
-static void types_come_from_the_table_then_from_the_database(void **state)
+static void assert_type(struct site *s, const char *path, const char *type)
+{
+	assert_type_of(s, path, SLICE("text"), type);
+}
+
+static void types_come_from_the_database(void **state)
 {
 	(void)state;
 	struct site s;
-	site_init(&s, SLICE("# a comment\tcss\napplication/javascript\t\tjs\n"
+	site_init(&s, SLICE("# a comment\tcss\ntext/javascript\t\tes js\ntext/html html htm\n"
+			    "image/svg+xml svg\napplication/json json\napplication/ecma cjs\n"
 			    "application/epub+zip   epub x-epub # odd\nchemical/x-pdb "
 			    "pdb\r\nnonsense foo\n"
 			    "text/evil\x01 bar\ntext/x-tex ltx\nno/extensions"));
@@ -92,34 +99,125 @@ static void types_come_from_the_table_then_from_the_database(void **state)
 	assert_type(&s, "/a.JS", "text/javascript; charset=utf-8");
 	assert_type(&s, "/a.svg", "image/svg+xml; charset=utf-8");
 	assert_type(&s, "/a.tar.json", "application/json");
-	assert_type(&s, "/a.wasm", "application/wasm");
 	assert_type(&s, "/a.epub", "application/epub+zip");
 	assert_type(&s, "/a.x-epub", "application/epub+zip");
 	assert_type(&s, "/a.pdb", "chemical/x-pdb");
 	assert_type(&s, "/a.ltx", "text/x-tex; charset=utf-8");
+	assert_type(&s, "/a.css", "application/octet-stream");
 	assert_type(&s, "/a.odd", "application/octet-stream");
 	assert_type(&s, "/a.foo", "application/octet-stream");
 	assert_type(&s, "/a.bar", "application/octet-stream");
 	assert_type(&s, "/a.html/b", "application/octet-stream");
 	assert_type(&s, "/a.", "application/octet-stream");
+	/* What it lacks; what it has comes first. */
+	assert_type(&s, "/a.js.map", "application/json");
+	assert_type(&s, "/a.cjs", "application/ecma");
 }
+
+static void text_is_called_utf8_only_when_it_is(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *bytes;
+		bool valid;
+	} v[] = {
+		{"", true},
+		{"plain", true},
+		{"\xc3\xa9", true},
+		{"\xe2\x82\xac", true},
+		{"\xf0\x9f\x98\x80", true},
+		{"\xef\xbf\xbf\xf4\x8f\xbf\xbf", true},
+		{"\xed\x9f\xbf\xee\x80\x80", true},
+		{"caf\xe9", false},	    /* ISO 8859-1 */
+		{"\xc0\xaf", false},	    /* overlong */
+		{"\xe0\x9f\xbf", false},
+		{"\xf0\x8f\xbf\xbf", false},
+		{"\xed\xa0\x80", false},    /* a surrogate */
+		{"\xf4\x90\x80\x80", false}, /* beyond Unicode */
+		{"\x80", false},
+		{"\xe2\x82", false},
+		{"\xe2\x82 ", false},
+	};
+	struct site s;
+	site_init(&s, SLICE("text/plain txt\napplication/json json\n"));
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		assert_type_of(&s, "/a.txt", slice_from_cstr(v[i].bytes),
+			v[i].valid ? "text/plain; charset=utf-8" : "text/plain");
+	assert_type_of(&s, "/a.json", SLICE("caf\xe9"), "application/json");
+}
+
+static void only_what_is_not_compressed_yet_is_compressible(void **state)
+{
+	(void)state;
+	assert_true(page_asset_is_compressible(SLICE("text/html; charset=utf-8")));
+	assert_true(page_asset_is_compressible(SLICE("image/svg+xml; charset=utf-8")));
+	assert_true(page_asset_is_compressible(SLICE("application/json")));
+	assert_true(page_asset_is_compressible(SLICE("application/ld+json")));
+	assert_true(page_asset_is_compressible(SLICE("application/wasm")));
+	assert_true(page_asset_is_compressible(SLICE("font/ttf")));
+	assert_false(page_asset_is_compressible(SLICE("font/woff2")));
+	assert_false(page_asset_is_compressible(SLICE("image/png")));
+	assert_false(page_asset_is_compressible(SLICE("application/zip")));
+	assert_false(page_asset_is_compressible(SLICE("application/octet-stream")));
+}
+
+static void finish(struct site *s)
+{
+	assert_false(failed(page_assets_finish(&s->assets)));
+	assert_false(failed(page_asset_table_build(&s->assets, &s->table)));
+}
+
+/* The digest of "abc" is the first example of FIPS 180. */
+#define ABC "\"ba7816bf8f01cfea414140de\""
 
 static void heads_are_whole_header_blocks(void **state)
 {
 	(void)state;
 	struct site s;
-	site_init(&s, SLICE(""));
+	site_init(&s, SLICE("text/plain txt"));
 	assert_false(failed(add(&s, "/a.txt", SLICE("abc"))));
-	const struct page_asset *a = &s.assets.first->asset;
-	/* The digest of "abc" is the first example of FIPS 180. */
-	assert_true(slice_eq(a->etag, SLICE("\"ba7816bf8f01cfea414140de\"")));
-	assert_true(slice_eq(
-		a->head, SLICE("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
-			       "ETag: \"ba7816bf8f01cfea414140de\"\r\nContent-Length: "
-			       "3\r\nCache-Control: no-cache\r\n")));
-	assert_true(slice_eq(a->head_not_modified,
-		SLICE("HTTP/1.1 304 Not Modified\r\n"
-		      "ETag: \"ba7816bf8f01cfea414140de\"\r\nCache-Control: no-cache\r\n")));
+	finish(&s);
+	const struct page_asset *a = &s.table.asset[0];
+	assert_true(slice_eq(a->head,
+		SLICE("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Type: text/plain; charset=utf-8\r\n"
+		      "ETag: " ABC "\r\nCache-Control: no-cache\r\n")));
+	assert_true(slice_eq(page_asset_etag(a), SLICE(ABC)));
+	assert_true(slice_eq(page_asset_part_fields(a),
+		SLICE("Content-Type: text/plain; charset=utf-8\r\n"
+		      "ETag: " ABC "\r\nCache-Control: no-cache\r\n")));
+	assert_true(slice_eq(page_asset_validator_fields(a),
+		SLICE("ETag: " ABC "\r\nCache-Control: no-cache\r\n")));
+}
+
+static void each_coding_has_a_head_of_its_own(void **state)
+{
+	(void)state;
+	struct site s;
+	site_init(&s, SLICE("text/plain txt"));
+	assert_false(failed(add(&s, "/a.txt", SLICE("a longer text"))));
+	struct page_asset_source *source = s.assets.first;
+	assert_false(failed(page_asset_add_coding(
+		&s.assets, source, PAGE_CODING_GZIP, SLICE("f.gz"), SLICE("abc"))));
+	assert_int_equal(page_asset_add_coding(&s.assets, source, PAGE_CODING_GZIP, SLICE("g"), SLICE("x")).code,
+		ERR_INVALID);
+	assert_int_equal(page_asset_add_coding(&s.assets, source, PAGE_CODING_NONE, SLICE("g"), SLICE("x")).code,
+		ERR_INVALID);
+	assert_false(failed(
+		page_asset_add_coding(&s.assets, source, PAGE_CODING_BROTLI, SLICE("f.br"), SLICE("b"))));
+	finish(&s);
+	const struct page_asset *a = &s.table.asset[0];
+	assert_int_equal(a->coded_count, 2);
+	assert_int_equal(a->coded[0].coding, PAGE_CODING_BROTLI); /* the smallest */
+	assert_int_equal(a->coded[1].coding, PAGE_CODING_GZIP);
+	assert_true(slice_eq(a->coded[1].body, SLICE("abc")));
+	assert_true(slice_ends_with(a->head, SLICE("Vary: Accept-Encoding\r\n")));
+	assert_true(slice_eq(a->coded[1].head,
+		SLICE("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Type: text/plain; charset=utf-8\r\n"
+		      "Content-Encoding: gzip\r\nETag: " ABC
+		      "\r\nCache-Control: no-cache\r\nVary: Accept-Encoding\r\n")));
+	assert_true(slice_eq(page_asset_validator_fields(&a->coded[1]),
+		SLICE("ETag: " ABC "\r\nCache-Control: no-cache\r\nVary: Accept-Encoding\r\n")));
+	assert_false(slice_eq(page_asset_etag(a), page_asset_etag(&a->coded[0])));
 }
 
 static void bad_paths_are_refused(void **state)
@@ -144,10 +242,16 @@ static void describing_without_memory_is_an_error(void **state)
 		arena_init(&s.arena, memory, size, NULL, 0);
 		page_assets_init(&s.assets, &s.arena, SLICE(""));
 		err e = add(&s, "/a.html", SLICE("x"));
+		if (failed(e))
+			assert_null(s.assets.first);
+		else
+			e = page_asset_add_coding(
+				&s.assets, s.assets.first, PAGE_CODING_GZIP, SLICE("f.gz"), SLICE("y"));
+		if (!failed(e))
+			e = page_assets_finish(&s.assets);
 		if (!failed(e))
 			break;
 		assert_int_equal(e.code, ERR_NO_MEMORY);
-		assert_null(s.assets.first);
 	}
 	assert_in_range(size, 256, 4096);
 }
@@ -158,8 +262,11 @@ int main(void)
 		cmocka_unit_test(each_path_is_found_and_no_other),
 		cmocka_unit_test(a_directory_has_its_index),
 		cmocka_unit_test(an_empty_table_has_nothing),
-		cmocka_unit_test(types_come_from_the_table_then_from_the_database),
+		cmocka_unit_test(types_come_from_the_database),
+		cmocka_unit_test(text_is_called_utf8_only_when_it_is),
+		cmocka_unit_test(only_what_is_not_compressed_yet_is_compressible),
 		cmocka_unit_test(heads_are_whole_header_blocks),
+		cmocka_unit_test(each_coding_has_a_head_of_its_own),
 		cmocka_unit_test(bad_paths_are_refused),
 		cmocka_unit_test(describing_without_memory_is_an_error),
 	};
