@@ -169,13 +169,25 @@ void assets_read(const struct app_folder *app, struct arena *arena, struct page_
 	}
 }
 
+/* A style sheet whose references were changed is no file yet. */
+static void made_write(const struct app_folder *app, struct page_asset_source *s)
+{
+	if (s->file.len)
+		return;
+	char *path = kept_path(app, s->asset.body, "css");
+	file_write(path, s->asset.body);
+	s->file = slice_from_cstr(path);
+}
+
 void assets_write(const struct app_folder *app, struct page_assets *assets)
 {
 	struct rules rules = rules_read(app);
 	make_directories(format("%s/assets", app->out));
-	for (struct page_asset_source *s = assets->first; s; s = s->next)
-		if (!s->twin && page_asset_is_compressible(s->type) && !is_plain(&rules, s->asset.path))
+	for (struct page_asset_source *s = assets->first; s; s = s->next) {
+		made_write(app, s);
+		if (!s->twin && page_asset_is_compressible(s->type) && !is_plain(&rules, (s->origin ? s->origin : s)->asset.path))
 			compress_one(app, assets, s);
+	}
 	err e = page_assets_finish(assets);
 	if (failed(e))
 		die("static: %s", err_text(e));

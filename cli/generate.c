@@ -55,10 +55,11 @@ static _Noreturn void print_diagnostics(const struct page_compiler *c)
 	die("%u %s in the templates", c->diagnostic_count, c->diagnostic_count == 1 ? "error" : "errors");
 }
 
-static void generate_pages(const struct app_folder *app, struct arena *arena)
+static void generate_pages(const struct app_folder *app, struct arena *arena, struct page_assets *assets)
 {
 	struct page_compiler c;
 	page_compiler_init(&c, arena);
+	c.assets = assets;
 	for (size_t i = 0; i < app->pages.count; i++) {
 		const char *path = app->pages.item[i];
 		struct slice source = file_read(format("%s/pages/%s", app->dir, path));
@@ -188,7 +189,7 @@ void app_generate(const struct app_folder *app, struct strings *sources)
 	make_directories(app->out);
 	arena_init(&arena, must_alloc(ARENA_SIZE), ARENA_SIZE, NULL, 0);
 	assets_read(app, &arena, &assets);
-	generate_pages(app, &arena);
+	generate_pages(app, &arena, &assets);
 	strings_add(sources, "pages.c");
 	if (app->assets.count) {
 		assets_write(app, &assets);

@@ -1,5 +1,5 @@
 /* From files to assets: validators, header blocks, tables. */
-#include <page/asset_build.h>
+#include "asset.h"
 
 #include <base/assert.h>
 #include <base/cursor.h>
@@ -25,7 +25,7 @@ static bool path_is_valid(struct slice path)
 }
 
 /* Of the bytes that are sent: each coding has its own. */
-static struct slice make_etag(struct arena *arena, struct slice bytes)
+struct slice asset_etag(struct arena *arena, struct slice bytes)
 {
 	uint8_t digest[32], buf[2 + 2 * ETAG_BYTES];
 	struct writer w = writer_of(buf, sizeof buf);
@@ -56,7 +56,7 @@ err page_asset_describe(struct page_assets *assets, struct slice path, struct sl
 	s->file = arena_copy(arena, file);
 	s->asset.body = bytes;
 	s->type = page_asset_type(assets, path, bytes);
-	s->etag = make_etag(arena, bytes);
+	s->etag = asset_etag(arena, bytes);
 	s->immutable = immutable;
 	if (arena->exhausted)
 		return ERR(NO_MEMORY);
@@ -76,7 +76,7 @@ err page_asset_add_coding(struct page_assets *assets, struct page_asset_source *
 	if (s->twin || coding == PAGE_CODING_NONE || coding >= PAGE_CODING_COUNT)
 		return ERR(INVALID);
 	file = arena_copy(assets->arena, file);
-	struct slice etag = make_etag(assets->arena, bytes);
+	struct slice etag = asset_etag(assets->arena, bytes);
 	if (assets->arena->exhausted)
 		return ERR(NO_MEMORY);
 	for (; at > 0 && s->coded[at - 1].body.len > bytes.len; at--) {

@@ -220,6 +220,117 @@ static void each_coding_has_a_head_of_its_own(void **state)
 	assert_false(slice_eq(page_asset_etag(a), page_asset_etag(&a->coded[0])));
 }
 
+static struct slice url_of(struct site *s, const char *path)
+{
+	struct slice url = {NULL, 0};
+	assert_false(failed(page_asset_url(&s->assets, slice_from_cstr(path), &url)));
+	return url;
+}
+
+static void assert_slice(struct slice got, const char *wanted)
+{
+	if (!slice_eq(got, slice_from_cstr(wanted)))
+		fail_msg("%.*s", SLICE_ARG(got));
+}
+
+static void a_fingerprinted_name_is_the_same_file_for_good(void **state)
+{
+	(void)state;
+	struct site s;
+	site_init(&s, SLICE("text/plain txt"));
+	assert_false(failed(add(&s, "/b/a.min.txt", SLICE("abc"))));
+	assert_false(failed(add(&s, "/a b\xc3\xa9(1).txt", SLICE("abc"))));
+	assert_false(failed(add(&s, "/x.y/plain", SLICE("abc"))));
+	assert_slice(url_of(&s, "/b/a.min.txt"), "/b/a.min.ba7816bf8f01.txt");
+	assert_slice(url_of(&s, "/b/a.min.txt"), "/b/a.min.ba7816bf8f01.txt");
+	assert_slice(url_of(&s, "/a b\xc3\xa9(1).txt"), "/a%20b%C3%A9%281%29.ba7816bf8f01.txt");
+	assert_slice(url_of(&s, "/x.y/plain"), "/x.y/plain.ba7816bf8f01");
+	struct slice url;
+	assert_int_equal(page_asset_url(&s.assets, SLICE("/b/a.txt"), &url).code, ERR_NOT_FOUND);
+	assert_int_equal(s.assets.count, 6);
+	for (struct page_asset_source *a = s.assets.first; a; a = a->next)
+		if (slice_eq(a->asset.path, SLICE("/b/a.min.txt")))
+			assert_false(failed(page_asset_add_coding(
+				&s.assets, a, PAGE_CODING_GZIP, SLICE("z"), SLICE("z"))));
+	finish(&s);
+	const struct page_asset *plain = page_asset_find(&s.table, SLICE("/b/a.min.txt"));
+	const struct page_asset *made = page_asset_find(&s.table, SLICE("/b/a.min.ba7816bf8f01.txt"));
+	assert_true(slice_ends_with(plain->head, SLICE("Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n")));
+	assert_true(slice_ends_with(made->head,
+		SLICE("Cache-Control: public, max-age=31536000, immutable\r\nVary: Accept-Encoding\r\n")));
+	assert_ptr_equal(made->body.ptr, plain->body.ptr);
+	assert_int_equal(made->coded_count, 1);
+	assert_true(slice_ends_with(made->coded->head,
+		SLICE("Cache-Control: public, max-age=31536000, immutable\r\nVary: Accept-Encoding\r\n")));
+	assert_non_null(page_asset_find(&s.table, SLICE("/a b\xc3\xa9(1).ba7816bf8f01.txt")));
+}
+
+/* What becomes of a style sheet /css/a.css under its fingerprinted name. */
+static struct slice linked(struct site *s, const char *text)
+{
+	site_init(s, SLICE("text/css css"));
+	assert_false(failed(add(s, "/css/a.css", slice_from_cstr(text))));
+	assert_false(failed(add(s, "/css/b.css", SLICE("b"))));
+	assert_false(failed(add(s, "/css/loop.css", SLICE("@import 'a.css';"))));
+	assert_false(failed(add(s, "/i.png", SLICE("abc"))));
+	url_of(s, "/css/a.css");
+	for (struct page_asset_source *a = s->assets.first; a; a = a->next)
+		if (a->immutable && slice_starts_with(a->asset.path, SLICE("/css/a.")))
+			return a->asset.body;
+	return (struct slice){NULL, 0};
+}
+
+static void style_sheets_name_their_files_by_fingerprint(void **state)
+{
+	(void)state;
+#define I "/i.ba7816bf8f01.png"
+	static const struct {
+		const char *css, *wanted; /* NULL: as it was */
+	} v[] = {
+		{"a{b:url(../i.png)}", "a{b:url(" I ")}"},
+		{"a{b:url( '../i.png' ) c}", "a{b:url( '" I "' ) c}"},
+		{"a{b:URL(\"/i.png\"),url(../css/.././i.png)}", "a{b:URL(\"" I "\"),url(" I ")}"},
+		{"@import 'b.css';@IMPORT url(b.css) print;", "@import '/css/b.3e23e8160039.css';@IMPORT "
+							      "url(/css/b.3e23e8160039.css) print;"},
+		{"a{b:url(../i.png#part)}", "a{b:url(" I "#part)}"},
+		{"/* url(../i.png) */ a{b:url(../i.png)} /*", "/* url(../i.png) */ a{b:url(" I ")} /*"},
+		{"a::after{content:'url(../i.png)'}", NULL},
+		{"a{b:url(../i.png?v=1)}", NULL},
+		{"a{b:url(../../i.png)}", NULL}, /* beyond the root */
+		{"a{b:url(i.png)}", NULL},
+		{"a{b:url(//i.png)}", NULL},
+		{"a{b:url(https://h/i.png)}", NULL},
+		{"a{b:url(data:image/png;base64,AAAA)}", NULL},
+		{"a{b:url(../i\\.png)}", NULL},
+		{"a{b:url(..%2fi.png)}", NULL},
+		{"a{b:url(../i.png x)}", NULL},
+		{"a{b:url(../i.png", NULL},
+		{"a{b:url('../i.png", NULL},
+		{"a{b:url('../i.png\n')}", NULL},
+		{"a{b:-x-url(../i.png)}", NULL},
+		{"a{b:url()}", NULL},
+		{"a{b:url(", NULL},
+		{"@import ", NULL},
+		{"@import \"", NULL},
+		{"a{b:url(#i)}", NULL},
+		{"a{c:'\\", NULL},
+		{"@import 'a.css';", "@import '/css/a.css';"}, /* itself */
+		{"", NULL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		struct site s;
+		struct slice got = linked(&s, v[i].css);
+		assert_slice(got, v[i].wanted ? v[i].wanted : v[i].css);
+		for (struct page_asset_source *a = s.assets.first; a; a = a->next)
+			if (slice_eq(a->asset.path, SLICE("/css/a.css"))) /* as it is */
+				assert_slice(a->asset.body, v[i].css);
+	}
+	struct site s;
+	struct slice got = linked(&s, "@import 'loop.css';a{b:url(../i.png)}");
+	assert_true(slice_starts_with(got, SLICE("@import '/css/loop.")));
+	assert_true(slice_ends_with(got, SLICE(".css';a{b:url(" I ")}")));
+}
+
 static void bad_paths_are_refused(void **state)
 {
 	(void)state;
@@ -267,6 +378,8 @@ int main(void)
 		cmocka_unit_test(only_what_is_not_compressed_yet_is_compressible),
 		cmocka_unit_test(heads_are_whole_header_blocks),
 		cmocka_unit_test(each_coding_has_a_head_of_its_own),
+		cmocka_unit_test(a_fingerprinted_name_is_the_same_file_for_good),
+		cmocka_unit_test(style_sheets_name_their_files_by_fingerprint),
 		cmocka_unit_test(bad_paths_are_refused),
 		cmocka_unit_test(describing_without_memory_is_an_error),
 	};

@@ -629,6 +629,46 @@ static void emitted_sources_are_the_same_tables(void **state)
 	free(t);
 }
 
+static void assets_by_name_are_static_text(void **state)
+{
+	(void)state;
+	struct world w;
+	struct page_assets assets;
+	world_init(&w);
+	page_assets_init(&assets, &w.arena, SLICE("text/css css"));
+	w.compiler.assets = &assets;
+	assert_false(failed(page_asset_describe(&assets, SLICE("/a.css"), SLICE("f"), SLICE("abc"), false)));
+	assert_false(failed(
+		page_asset_describe(&assets, SLICE("/b c/d.css"), SLICE("f"), SLICE("abc"), false)));
+	assert_false(failed(add(&w, "main",
+		"<link href=\"{{asset a.css}}\"><link href=\"{{ asset  /a.css }}\"><img src={{asset b c/d.css}}>"
+		"<script>x = \"{{asset a.css}}\"</script>\n{{#asset}}{{asset}}{{/asset}}")));
+	struct page_value *root = page_object(&w.arena);
+	page_set_text(root, "asset", SLICE("a value"));
+	assert_page(&w, root,
+		"<link href=\"/a.ba7816bf8f01.css\"><link href=\"/a.ba7816bf8f01.css\">"
+		"<img src=/b%20c/d.ba7816bf8f01.css><script>x = \"/a.ba7816bf8f01.css\"</script>\na value");
+	assert_int_equal(page_compiled(&w.compiler, SLICE("main"))->op_count, 5); /* text, three, return */
+}
+
+static void an_asset_that_is_not_there_is_an_error(void **state)
+{
+	(void)state;
+	struct world w;
+	struct page_assets assets;
+	world_init(&w);
+	assert_int_equal(add(&w, "main", "<p>\n<img src=\"{{asset no.png}}\">").code, ERR_INVALID);
+	page_assets_init(&assets, &w.arena, SLICE(""));
+	w.compiler.assets = &assets;
+	assert_int_equal(add(&w, "other", "<p>\n<img src=\"{{asset /no.png}}\">").code, ERR_INVALID);
+	assert_int_equal(w.compiler.diagnostic_count, 2);
+	for (struct page_diagnostic *d = w.compiler.first_diagnostic; d; d = d->next) {
+		assert_true(slice_eq(d->message, SLICE("there is no file static/no.png")));
+		assert_int_equal(d->line, 2);
+		assert_int_equal(d->column, 11);
+	}
+}
+
 static void names_with_one_symbol_are_refused(void **state)
 {
 	(void)state;
@@ -659,6 +699,8 @@ int main(void)
 		cmocka_unit_test(layouts_and_partials_compose),
 		cmocka_unit_test(output_does_not_depend_on_order),
 		cmocka_unit_test(emitted_sources_are_the_same_tables),
+		cmocka_unit_test(assets_by_name_are_static_text),
+		cmocka_unit_test(an_asset_that_is_not_there_is_an_error),
 		cmocka_unit_test(names_with_one_symbol_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,14 +22,19 @@ struct page_asset_source {
 	struct page_asset asset; /* body: the file's bytes, for page_asset_table_build and tests */
 	struct slice type;	 /* with its charset */
 	struct slice etag;
-	struct slice file; /* what .incbin reads: absolute, or relative to its search path */
+	/* What .incbin reads: absolute, or relative to its search path. Empty when the bytes are no
+	 * file yet: a style sheet whose references were changed. The caller writes them and sets it. */
+	struct slice file;
 	bool immutable;	   /* the path changes with the content */
 	/* NULL, or the source that has the same bytes: they are in the image once, and its codings are
 	 * this one's too. */
 	const struct page_asset_source *twin;
+	const struct page_asset_source *origin; /* of a fingerprinted one: the file that it was made from */
 	struct page_asset coded[PAGE_CODING_COUNT - 1]; /* the smallest first */
 	struct slice coded_file[PAGE_CODING_COUNT - 1];
 	struct slice coded_etag[PAGE_CODING_COUNT - 1];
+	struct slice url; /* of its fingerprinted twin, once it has one */
+	bool naming;	  /* that twin is being made */
 };
 
 struct page_assets {
@@ -59,6 +64,10 @@ bool page_asset_is_compressible(struct slice type);
  * that path was described before. ERR_NO_MEMORY. */
 MUST_USE err page_asset_describe(struct page_assets *assets, struct slice path, struct slice file,
 	struct slice bytes, bool immutable);
+/* The fingerprinted URL of the file at `path`, percent-encoded; it is described under that path as
+ * well, as immutable. In a style sheet of that name references to other files are fingerprinted too, so
+ * all files are described before. ERR_NOT_FOUND: there is no such file. Else as page_asset_describe. */
+MUST_USE err page_asset_url(struct page_assets *assets, struct slice path, struct slice *url);
 /* The same file in a coding: `bytes` (borrowed) stand in `file` (copied). ERR_INVALID: it has that
  * coding, or has a twin. ERR_NO_MEMORY. */
 MUST_USE err page_asset_add_coding(struct page_assets *assets, struct page_asset_source *source,
