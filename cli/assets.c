@@ -116,10 +116,11 @@ static char *kept_path(const struct app_folder *app, struct slice bytes, const c
 	return format("%s/assets/%s.%s", app->out, text, ending);
 }
 
-static struct slice kept_or_made(
-	const struct app_folder *app, const struct coder *coder, struct slice bytes, char **path)
+static struct slice kept_or_made(const struct app_folder *app, const struct coder *coder, struct slice bytes,
+	struct strings *used, char **path)
 {
 	*path = kept_path(app, bytes, coder->ending);
+	strings_add(used, *path);
 	if (!file_exists(*path))
 		file_write(*path, coder->make(bytes));
 	return file_read(*path);
@@ -131,7 +132,8 @@ static bool is_worth_it(size_t size, size_t without)
 }
 
 /* gzip, which every client takes, then brotli where that is better still. */
-static void compress_one(const struct app_folder *app, struct page_assets *assets, struct page_asset_source *s)
+static void compress_one(const struct app_folder *app, struct page_assets *assets, struct page_asset_source *s,
+	struct strings *used)
 {
 	const struct coder coder[] = {
 		{PAGE_CODING_GZIP, format("%s.gz", zlibVersion()), gzip_make},
@@ -143,7 +145,7 @@ static void compress_one(const struct app_folder *app, struct page_assets *asset
 		char *path;
 		if (best < SAVED_MIN)
 			return;
-		struct slice coded = kept_or_made(app, &coder[i], bytes, &path);
+		struct slice coded = kept_or_made(app, &coder[i], bytes, used, &path);
 		if (!is_worth_it(coded.len, best))
 			continue;
 		best = coded.len;
@@ -170,24 +172,47 @@ void assets_read(const struct app_folder *app, struct arena *arena, struct page_
 }
 
 /* A style sheet whose references were changed is no file yet. */
-static void made_write(const struct app_folder *app, struct page_asset_source *s)
+static void made_write(const struct app_folder *app, struct page_asset_source *s, struct strings *used)
 {
 	if (s->file.len)
 		return;
 	char *path = kept_path(app, s->asset.body, "css");
+	strings_add(used, path);
 	file_write(path, s->asset.body);
 	s->file = slice_from_cstr(path);
+}
+
+static bool is_among(const struct strings *s, const char *item)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (strcmp(s->item[i], item) == 0)
+			return true;
+	return false;
+}
+
+/* What was made of files that have changed or gone. */
+static void forget_unused(const struct app_folder *app, const struct strings *used)
+{
+	char *dir = format("%s/assets", app->out);
+	struct strings there = files_below(dir);
+	for (size_t i = 0; i < there.count; i++) {
+		char *path = format("%s/%s", dir, there.item[i]);
+		if (!is_among(used, path))
+			unlink(path);
+	}
 }
 
 void assets_write(const struct app_folder *app, struct page_assets *assets)
 {
 	struct rules rules = rules_read(app);
+	struct strings used = {0};
 	make_directories(format("%s/assets", app->out));
 	for (struct page_asset_source *s = assets->first; s; s = s->next) {
-		made_write(app, s);
+		made_write(app, s, &used);
 		if (!s->twin && page_asset_is_compressible(s->type) && !is_plain(&rules, (s->origin ? s->origin : s)->asset.path))
-			compress_one(app, assets, s);
+			compress_one(app, assets, s, &used);
 	}
+	forget_unused(app, &used);
 	err e = page_assets_finish(assets);
 	if (failed(e))
 		die("static: %s", err_text(e));

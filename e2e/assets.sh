@@ -42,6 +42,14 @@ says "a file that is not there is an error, with its place" \
 	'^pages/other.html:3:30: error: there is no file static/css/sight.css' "$WORK/build.log"
 rm "$app/pages/other.html"
 
+echo "b { background: url(../mark.svg) }" >>"$made/css/site.css"
+build
+expect "what was made of the file before its change is forgotten" 1 sh -c "ls $app/.ingot/assets | grep -c css"
+
+sed -i 's/Docs/DOCS/' "$made/docs/index.html" # as long as before
+build
+check "a file that changes, changes in the image" grep -aq '<title>DOCS</title>' "$image"
+
 # --- As a guest: 50 MB of image, and some 6 MB more ---
 free_port
 diagnose=$port
@@ -78,6 +86,7 @@ expect "If-Range that holds: a part" 206 status_of -r 0-9 -H "If-Range: $etag" "
 expect "If-Range that does not: the whole" 200 status_of -r 0-9 -H 'If-Range: "old"' "$url/book.txt"
 expect "If-Range with a date that cannot be compared: the whole" 200 status_of -r 0-9 \
 	-H 'If-Range: Sun, 06 Nov 1994 08:49:37 GMT' "$url/book.txt"
+expect "readers of large documents are told that they may" bytes field Accept-Ranges "$url/big.bin"
 expect "beyond the end" "416 bytes */$big" \
 	echo "$(status_of -r $big- "$url/big.bin") $(field Content-Range -r $big- "$url/big.bin")"
 
@@ -108,7 +117,7 @@ expect "If-Match with another tag" 412 status_of -H 'If-Match: "x"' "$url/book.t
 sheet=$(get "$url/" | sed -n 's/.*href="\(.*\)".*/\1/p')
 expect "a page names its style sheet by fingerprint" 1 expr "$sheet" : '/css/site\.[0-9a-f]\{12\}\.css$' '>' 0
 expect "... which need never be asked for again" "public, max-age=31536000, immutable" field Cache-Control "$url$sheet"
-mark=$(get "$url$sheet" | sed -n 's/.*url(\(.*\)).*/\1/p')
+mark=$(get "$url$sheet" | sed -n '1s/.*url(\(.*\)).*/\1/p')
 expect "... nor what it names" "public, max-age=31536000, immutable" field Cache-Control "$url$mark"
 check "... with the bytes of the file" sh -c "curl -fsS $url$mark | cmp - $made/mark.svg"
 expect "the plain name goes on to work" no-cache field Cache-Control "$url/css/site.css"

@@ -117,6 +117,9 @@ static void make_head(struct arena *arena, const struct page_asset_source *s, st
 	write_bytes(&w, SLICE("HTTP/1.1 200 OK\r\nContent-Length: "));
 	write_dec(&w, a->body.len);
 	write_bytes(&w, SLICE("\r\n"));
+	/* Some readers of large documents fetch parts only from who says so (RFC 9110 section 14.3). */
+	if (a->coding == PAGE_CODING_NONE && a->body.len >= PAGE_ASSET_LARGE)
+		write_bytes(&w, SLICE("Accept-Ranges: bytes\r\n"));
 	a->fields_at = (uint16_t)writer_len(&w);
 	write_bytes(&w, SLICE("Content-Type: "));
 	write_bytes(&w, s->type);
@@ -302,8 +305,10 @@ void page_assets_emit_c(
 	emit_text(sink, "};\n");
 }
 
-static void emit_body(
-	struct page_sink *sink, struct slice symbol, uint32_t n, unsigned coding, struct slice file)
+/* The tag is there so that this text changes whenever the file does: nothing else says that what was
+ * assembled before is out of date. */
+static void emit_body(struct page_sink *sink, struct slice symbol, uint32_t n, unsigned coding,
+	struct slice file, struct slice etag)
 {
 	/* A cache line's alignment: devices read it, and copies of small ones are aligned. */
 	emit_text(sink, "\t.section .rodata.");
@@ -316,7 +321,9 @@ static void emit_body(
 	emit_body_name(sink, symbol, n, coding);
 	emit_text(sink, ":\n\t.incbin ");
 	emit_quoted(sink, file);
-	emit_text(sink, "\n");
+	emit_text(sink, " /* ");
+	emit_bytes(sink, etag);
+	emit_text(sink, " */\n");
 }
 
 void page_assets_emit_asm(
@@ -327,9 +334,9 @@ void page_assets_emit_asm(
 	for (const struct page_asset_source *s = assets->first; s; s = s->next, n++) {
 		if (s->twin)
 			continue;
-		emit_body(sink, symbol, n, 0, s->file);
+		emit_body(sink, symbol, n, 0, s->file, s->etag);
 		for (unsigned i = 0; i < s->asset.coded_count; i++)
-			emit_body(sink, symbol, n, i + 1, s->coded_file[i]);
+			emit_body(sink, symbol, n, i + 1, s->coded_file[i], s->coded_etag[i]);
 	}
 	emit_text(sink, "\t.section .note.GNU-stack, \"\", @progbits\n");
 }

@@ -19,8 +19,8 @@ enum page_coding {
 struct page_asset {
 	struct slice path; /* "/css/site.css", decoded and normalised; the same for its codings */
 	/* A whole header block, each line with its CRLF, without the empty line that ends the block:
-	 * status line of a 200, Content-Length, Content-Type, Content-Encoding, ETag, Cache-Control,
-	 * Vary. */
+	 * status line of a 200, Content-Length, Accept-Ranges, Content-Type, Content-Encoding, ETag,
+	 * Cache-Control, Vary. */
 	struct slice head;
 	struct slice body;
 	const struct page_asset *coded; /* its codings, the smallest first; not of a coding itself */
