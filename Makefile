@@ -81,7 +81,7 @@ guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache 
 	$(addprefix machine/,acpi aml command_line entropy main panic pci symbols virtio virtio_console \
 		virtio_entropy virtio_mmio virtio_pci) \
 	$(addprefix machine/x86_64/,fault paging power rtc serial traps) \
-	$(addprefix boot/,diagnose main options) core/budget core/log core/trace http/body http/date http/status http/cookie http/conditional http/range http/coding app/asset_coding app/asset_directory app/asset_ranges \
+	$(addprefix boot/,diagnose main options) core/budget core/log core/trace http/body http/date http/status http/cookie http/conditional http/range http/coding app/asset_coding app/asset_directory app/asset_ranges page/asset_directory \
 	boot/network
 MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)

@@ -4,6 +4,7 @@
 #include <base/assert.h>
 #include <base/cursor.h>
 #include <base/hash.h>
+#include "asset_hash.h"
 #include "emit.h"
 
 /* Bytes of the digest that the ETag shows: 96 bits do not collide by chance. */
@@ -16,7 +17,7 @@ void page_assets_init(struct page_assets *assets, struct arena *arena, struct sl
 
 static bool path_is_valid(struct slice path)
 {
-	if (path.len == 0 || path.len > 1024 || path.ptr[0] != '/')
+	if (path.len == 0 || path.len > 1024 || path.ptr[0] != '/' || path.ptr[path.len - 1] == '/')
 		return false;
 	for (size_t i = 0; i < path.len; i++)
 		if (path.ptr[i] < 0x20 || path.ptr[i] == 0x7f)
@@ -152,8 +153,47 @@ static void take_codings(struct page_asset_source *s)
 	}
 }
 
+static void slot_fill(struct page_assets *assets, struct slice path, uint32_t number)
+{
+	uint32_t i = asset_hash(path) & assets->slot_mask;
+	while (assets->slot[i])
+		i = (i + 1) & assets->slot_mask;
+	assets->slot[i] = (uint16_t)number;
+}
+
+static struct slice directory_of(struct slice path)
+{
+	bool is_index = path.len > ASSET_INDEX.len && slice_ends_with(path, ASSET_INDEX) &&
+			path.ptr[path.len - ASSET_INDEX.len - 1] == '/';
+	return slice_sub(path, 0, is_index ? path.len - ASSET_INDEX.len : 0);
+}
+
+/* Twice as many as there are paths, indexes counted twice. */
+static err make_slots(struct page_assets *assets)
+{
+	uint32_t paths = 0, size = 2, number = 0;
+	for (const struct page_asset_source *s = assets->first; s; s = s->next)
+		paths += directory_of(s->asset.path).len ? 2u : 1u;
+	while (size < 2 * paths)
+		size *= 2;
+	assets->slot = ARENA_NEW_ARRAY(assets->arena, uint16_t, size);
+	if (!assets->slot)
+		return ERR(NO_MEMORY);
+	assets->slot_mask = size - 1;
+	for (const struct page_asset_source *s = assets->first; s; s = s->next) {
+		struct slice directory = directory_of(s->asset.path);
+		slot_fill(assets, s->asset.path, ++number);
+		if (directory.len)
+			slot_fill(assets, directory, number);
+	}
+	return OK;
+}
+
 err page_assets_finish(struct page_assets *assets)
 {
+	if (assets->count > UINT16_MAX)
+		return ERR(TOO_LARGE);
+	TRY(make_slots(assets));
 	for (struct page_asset_source *s = assets->first; s; s = s->next) {
 		take_codings(s);
 		bool varies = s->asset.coded_count != 0;
@@ -176,7 +216,7 @@ err page_asset_table_build(const struct page_assets *assets, struct page_asset_t
 		return ERR(NO_MEMORY);
 	for (const struct page_asset_source *s = assets->first; s; s = s->next)
 		asset[count++] = s->asset;
-	*out = (struct page_asset_table){asset, count};
+	*out = (struct page_asset_table){asset, count, assets->slot_mask, assets->slot};
 	return OK;
 }
 
@@ -280,6 +320,16 @@ static void emit_declarations(
 		}
 }
 
+static void emit_slots(const struct page_assets *assets, struct page_sink *sink)
+{
+	emit_text(sink, "\nstatic const uint16_t slots[] = {");
+	for (uint32_t i = 0; i <= assets->slot_mask; i++) {
+		emit_text(sink, i % 16 ? ", " : i ? ",\n\t" : "\n\t");
+		emit_number(sink, assets->slot[i]);
+	}
+	emit_text(sink, "};\n");
+}
+
 void page_assets_emit_c(
 	const struct page_assets *assets, struct slice symbol, struct page_sink *sink)
 {
@@ -296,13 +346,17 @@ void page_assets_emit_c(
 		emit_source(assets, s, symbol, n++, sink);
 	if (!assets->count)
 		emit_text(sink, "\t{.body = {NULL, 0}},\n");
-	emit_text(sink, "};\n\nAPI_BEGIN\nextern const struct page_asset_table ");
+	emit_text(sink, "};\n");
+	emit_slots(assets, sink);
+	emit_text(sink, "\nAPI_BEGIN\nextern const struct page_asset_table ");
 	emit_symbol(sink, symbol);
 	emit_text(sink, ";\nAPI_END\nconst struct page_asset_table ");
 	emit_symbol(sink, symbol);
 	emit_text(sink, " = {list, ");
 	emit_number(sink, assets->count);
-	emit_text(sink, "};\n");
+	emit_text(sink, ", ");
+	emit_number(sink, assets->slot_mask);
+	emit_text(sink, ", slots};\n");
 }
 
 /* The tag is there so that this text changes whenever the file does: nothing else says that what was

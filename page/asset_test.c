@@ -3,9 +3,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <cmocka.h>
 
-static _Alignas(16) uint8_t memory[1u << 18];
+static _Alignas(16) uint8_t memory[1u << 21];
 
 struct site {
 	struct arena arena;
@@ -67,10 +68,33 @@ static void a_directory_has_its_index(void **state)
 	assert_false(page_asset_is_directory(&s.table, SLICE("")));
 }
 
+static void a_thousand_paths_are_found_and_no_others(void **state)
+{
+	(void)state;
+	char path[40];
+	struct site s;
+	site_init(&s, SLICE(""));
+	for (int i = 0; i < 1000; i++) {
+		snprintf(path, sizeof path, i % 10 ? "/d%d/%d" : "/d%d/%d/index.html", i % 7, i);
+		assert_false(failed(add(&s, path, SLICE("x"))));
+	}
+	assert_false(failed(page_assets_finish(&s.assets)));
+	assert_false(failed(page_asset_table_build(&s.assets, &s.table)));
+	for (int i = 0; i < 1000; i++) {
+		snprintf(path, sizeof path, "/d%d/%d%s", i % 7, i, i % 10 ? "" : "/");
+		assert_non_null(page_asset_find(&s.table, slice_from_cstr(path)));
+		snprintf(path, sizeof path, "/d%d/%d%s", i % 7, i, i % 10 ? "/" : "");
+		assert_null(page_asset_find(&s.table, slice_from_cstr(path)));
+		assert_int_equal(page_asset_is_directory(&s.table, slice_from_cstr(path)), i % 10 == 0);
+		snprintf(path, sizeof path, "/d%d/%d", i % 7, i + 1000);
+		assert_null(page_asset_find(&s.table, slice_from_cstr(path)));
+	}
+}
+
 static void an_empty_table_has_nothing(void **state)
 {
 	(void)state;
-	struct page_asset_table none = {NULL, 0};
+	struct page_asset_table none = {NULL, 0, 0, NULL};
 	assert_null(page_asset_find(&none, SLICE("/")));
 }
 
@@ -338,6 +362,8 @@ static void bad_paths_are_refused(void **state)
 	site_init(&s, SLICE(""));
 	assert_int_equal(add(&s, "", SLICE("")).code, ERR_INVALID);
 	assert_int_equal(add(&s, "a", SLICE("")).code, ERR_INVALID);
+	assert_int_equal(add(&s, "/", SLICE("")).code, ERR_INVALID);
+	assert_int_equal(add(&s, "/a/", SLICE("")).code, ERR_INVALID);
 	assert_int_equal(add(&s, "/a\r\nX: y", SLICE("")).code, ERR_INVALID);
 	assert_false(failed(add(&s, "/a", SLICE(""))));
 	assert_int_equal(add(&s, "/a", SLICE("")).code, ERR_BUSY);
@@ -372,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_path_is_found_and_no_other),
 		cmocka_unit_test(a_directory_has_its_index),
+		cmocka_unit_test(a_thousand_paths_are_found_and_no_others),
 		cmocka_unit_test(an_empty_table_has_nothing),
 		cmocka_unit_test(types_come_from_the_database),
 		cmocka_unit_test(text_is_called_utf8_only_when_it_is),

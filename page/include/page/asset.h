@@ -34,6 +34,10 @@ struct page_asset {
 struct page_asset_table {
 	const struct page_asset *asset; /* sorted by path (slice_cmp) */
 	uint32_t count;
+	/* By a hash of the path, then the next free one: the number of an asset from 1 on, 0 for none. The
+	 * index.html of a directory is there also by the directory's path. */
+	uint32_t slot_mask;
+	const uint16_t *slot; /* slot_mask + 1, a power of two; NULL without assets */
 };
 
 /* The strong validator, with its quotes. */

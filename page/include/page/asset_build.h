@@ -42,6 +42,8 @@ struct page_assets {
 	struct slice mime_types;
 	struct page_asset_source *first; /* sorted by path */
 	uint32_t count;
+	uint32_t slot_mask; /* after page_assets_finish, as in struct page_asset_table */
+	uint16_t *slot;
 	bool finished;
 };
 
@@ -59,7 +61,7 @@ struct slice page_asset_type(
  * already (images, video, archives, WOFF) and for unknown ones. */
 bool page_asset_is_compressible(struct slice type);
 /* Describes one file: type and ETag (from the SHA-256 of its bytes). `path` starts with "/" (else
- * ERR_INVALID; so is one with control characters) and is copied, as is `file`; `bytes` is borrowed.
+ * ERR_INVALID; so is one that ends with it, or with control characters) and is copied, as is `file`; `bytes` is borrowed.
  * `immutable`: the path changes with the content, so that clients need never ask again. ERR_BUSY:
  * that path was described before. ERR_NO_MEMORY. */
 MUST_USE err page_asset_describe(struct page_assets *assets, struct slice path, struct slice file,
@@ -72,7 +74,8 @@ MUST_USE err page_asset_url(struct page_assets *assets, struct slice path, struc
  * coding, or has a twin. ERR_NO_MEMORY. */
 MUST_USE err page_asset_add_coding(struct page_assets *assets, struct page_asset_source *source,
 	enum page_coding coding, struct slice file, struct slice bytes);
-/* Makes the heads; nothing can be added after it. ERR_NO_MEMORY. */
+/* Makes the heads and the slots; nothing can be added after it. ERR_NO_MEMORY. ERR_TOO_LARGE: more
+ * than 65,535. */
 MUST_USE err page_assets_finish(struct page_assets *assets);
 /* After page_assets_finish. The table in memory, in the arena, for programs that serve without a
  * second build. */
