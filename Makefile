@@ -80,9 +80,9 @@ guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache 
 		ip6_route mld ndp reassembly tcp_cubic tcp_pmtu tcp_rack udp) \
 	$(addprefix machine/,acpi aml command_line entropy main panic pci symbols virtio virtio_console \
 		virtio_entropy virtio_mmio virtio_pci) \
-	$(addprefix machine/x86_64/,fault paging power rtc serial traps) \
-	$(addprefix boot/,diagnose main options) core/budget core/log core/trace http/body http/date http/status http/cookie http/conditional http/range http/coding app/asset_coding app/asset_directory app/asset_ranges page/asset_directory \
-	boot/network
+	$(addprefix machine/x86_64/,fault interrupts paging power rtc serial traps) \
+	$(addprefix boot/,diagnose main options) app/server $(addprefix libc/,sys_io sys_memory sys_process sys_time) core/budget core/log core/trace http/body http/date http/status http/cookie http/range boot/network
+guest.small += http/conditional http/coding page/asset_directory $(addprefix app/,asset_coding asset_directory asset_ranges)
 MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \

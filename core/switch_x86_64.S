@@ -14,6 +14,7 @@
 	.type	switch_stack, @function
 	.balign	16
 switch_stack:
+	.cfi_sections .debug_frame /* for debuggers: nothing at run time reads it */
 	.cfi_startproc
 	pushq	%rbp
 	pushq	%rbx

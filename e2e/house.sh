@@ -83,7 +83,7 @@ done
 
 # 5. What is visible of a module is what its public headers declare, besides what a third party's
 # headers ask us to define.
-third_party='sqlite3_os_init sqlite3_os_end __set_thread_area strcspn'
+third_party='sqlite3_os_init sqlite3_os_end __set_thread_area strcspn memcpy memmove memcmp'
 for m in $(var guest.modules); do
 	part=build/guest/$m.o
 	[ -f "$part" ] || continue

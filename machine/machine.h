@@ -134,6 +134,7 @@ struct machine {
 	uint8_t *memory_pos, *memory_end; /* free memory that is not yet taken */
 	uint8_t *table_pos, *table_end;   /* pages set aside for page tables */
 	bool memory_used_before, memory_finished;
+	bool tlb_grown;
 	char command_line[MACHINE_COMMAND_LINE_MAX];
 };
 
@@ -199,6 +200,8 @@ void paging_null_page(bool readable);
 bool paging_is_readable(uint64_t address, size_t len);
 bool paging_is_guard(uint64_t address);
 void paging_guard(struct platform *p, void *at, size_t len);
+/* For QEMU's emulator: see there. Once, when all is mapped. */
+void paging_grow_tlb(struct machine *m);
 
 /* memory.c */
 struct hvm_start_info;

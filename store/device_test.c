@@ -326,6 +326,40 @@ static void a_slow_device_is_only_mentioned(void **state)
 	rig_free(&c.rig);
 }
 
+static void sleep_long(void *argument)
+{
+	struct scene *c = argument;
+	fiber_sleep_until(&c->rig.loop, c->rig.sim.now_ns + SECOND / 10); /* the flush is under way */
+	c->rig.sim.now_ns += 61ull * SECOND;
+}
+
+/* The machine does something else for so long, or is stopped by its host, before the request is made or after. */
+static void be_away(void *argument)
+{
+	struct scene *c = argument;
+	struct store_object *o = world_object(&c->rig);
+	must(put(c, o, 0, 1));
+	c->rig.sim.now_ns += 100ull * SECOND;
+	must(put(c, o, 0, 5));
+	assert_null(strstr(c->rig.last_log, "answer"));
+	c->rig.disk.flush_ns = 62ull * SECOND; /* of which all but a little is its own sleep */
+	rig_spawn(&c->rig, sleep_long, c);
+	must(put(c, o, 0, 6));
+	c->rig.disk.flush_ns = 1000;
+	assert_int_equal(store_state(c->rig.store), STORE_OPEN);
+}
+
+static void a_machine_that_was_away_does_not_blame_the_device(void **state)
+{
+	(void)state;
+	static struct scene c;
+	rig_init(&c.rig, MIB, 512, 6, 8);
+	must(rig_open(&c.rig));
+	rig_run(&c.rig, be_away, &c);
+	must(rig_close(&c.rig));
+	rig_free(&c.rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +369,7 @@ int main(void)
 		cmocka_unit_test(no_flush_that_was_under_way_beside_a_failed_one_counts),
 		cmocka_unit_test(a_device_that_never_answers_counts_as_dead_after_a_minute),
 		cmocka_unit_test(a_slow_device_is_only_mentioned),
+		cmocka_unit_test(a_machine_that_was_away_does_not_blame_the_device),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

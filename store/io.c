@@ -55,11 +55,14 @@ static void watch_fires(struct timer *t)
 		return;
 	}
 	describe(s, r, what, sizeof what);
-	if (age_ns < IO_HUNG_NS) {
-		if (!s->io.slow)
-			store_log(s, LOG_WARN, "%s has not answered for %lu s: a %s", s->device->name,
-				age_ns / 1000000000u, what);
+	if (!s->io.slow) { /* not hung yet, however late it is: perhaps it was we who did not run */
+		store_log(s, LOG_WARN, "%s has not answered for %lu s: a %s", s->device->name,
+			age_ns / 1000000000u, what);
 		s->io.slow = true;
+		watch_again(s, s->loop->now_ns + IO_HUNG_NS - IO_SLOW_NS);
+		return;
+	}
+	if (age_ns < IO_HUNG_NS) {
 		watch_again(s, r->since_ns + IO_HUNG_NS);
 		return;
 	}
@@ -70,7 +73,7 @@ static void watch_fires(struct timer *t)
 
 static void watch(struct store *s, struct io_request *r)
 {
-	r->since_ns = s->loop->now_ns;
+	r->since_ns = s->loop->platform->now_ns(s->loop->platform); /* the round may have begun long ago */
 	list_push_back(&s->io.under_way, &r->link);
 	if (!s->io.watch.armed && !s->io.hung)
 		watch_again(s, r->since_ns + IO_SLOW_NS);

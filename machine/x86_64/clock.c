@@ -38,13 +38,6 @@ static struct measurement {
 	bool hypervisor_apic; /* the APIC timer's frequency is known */
 } measurement; /* only during the boot */
 
-static bool hypervisor_is(const char *signature)
-{
-	struct cpuid r = cpuid(0x40000000, 0);
-	uint32_t words[3] = {r.ebx, r.ecx, r.edx};
-	return memcmp(words, signature, sizeof words) == 0;
-}
-
 /* The largest hypervisor leaf; 0 when no hypervisor says that it is one. */
 static uint32_t hypervisor_leaf_max(void)
 {
@@ -81,7 +74,7 @@ static uint64_t hz_from_pvclock(void)
 		int8_t shift;
 		uint8_t flags, pad2[2];
 	} info ALIGNED(32);
-	if (!hypervisor_leaf_max() || !hypervisor_is("KVMKVMKVM\0\0\0") ||
+	if (!hypervisor_leaf_max() || !cpu_hypervisor_is("KVMKVMKVM\0\0\0") ||
 		!(cpuid(0x40000001, 0).eax & KVM_FEATURE_CLOCKSOURCE2))
 		return 0;
 	wrmsr(MSR_KVM_SYSTEM_TIME, (uintptr_t)&info | 1);
@@ -191,7 +184,7 @@ static bool hz_known(struct machine *m, uint64_t hz, const char *source)
 void clock_begin(struct machine *m)
 {
 	measurement.hypervisor_apic =
-		hypervisor_is("TCGTCGTCGTCG") || hypervisor_is("KVMKVMKVM\0\0\0");
+		cpu_hypervisor_is("TCGTCGTCGTCG") || cpu_hypervisor_is("KVMKVMKVM\0\0\0");
 	if (!hz_known(m, hz_from_cpuid(), "CPUID") &&
 		!hz_known(m, hz_from_hypervisor(), "hypervisor") &&
 		!hz_known(m, hz_from_pvclock(), "pvclock")) {

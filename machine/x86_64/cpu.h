@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline void outb(uint16_t port, uint8_t v)
 {
@@ -97,6 +98,11 @@ static inline uint64_t read_cr3(void)
 	return v;
 }
 
+static inline void write_cr3(uint64_t v)
+{
+	__asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory");
+}
+
 static inline uint64_t read_cr4(void)
 {
 	uint64_t v;
@@ -107,6 +113,14 @@ static inline uint64_t read_cr4(void)
 static inline void write_cr4(uint64_t v)
 {
 	__asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory");
+}
+
+/* The hypervisor's signature, of twelve bytes. */
+static inline bool cpu_hypervisor_is(const char *signature)
+{
+	struct cpuid r = cpuid(0x40000000, 0);
+	uint32_t words[3] = {r.ebx, r.ecx, r.edx};
+	return memcmp(words, signature, sizeof words) == 0;
 }
 
 static inline void invlpg(uint64_t address)

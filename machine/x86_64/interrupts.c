@@ -251,6 +251,8 @@ void machine_idle(struct platform *p, uint64_t until_ns)
 	uint64_t now_ns = machine_now_ns(m);
 	if (until_ns <= now_ns)
 		return;
+	if (UNLIKELY(!m->tlb_grown))
+		paging_grow_tlb(m);
 	timer_set(m, now_ns, until_ns);
 	cpu_wait();
 }

@@ -189,6 +189,37 @@ void paging_guard(struct platform *p, void *at, size_t len)
 	}
 }
 
+/* QEMU's emulator (TCG) keeps what it has translated of addresses in a table of its own, for 256 pages at first; that
+ * is made larger when it is emptied and had been almost full. Other systems empty it whenever they switch processes. We
+ * never do, so that all beyond a MiB in use would go the slow way for ever; hence it is filled and emptied, once. */
+#define EMULATOR_PAGES_MIN 256u
+#define EMULATOR_PAGES_MAX 4096u
+
+/* Reads a byte of each of so many pages. Those that are mapped one by one may be guards, and are left out. */
+static void touch_pages(const struct platform *p, size_t pages)
+{
+	uint64_t at = ((uintptr_t)p->memory + LARGE_SIZE - 1) & ~(LARGE_SIZE - 1);
+	uint64_t end = (uintptr_t)p->memory + p->memory_len;
+	for (; at + LARGE_SIZE <= end && pages; at += LARGE_SIZE) {
+		unsigned level;
+		if (!(*entry_find(at, &level) & PTE_PRESENT) || level == 1)
+			continue;
+		for (uint64_t page = at; page < at + LARGE_SIZE && pages; page += PAGE_SIZE, pages--)
+			(void)*(const volatile uint8_t *)(uintptr_t)page;
+	}
+}
+
+void paging_grow_tlb(struct machine *m)
+{
+	m->tlb_grown = true;
+	if (!cpu_hypervisor_is("TCGTCGTCGTCG"))
+		return;
+	for (size_t pages = EMULATOR_PAGES_MIN; pages < EMULATOR_PAGES_MAX; pages *= 2) {
+		touch_pages(&m->platform, pages - pages / 4);
+		write_cr3(read_cr3());
+	}
+}
+
 void paging_start(struct machine *m)
 {
 	(void)m;

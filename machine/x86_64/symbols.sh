@@ -17,7 +17,7 @@ NM=${2:-nm}
 text=$("$NM" "$1" | awk '$3 == "image_text_start" { print $1 }')
 functions "$1" | awk -v n=0 -v last= -v text="0x$text" '
 	$1 == last { next } # another name for the same address
-	{ last = $1; address[n] = $1; name[n++] = $2 }
+	{ last = $1; sub(/\.(constprop|isra|part|cold)\..*/, "", $2); address[n] = $1; name[n++] = $2 } # as the source has it
 	END {
 		print "\t.section .ingot.symbols, \"a\""
 		print "\t.balign 8"
