@@ -82,6 +82,7 @@ guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache 
 		virtio_entropy virtio_mmio virtio_pci) \
 	$(addprefix machine/x86_64/,fault interrupts paging power rtc serial traps) \
 	$(addprefix boot/,diagnose main options) app/server $(addprefix libc/,sys_io sys_memory sys_process sys_time) core/budget core/log core/trace http/body http/date http/status http/cookie http/range boot/network
+guest.small += http/conditional http/coding page/asset_directory $(addprefix app/,asset_coding asset_directory asset_ranges)
 MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \
@@ -151,7 +152,7 @@ $(BUILD)/guest/toolchain: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o) machine/x
 tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
 tool: $(if $(call sources,cli),$(BUILD)/ingot)
 $(BUILD)/ingot: $(tool.parts) $(sqlite.tool.o)
-	$(tool.cc) -o $@ $^ -lm $(tool.libs)
+	$(tool.cc) -o $@ $^ -lm -lz -lbrotlienc
 
 # `ingot db`, built when it is first asked for. SQLite is another than the guest's: it has an operating system below it.
 desk.parts := $(filter-out $(BUILD)/desk/sql/os.o,$(foreach m,$(desk.modules),$(call objects,desk,$m)))

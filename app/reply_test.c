@@ -153,6 +153,155 @@ static void if_range_with_another_etag_is_the_whole(void **state)
 	end(c);
 }
 
+/* The next part of a multipart body; its Content-Range as text and its bytes. */
+static struct slice part_next(struct slice *body, struct slice boundary, const char *type, const char *range,
+	size_t len)
+{
+	char head[300];
+	int n = snprintf(head, sizeof head, "\r\n--%.*s\r\nContent-Type: %s\r\nContent-Range: %s\r\n\r\n",
+		SLICE_ARG(boundary), type, range);
+	assert_true(slice_starts_with(*body, slice_of(head, (size_t)n)));
+	struct slice part = slice_sub(*body, (size_t)n, len);
+	*body = slice_sub(*body, (size_t)n + len, body->len);
+	return part;
+}
+
+static void several_ranges_are_parts_that_nobody_copies(void **state)
+{
+	(void)state;
+	struct client *c = start();
+	uint64_t before = server_stats(c->w->server).bytes_copied;
+	struct answer a = client_ask(c, "GET", "/big.bin", "Range: bytes=90000-99999,0-49999,-10\r\n", "");
+	uint64_t copied = server_stats(c->w->server).bytes_copied - before;
+	assert_int_equal(a.status, 206);
+	struct slice type = answer_field(&a, "Content-Type"), prefix = SLICE("multipart/byteranges; boundary=");
+	assert_true(slice_starts_with(type, prefix));
+	assert_int_equal(answer_field(&a, "Content-Range").len, 0);
+	assert_text(answer_field(&a, "Cache-Control"), "public, max-age=31536000, immutable");
+	assert_true(answer_field(&a, "ETag").len > 10);
+	struct slice boundary = slice_sub(type, prefix.len, type.len), rest = a.body, part;
+	part = part_next(&rest, boundary, "application/octet-stream", "bytes 90000-99999/200000", 10000);
+	assert_memory_equal(part.ptr, c->w->big + 90000, 10000);
+	part = part_next(&rest, boundary, "application/octet-stream", "bytes 0-49999/200000", 50000);
+	assert_memory_equal(part.ptr, c->w->big, 50000);
+	part = part_next(&rest, boundary, "application/octet-stream", "bytes 199990-199999/200000", 10);
+	assert_memory_equal(part.ptr, c->w->big + 199990, 10);
+	assert_true(slice_starts_with(rest, SLICE("\r\n--")) && slice_ends_with(rest, SLICE("--\r\n")));
+	assert_int_equal(rest.len, 4 + boundary.len + 4);
+	/* Heads of the response and of the parts, and not a byte of the file. */
+	assert_in_range(copied, a.body.len - 60010, a.body.len - 60010 + 200);
+	end(c);
+}
+
+static void ranges_that_come_to_one_have_no_parts(void **state)
+{
+	(void)state;
+	struct client *c = start();
+	struct answer a = client_ask(c, "GET", "/big.bin", "Range: bytes=0-99,50-149\r\n", "");
+	assert_int_equal(a.status, 206);
+	assert_text(answer_field(&a, "Content-Range"), "bytes 0-149/200000");
+	assert_int_equal(a.body.len, 150);
+	a = client_ask(c, "GET", "/big.bin", "Range: bytes=200000-,300000-\r\n", "");
+	assert_int_equal(a.status, 416);
+	assert_text(answer_field(&a, "Content-Range"), "bytes */200000");
+	a = client_ask(c, "GET", "/site.css", "Range: bytes=0-1,3-4\r\n", ""); /* not worth it */
+	assert_int_equal(a.status, 200);
+	a = client_ask(c, "HEAD", "/big.bin", "Range: bytes=0-99,500-599\r\n", "");
+	assert_int_equal(a.status, 200);
+	end(c);
+}
+
+/* The attack of 2011: hundreds of overlapping ranges. One request never costs more than the file once. */
+static void many_ranges_are_the_whole(void **state)
+{
+	(void)state;
+	struct client *c = start();
+	char fields[4000];
+	size_t n = (size_t)sprintf(fields, "Range: bytes=0-");
+	for (int i = 0; i < 300; i++)
+		n += (size_t)sprintf(fields + n, ",5-%d", i + 5);
+	sprintf(fields + n, "\r\n");
+	struct answer a = client_ask(c, "GET", "/big.bin", fields, "");
+	assert_int_equal(a.status, 200);
+	assert_int_equal(a.body.len, BIG_LEN);
+	end(c);
+}
+
+/* --- Codings ---------------------------------------------------------------------------------- */
+
+static void the_client_chooses_the_coding(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *fields, *coding; /* NULL: none is fit */
+	} v[] = {
+		{"", ""},
+		{"Accept-Encoding: gzip\r\n", "gzip"},
+		{"Accept-Encoding: gzip, deflate, br\r\n", "br"}, /* of equals the smallest */
+		{"Accept-Encoding: br;q=0.5, gzip\r\n", "gzip"},
+		{"Accept-Encoding: br;q=0.5, gzip;q=0.5, identity\r\n", ""},
+		{"Accept-Encoding: deflate\r\n", ""},
+		{"Accept-Encoding: *\r\n", "br"},
+		{"Accept-Encoding: br;q=0, *\r\n", "gzip"},
+		{"Accept-Encoding: identity;q=0, gzip;q=0.001\r\n", "gzip"},
+		{"Accept-Encoding: gzip;q=0\r\n", ""},
+		{"Accept-Encoding: identity;q=0\r\n", NULL},
+		{"Accept-Encoding: deflate, *;q=0\r\n", NULL},
+	};
+	struct client *c = start();
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		struct answer a = client_ask(c, "GET", "/big.txt", v[i].fields, "");
+		assert_int_equal(a.status, v[i].coding ? 200 : 406);
+		assert_text(answer_field(&a, "Vary"), "Accept-Encoding");
+		if (!v[i].coding)
+			continue;
+		assert_text(answer_field(&a, "Content-Encoding"), v[i].coding);
+		if (v[i].coding[0])
+			assert_text(a.body, v[i].coding[0] == 'b' ? "the big text, as br" : "the big text, as gzip");
+		else
+			assert_int_equal(a.body.len, BIG_LEN);
+	}
+	struct answer a = client_ask(c, "GET", "/site.css", "Accept-Encoding: identity;q=0\r\n", "");
+	assert_int_equal(a.status, 200); /* there is nothing to choose, and so nothing to refuse */
+	assert_int_equal(answer_field(&a, "Vary").len, 0);
+	end(c);
+}
+
+static void conditions_and_ranges_are_those_of_the_coding(void **state)
+{
+	(void)state;
+	char plain[100], gzip[100], fields[400];
+	struct client *c = start();
+	struct answer a = client_get(c, "/big.txt");
+	snprintf(plain, sizeof plain, "%.*s", SLICE_ARG(answer_field(&a, "ETag")));
+	a = client_ask(c, "GET", "/big.txt", "Accept-Encoding: gzip\r\n", "");
+	snprintf(gzip, sizeof gzip, "%.*s", SLICE_ARG(answer_field(&a, "ETag")));
+	assert_string_not_equal(plain, gzip);
+	snprintf(fields, sizeof fields, "Accept-Encoding: gzip\r\nIf-None-Match: %s\r\n", gzip);
+	a = client_ask(c, "GET", "/big.txt", fields, "");
+	assert_int_equal(a.status, 304);
+	assert_text(answer_field(&a, "ETag"), gzip);
+	assert_text(answer_field(&a, "Vary"), "Accept-Encoding");
+	snprintf(fields, sizeof fields, "Accept-Encoding: gzip\r\nIf-None-Match: %s\r\n", plain);
+	assert_int_equal(client_ask(c, "GET", "/big.txt", fields, "").status, 200);
+	snprintf(fields, sizeof fields, "If-Match: %s\r\n", gzip);
+	assert_int_equal(client_ask(c, "GET", "/big.txt", fields, "").status, 412);
+	snprintf(fields, sizeof fields, "Accept-Encoding: gzip\r\nRange: bytes=4-6\r\nIf-Range: %s\r\n", gzip);
+	a = client_ask(c, "GET", "/big.txt", fields, "");
+	assert_int_equal(a.status, 206);
+	assert_text(a.body, "big");
+	assert_text(answer_field(&a, "Content-Range"), "bytes 4-6/21");
+	assert_text(answer_field(&a, "Content-Encoding"), "gzip");
+	assert_text(answer_field(&a, "Vary"), "Accept-Encoding");
+	snprintf(fields, sizeof fields, "Range: bytes=4-6\r\nIf-Range: %s\r\n", gzip);
+	assert_int_equal(client_ask(c, "GET", "/big.txt", fields, "").status, 200);
+	a = client_ask(c, "GET", "/big.txt", "Range: bytes=0-99,1000-1099\r\n", "");
+	assert_int_equal(a.status, 206);
+	a = client_ask(c, "HEAD", "/big.txt", "Accept-Encoding: gzip\r\n", "");
+	assert_text(answer_field(&a, "Content-Length"), "21");
+	end(c);
+}
+
 /* What the CPU copies of an asset's response is the Date line and the end of the head. */
 static void an_assets_bytes_are_not_copied(void **state)
 {
@@ -442,6 +591,11 @@ int main(void)
 		cmocka_unit_test(a_range_is_that_part_of_the_file),
 		cmocka_unit_test(a_range_behind_the_end_is_416_with_the_length),
 		cmocka_unit_test(if_range_with_another_etag_is_the_whole),
+		cmocka_unit_test(several_ranges_are_parts_that_nobody_copies),
+		cmocka_unit_test(ranges_that_come_to_one_have_no_parts),
+		cmocka_unit_test(many_ranges_are_the_whole),
+		cmocka_unit_test(the_client_chooses_the_coding),
+		cmocka_unit_test(conditions_and_ranges_are_those_of_the_coding),
 		cmocka_unit_test(an_assets_bytes_are_not_copied),
 		cmocka_unit_test(of_a_page_only_what_varies_is_copied),
 		cmocka_unit_test(an_unknown_path_is_404),

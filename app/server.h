@@ -7,7 +7,7 @@
  *   request.c  what a handler asks;  reply.c  what it answers;  form.c  forms and CSRF
  *   stream.c   answers that are made piece by piece;  event.c  server-sent events on top of that
  *   upload.c   bodies that are read piece by piece;  part.c  multipart forms on top of that
- *   asset.c    static files;  database.c  SQL
+ *   asset.c    static files (asset_coding.c, asset_directory.c, asset_ranges.c);  database.c  SQL
  *
  * What streams is reached through pointers only (exchange->stream, app_route.body): an application that does
  * not stream has none of it in its image.
@@ -16,6 +16,7 @@
 #define APP_SERVER_PRIVATE_H
 
 #include <app/server.h>
+#include <http/conditional.h>
 #include <http/conn.h>
 #include <http/form.h>
 #include <http/response.h>
@@ -60,7 +61,6 @@ struct request {
 	struct slice type_fields; /* whole header lines, static or in the arena */
 	struct slice bytes;       /* REPLY_BYTES, and the sentence of REPLY_ERROR */
 	struct page_output page;
-	const struct page_asset *asset;
 	struct reply_field *fields;
 	bool broken; /* something failed that the handler need not know of: the status stands */
 	uint64_t bytes_copied; /* for this response, besides what its head counts */
@@ -244,10 +244,12 @@ void request_fail(struct request *req, uint16_t status);
  * page in the exchange's own kilobyte, of which nothing else is used then. False: not even that. */
 bool reply_build(struct request *req, bool keep_alive);
 
-/* asset.c. A directory with an index, asked for without its final slash, gets a redirect: true then. */
+/* asset_directory.c. A directory with an index, asked for without its final slash, gets a redirect: true then. */
 bool asset_directory_reply(struct request *req);
-/* What answers a GET of this asset: itself, a part of it, 304, 412 or 416. */
+/* asset.c. What answers a GET of this asset: itself or a coding of it, parts of it, 304, 406, 412 or 416. */
 void asset_reply(struct request *req, const struct page_asset *asset);
+void asset_part_reply(struct request *req, const struct page_asset *asset, struct http_range range);
+void asset_unsatisfiable_reply(struct request *req, const struct page_asset *asset);
 
 /* Wall-clock seconds. */
 int64_t server_time(struct server *server);

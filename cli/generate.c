@@ -1,21 +1,15 @@
 /* What becomes of pages/, static/, migrations/ and queries/: C and assembler source in the application's
  * .ingot folder. The same folder always gives the same bytes. */
+#include "assets.h"
 #include "literals.h"
+#include "sink.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <page/asset_build.h>
 #include <page/compile.h>
 
 enum {
 	ARENA_SIZE = 256 << 20, /* address space; only what is used is touched */
-};
-
-struct text_sink {
-	struct page_sink sink;
-	FILE *file;
-	char *text;
-	size_t len;
 };
 
 static void text_sink_write(struct page_sink *sink, struct slice s)
@@ -24,7 +18,7 @@ static void text_sink_write(struct page_sink *sink, struct slice s)
 	fwrite(s.ptr, 1, s.len, t->file);
 }
 
-static void text_sink_open(struct text_sink *t)
+void text_sink_open(struct text_sink *t)
 {
 	*t = (struct text_sink){.sink.write = text_sink_write};
 	t->file = open_memstream(&t->text, &t->len);
@@ -32,8 +26,7 @@ static void text_sink_open(struct text_sink *t)
 		die("out of memory");
 }
 
-/* Writes what was collected into DIR/.ingot/NAME. */
-static void text_sink_save(struct text_sink *t, const struct app_folder *app, const char *name)
+void text_sink_save(struct text_sink *t, const struct app_folder *app, const char *name)
 {
 	fclose(t->file);
 	file_write(format("%s/%s", app->out, name), slice_of(t->text, t->len));
@@ -62,10 +55,11 @@ static _Noreturn void print_diagnostics(const struct page_compiler *c)
 	die("%u %s in the templates", c->diagnostic_count, c->diagnostic_count == 1 ? "error" : "errors");
 }
 
-static void generate_pages(const struct app_folder *app, struct arena *arena)
+static void generate_pages(const struct app_folder *app, struct arena *arena, struct page_assets *assets)
 {
 	struct page_compiler c;
 	page_compiler_init(&c, arena);
+	c.assets = assets;
 	for (size_t i = 0; i < app->pages.count; i++) {
 		const char *path = app->pages.item[i];
 		struct slice source = file_read(format("%s/pages/%s", app->dir, path));
@@ -86,29 +80,6 @@ static void generate_pages(const struct app_folder *app, struct arena *arena)
 	text_sink_open(&t);
 	page_emit_c(&c, &t.sink);
 	text_sink_save(&t, app, "pages.c");
-}
-
-static void generate_assets(const struct app_folder *app, struct arena *arena)
-{
-	struct page_assets assets;
-	struct slice types = {0};
-	if (file_exists("/etc/mime.types"))
-		types = file_read("/etc/mime.types");
-	page_assets_init(&assets, arena, types);
-	for (size_t i = 0; i < app->assets.count; i++) {
-		char *file = format("%s/static/%s", app->dir, app->assets.item[i]);
-		err e = page_asset_describe(&assets, slice_from_cstr(format("/%s", app->assets.item[i])),
-			slice_from_cstr(file), file_read(file), false);
-		if (failed(e))
-			die("static/%s: %s", app->assets.item[i], err_text(e));
-	}
-	struct text_sink t;
-	text_sink_open(&t);
-	page_assets_emit_c(&assets, SLICE("app_assets"), &t.sink);
-	text_sink_save(&t, app, "assets.c");
-	text_sink_open(&t);
-	page_assets_emit_asm(&assets, SLICE("app_assets"), &t.sink);
-	text_sink_save(&t, app, "assets_data.S");
 }
 
 void write_c_literal(FILE *out, struct slice s)
@@ -193,11 +164,11 @@ static void generate_sql(const struct app_folder *app, struct strings *sources)
 	strings_add(sources, "queries.c");
 }
 
-static void generate_manifest(const struct app_folder *app)
+static void generate_manifest(const struct app_folder *app, const struct page_assets *assets)
 {
 	struct text_sink t;
 	text_sink_open(&t);
-	fputs("#include <app/manifest.h>\n\n", t.file);
+	fputs("#include <app/manifest.h>\n#include <app/assets.h>\n\n", t.file);
 	if (app->assets.count)
 		fputs("extern const struct page_asset_table app_assets;\n", t.file);
 	if (app->migrations.count)
@@ -205,20 +176,23 @@ static void generate_manifest(const struct app_folder *app)
 	if (!app->sources.count)
 		fputs("const struct app_route app_routes[1];\nconst size_t app_route_count = 0;\n", t.file);
 	fprintf(t.file, "\nconst struct app_manifest app_manifest = {\n\t\"%s\",\n\tapp_routes,\n"
-		"\t&app_route_count,\n\t%s,\n\t%s,\n};\n", app->name,
-		app->assets.count ? "&app_assets" : "0", app->migrations.count ? "&app_database" : "0");
+		"\t&app_route_count,\n\t%s,\n\t%s,\n\t%s,\n\t%s,\n};\n", app->name,
+		app->assets.count ? "&app_assets" : "0", app->migrations.count ? "&app_database" : "0",
+		assets_have_codings(assets) ? "app_asset_coding" : "0", assets_have_large(assets) ? "app_asset_ranges" : "0");
 	text_sink_save(&t, app, "manifest.c");
 }
 
 void app_generate(const struct app_folder *app, struct strings *sources)
 {
 	struct arena arena;
+	struct page_assets assets;
 	make_directories(app->out);
 	arena_init(&arena, must_alloc(ARENA_SIZE), ARENA_SIZE, NULL, 0);
-	generate_pages(app, &arena);
+	assets_read(app, &arena, &assets);
+	generate_pages(app, &arena, &assets);
 	strings_add(sources, "pages.c");
 	if (app->assets.count) {
-		generate_assets(app, &arena);
+		assets_write(app, &assets);
 		strings_add(sources, "assets.c");
 		strings_add(sources, "assets_data.S");
 	}
@@ -226,6 +200,6 @@ void app_generate(const struct app_folder *app, struct strings *sources)
 		die("queries/ needs migrations/: numbered files that make the tables, like migrations/001-entries.sql");
 	if (app->migrations.count)
 		generate_sql(app, sources);
-	generate_manifest(app);
+	generate_manifest(app, &assets);
 	strings_add(sources, "manifest.c");
 }

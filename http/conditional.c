@@ -3,6 +3,7 @@
 #include <base/cursor.h>
 
 #include "bytes.h"
+#include "range.h"
 
 static struct slice opaque(struct slice tag)
 {
@@ -105,7 +106,19 @@ static bool if_range_holds(const struct http_request *req, const struct http_val
 		&& now_s - date >= 60;
 }
 
-/* first-last, first-, -suffix. A number too large to hold is as good as the largest. */
+bool http_range_set(const struct http_request *req, const struct http_validators *v, int64_t now_s,
+	struct slice *set)
+{
+	struct slice value = http_request_known(req, HTTP_RANGE);
+	if (!value.ptr || req->method != HTTP_GET || (req->known_repeated & 1u << HTTP_RANGE)
+		|| !slice_eq_nocase(slice_sub(value, 0, 6), SLICE("bytes="))
+		|| !if_range_holds(req, v, now_s))
+		return false;
+	*set = slice_trim(slice_sub(value, 6, value.len));
+	return true;
+}
+
+/* A number too large to hold is as good as the largest. */
 static bool range_number(struct slice s, uint64_t *n)
 {
 	for (size_t i = 0; i < s.len; i++)
@@ -116,20 +129,12 @@ static bool range_number(struct slice s, uint64_t *n)
 	return true;
 }
 
-enum http_range_result http_range_evaluate(const struct http_request *req,
-	const struct http_validators *v, uint64_t size, int64_t now_s, uint64_t *from,
-	uint64_t *len)
+enum http_range_result http_range_parse(struct slice spec, uint64_t size, struct http_range *out)
 {
-	struct slice value = http_request_known(req, HTTP_RANGE);
 	uint64_t first = 0, last = UINT64_MAX;
-	if (!value.ptr || req->method != HTTP_GET || (req->known_repeated & 1u << HTTP_RANGE)
-		|| !slice_eq_nocase(slice_sub(value, 0, 6), SLICE("bytes="))
-		|| !if_range_holds(req, v, now_s))
-		return HTTP_RANGE_WHOLE;
-	struct slice set = slice_trim(slice_sub(value, 6, value.len));
-	size_t dash = slice_index(set, '-');
-	struct slice a = slice_sub(set, 0, dash), b = slice_sub(set, dash + 1, set.len);
-	if (dash == set.len || (!a.len && !b.len) || !range_number(a, &first)
+	size_t dash = slice_index(spec, '-');
+	struct slice a = slice_sub(spec, 0, dash), b = slice_sub(spec, dash + 1, spec.len);
+	if (dash == spec.len || (!a.len && !b.len) || !range_number(a, &first)
 		|| !range_number(b, &last))
 		return HTTP_RANGE_WHOLE;
 	if (!a.len) {
@@ -142,9 +147,17 @@ enum http_range_result http_range_evaluate(const struct http_request *req,
 		return HTTP_RANGE_WHOLE;
 	if (first >= size)
 		return HTTP_RANGE_UNSATISFIABLE;
-	*from = first;
-	*len = (last < size ? last + 1 : size) - first;
+	*out = (struct http_range){first, (last < size ? last + 1 : size) - first};
 	return HTTP_RANGE_PARTIAL;
+}
+
+enum http_range_result http_range_evaluate(const struct http_request *req,
+	const struct http_validators *v, uint64_t size, int64_t now_s, struct http_range *out)
+{
+	struct slice set;
+	if (!http_range_set(req, v, now_s, &set))
+		return HTTP_RANGE_WHOLE;
+	return http_range_parse(set, size, out);
 }
 
 struct slice http_content_range(uint8_t *buf, uint64_t from, uint64_t len, uint64_t size)

@@ -56,7 +56,7 @@ static void check_conditions(struct slice text)
 {
 	static struct http_request q;
 	struct http_validators v = {SLICE("\"a\""), 784111777, true};
-	uint64_t from, len;
+	struct http_range r;
 	uint8_t buf[72];
 	memset(&q, 0, sizeof q);
 	q.header_count = 4;
@@ -69,9 +69,9 @@ static void check_conditions(struct slice text)
 	q.known[HTTP_IF_MATCH] = 2;
 	(void)http_condition_evaluate(&q, &v, 1700000000);
 	q.known[HTTP_RANGE] = 3;
-	if (http_range_evaluate(&q, &v, 1000, 1700000000, &from, &len) == HTTP_RANGE_PARTIAL) {
-		ASSERT(len > 0 && from < 1000 && len <= 1000 - from);
-		ASSERT(http_content_range(buf, from, len, 1000).len < sizeof buf);
+	if (http_range_evaluate(&q, &v, 1000, 1700000000, &r) == HTTP_RANGE_PARTIAL) {
+		ASSERT(r.len > 0 && r.from < 1000 && r.len <= 1000 - r.from);
+		ASSERT(http_content_range(buf, r.from, r.len, 1000).len < sizeof buf);
 	}
 	q.known[HTTP_COOKIE] = 4;
 	struct slice value = http_cookie_get(&q, SLICE("a"));

@@ -1,4 +1,5 @@
 /* Everything beside parsing: responses, conditions, ranges, routes, forms, cookies, dates. */
+#include <http/coding.h>
 #include <http/conditional.h>
 #include <http/cookie.h>
 #include <http/date.h>
@@ -302,15 +303,146 @@ static void single_ranges_are_served(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
 		struct http_validators val = {SLICE("\"a\""), DATE_S, true};
-		uint64_t from = 0, len = 0;
+		struct http_range r = {0, 0};
 		uint8_t buf[72];
 		enum http_range_result got = http_range_evaluate(request("GET", v[i].fields), &val, 10, NOW_S,
-			&from, &len);
+			&r);
 		if (got == HTTP_RANGE_WHOLE)
 			assert_string_equal(v[i].wanted, "whole");
 		else
-			expect_slice(http_content_range(buf, from, got == HTTP_RANGE_PARTIAL ? len : 0, 10),
+			expect_slice(http_content_range(buf, r.from, got == HTTP_RANGE_PARTIAL ? r.len : 0, 10),
 				v[i].wanted);
+	}
+}
+
+/* The ranges as "0-4 9-9/10", "whole" or "none". */
+static const char *ranges_of(const char *fields, uint64_t size)
+{
+	static char text[400];
+	struct http_validators val = {SLICE("\"a\""), DATE_S, true};
+	struct http_range r[HTTP_RANGES_MAX];
+	uint32_t count = 99;
+	size_t n = 0;
+	switch (http_ranges_evaluate(request("GET", fields), &val, size, NOW_S, r, &count)) {
+	case HTTP_RANGE_WHOLE:
+		return "whole";
+	case HTTP_RANGE_UNSATISFIABLE:
+		assert_int_equal(count, 0);
+		return "none";
+	case HTTP_RANGE_PARTIAL:
+		break;
+	}
+	assert_in_range(count, 1, HTTP_RANGES_MAX);
+	for (uint32_t i = 0; i < count; i++)
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s%u-%u", i ? " " : "", (unsigned)r[i].from,
+			(unsigned)(r[i].from + r[i].len - 1));
+	return text;
+}
+
+static void several_ranges_are_put_together_and_bounded(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *set, *wanted;
+	} v[] = {
+		{"0-99,1000-1099", "0-99 1000-1099"},
+		{"1000-1099,0-99", "1000-1099 0-99"}, /* in the client's order */
+		{" 0-99 , 1000-1099 ,, ", "0-99 1000-1099"},
+		{"0-99,-100", "0-99 9900-9999"},
+		{"0-99,20000-", "0-99"},
+		{"20000-,30000-40000", "none"},
+		{"-0,20000-", "none"},
+		{"20000-", "none"},
+		{"0-99", "0-99"},
+		{"", "whole"},
+		{",,", "whole"},
+		{"0-99,x", "whole"},
+		{"0-99,5-4", "whole"},
+		{"0-99 1000-1099", "whole"},
+		/* What overlaps or nearly does is one. */
+		{"0-99,50-149", "0-149"},
+		{"0-99,100-199", "0-199"},
+		{"0-99,200-299", "0-299"},
+		{"0-99,201-299", "0-99 201-299"},
+		{"200-299,0-99,5000-5001,100-199", "0-299 5000-5001"},
+		{"1000-1099,3000-3099,5000-5099,1000-5099", "1000-5099"},
+		{"3000-3099,1000-1099,900-3200,7000-7000", "900-3200 7000-7000"},
+		/* All of it is not sent in pieces, nor more than once. */
+		{"0-,0-,0-,0-,0-", "0-9999"},
+		{"0-4899,5001-9999", "whole"},
+		{"0-4000,5001-9000", "0-4000 5001-9000"},
+		{"0-1,1000-1,", "whole"},
+		/* Sixteen at most. */
+		{"0-1,1000-1001,2000-2001,3000-3001,4000-4001,5000-5001,6000-6001,7000-7001,8000-8001,9000-9001,"
+		 "500-501,1500-1501,2500-2501,3500-3501,4500-4501,5500-5501",
+			"0-1 1000-1001 2000-2001 3000-3001 4000-4001 5000-5001 6000-6001 7000-7001 8000-8001 "
+			"9000-9001 500-501 1500-1501 2500-2501 3500-3501 4500-4501 5500-5501"},
+		{"0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1", "whole"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		char fields[400];
+		snprintf(fields, sizeof fields, "Range: bytes=%s\r\n", v[i].set);
+		const char *got = ranges_of(fields, 10000);
+		if (strcmp(got, v[i].wanted) != 0)
+			print_message("%s: %s\n", v[i].set, got);
+		assert_string_equal(got, v[i].wanted);
+	}
+	assert_string_equal(ranges_of("Range: bytes=0-1,500-600\r\nIf-Range: \"a\"\r\n", 10000), "0-1 500-600");
+	assert_string_equal(ranges_of("Range: bytes=0-1,500-600\r\nIf-Range: \"b\"\r\n", 10000), "whole");
+	assert_string_equal(ranges_of("Range: bytes=0-1,500-600\r\nIf-Range: " THEN "\r\n", 10000), "0-1 500-600");
+	assert_string_equal(ranges_of("Range: bytes=0-1\r\nRange: bytes=500-600\r\n", 10000), "whole");
+	assert_string_equal(ranges_of("Range: items=0-1,500-600\r\n", 10000), "whole");
+	assert_string_equal(ranges_of("", 10000), "whole");
+	assert_string_equal(ranges_of("Range: bytes=0-1,3-4\r\n", 0), "none");
+}
+
+/* --- Codings ---------------------------------------------------------------------------------- */
+
+static void accept_encoding_weighs_each_coding(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *fields;
+		int identity, gzip, brotli;
+	} v[] = {
+		{"", 1, 0, 0},
+		{"Accept-Encoding: \r\n", 1, 0, 0},
+		{"Accept-Encoding: gzip\r\n", 1, 1001, 0},
+		{"Accept-Encoding: x-gzip\r\n", 1, 1001, 0},
+		{"Accept-Encoding: GZip, BR\r\n", 1, 1001, 1001},
+		{"Accept-Encoding: gzip, deflate, br, zstd\r\n", 1, 1001, 1001},
+		{"accept-encoding: compress;q=0.5, gzip;q=1.0\r\n", 1, 1001, 0},
+		{"Accept-Encoding: gzip;q=0.5,br ; q=0.25\r\n", 1, 501, 251},
+		{"Accept-Encoding: gzip;Q=0.125\r\n", 1, 126, 0},
+		{"Accept-Encoding: gzip;q=0.001\r\n", 1, 2, 0},
+		{"Accept-Encoding: gzip;q=0\r\n", 1, 0, 0},
+		{"Accept-Encoding: gzip;q=0.000, br;q=1.000\r\n", 1, 0, 1001},
+		{"Accept-Encoding: *\r\n", 1001, 1001, 1001},
+		{"Accept-Encoding: *;q=0.1, gzip\r\n", 101, 1001, 101},
+		{"Accept-Encoding: gzip;q=0, *\r\n", 1001, 0, 1001},
+		{"Accept-Encoding: *;q=0\r\n", 0, 0, 0},
+		{"Accept-Encoding: gzip, *;q=0\r\n", 0, 1001, 0},
+		{"Accept-Encoding: identity;q=0.5, *;q=0\r\n", 501, 0, 0},
+		{"Accept-Encoding: gzip;q=1.0, identity; q=0.5, *;q=0\r\n", 501, 1001, 0},
+		{"Accept-Encoding: identity;q=0\r\n", 0, 0, 0},
+		{"Accept-Encoding: identity\r\n", 1001, 0, 0},
+		{"Accept-Encoding: gzip\r\nAccept-Encoding: br;q=0.5\r\n", 1, 1001, 501},
+		{"Accept-Encoding: gzip\r\nX-Other: 1\r\nAccept-Encoding: identity;q=0\r\n", 0, 1001, 0},
+		/* What is malformed is left out. */
+		{"Accept-Encoding: gzip;q=2\r\n", 1, 0, 0},
+		{"Accept-Encoding: gzip;q=1.001, br\r\n", 1, 0, 1001},
+		{"Accept-Encoding: gzip;q=0.1234, br\r\n", 1, 0, 1001},
+		{"Accept-Encoding: gzip;q=, br\r\n", 1, 0, 1001},
+		{"Accept-Encoding: gzip;q=a, br\r\n", 1, 0, 1001},
+		{"Accept-Encoding: gzip;q=0x5, br\r\n", 1, 0, 1001},
+		{"Accept-Encoding: gzip;level=9, br\r\n", 1, 0, 1001},
+		{"Accept-Encoding: ,;, ,;q=1,gzi, gzipp, \"gzip\", ,br,\r\n", 1, 0, 1001},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		uint16_t weight[HTTP_CODING_COUNT];
+		http_accept_encoding(request("GET", v[i].fields), weight);
+		if (weight[0] != v[i].identity || weight[1] != v[i].gzip || weight[2] != v[i].brotli)
+			fail_msg("%s: %u %u %u", v[i].fields, weight[0], weight[1], weight[2]);
 	}
 }
 
@@ -569,6 +701,8 @@ int main(void)
 		cmocka_unit_test(error_pages_are_static),
 		cmocka_unit_test(conditions_follow_the_order_of_the_specification),
 		cmocka_unit_test(single_ranges_are_served),
+		cmocka_unit_test(several_ranges_are_put_together_and_bounded),
+		cmocka_unit_test(accept_encoding_weighs_each_coding),
 		cmocka_unit_test(routes_match_the_most_literal),
 		cmocka_unit_test(bad_route_tables_are_refused),
 		cmocka_unit_test(forms_are_decoded),

@@ -1,42 +1,14 @@
-/* Media types by extension. */
+/* Media types by extension, from a database in the form of Debian's /etc/mime.types. */
 #include <page/asset_build.h>
 
 struct known_type {
 	struct slice extension, type;
 };
 
-/* What a web application is made of, as RFC 9239, RFC 8081, the WHATWG and IANA name it. It wins
- * over the database, in which some of these stand under their older names. */
-static const struct known_type known[] = {
-	{SLICE_INIT("html"), SLICE_INIT("text/html")},
-	{SLICE_INIT("htm"), SLICE_INIT("text/html")},
-	{SLICE_INIT("css"), SLICE_INIT("text/css")},
-	{SLICE_INIT("js"), SLICE_INIT("text/javascript")},
-	{SLICE_INIT("mjs"), SLICE_INIT("text/javascript")},
-	{SLICE_INIT("json"), SLICE_INIT("application/json")},
+/* What the database lacks: source maps (ECMA-426) and CommonJS modules. Whatever it has comes first. */
+static const struct known_type lacking[] = {
 	{SLICE_INIT("map"), SLICE_INIT("application/json")},
-	{SLICE_INIT("webmanifest"), SLICE_INIT("application/manifest+json")},
-	{SLICE_INIT("svg"), SLICE_INIT("image/svg+xml")},
-	{SLICE_INIT("png"), SLICE_INIT("image/png")},
-	{SLICE_INIT("jpg"), SLICE_INIT("image/jpeg")},
-	{SLICE_INIT("jpeg"), SLICE_INIT("image/jpeg")},
-	{SLICE_INIT("gif"), SLICE_INIT("image/gif")},
-	{SLICE_INIT("webp"), SLICE_INIT("image/webp")},
-	{SLICE_INIT("avif"), SLICE_INIT("image/avif")},
-	{SLICE_INIT("ico"), SLICE_INIT("image/vnd.microsoft.icon")},
-	{SLICE_INIT("woff"), SLICE_INIT("font/woff")},
-	{SLICE_INIT("woff2"), SLICE_INIT("font/woff2")},
-	{SLICE_INIT("ttf"), SLICE_INIT("font/ttf")},
-	{SLICE_INIT("otf"), SLICE_INIT("font/otf")},
-	{SLICE_INIT("txt"), SLICE_INIT("text/plain")},
-	{SLICE_INIT("md"), SLICE_INIT("text/markdown")},
-	{SLICE_INIT("csv"), SLICE_INIT("text/csv")},
-	{SLICE_INIT("xml"), SLICE_INIT("application/xml")},
-	{SLICE_INIT("pdf"), SLICE_INIT("application/pdf")},
-	{SLICE_INIT("wasm"), SLICE_INIT("application/wasm")},
-	{SLICE_INIT("mp3"), SLICE_INIT("audio/mpeg")},
-	{SLICE_INIT("mp4"), SLICE_INIT("video/mp4")},
-	{SLICE_INIT("webm"), SLICE_INIT("video/webm")},
+	{SLICE_INIT("cjs"), SLICE_INIT("text/javascript")},
 };
 
 static struct slice extension_of(struct slice path)
@@ -99,23 +71,68 @@ static struct slice look_up(struct slice database, struct slice extension)
 }
 
 /* Types whose content is text and that name no encoding themselves. JSON is UTF-8 by definition. */
-static bool needs_charset(struct slice type)
+static bool is_text(struct slice type)
 {
 	return slice_starts_with(type, SLICE("text/")) || slice_ends_with(type, SLICE("+xml")) ||
 	       slice_eq(type, SLICE("application/xml"));
 }
 
-struct slice page_asset_type(const struct page_assets *assets, struct slice path)
+/* The bytes that follow the first one of a character, as RFC 3629 section 4 has them; 0 when it is
+ * malformed. */
+static size_t character_len(const uint8_t *p, size_t left)
+{
+	static const uint8_t low[] = {0x80, 0xa0, 0x90}, high[] = {0xbf, 0x9f, 0x8f};
+	uint8_t c = p[0];
+	size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+	if (len < 2 || len > left)
+		return len > left ? 0 : len;
+	uint8_t from = low[c == 0xe0 ? 1 : c == 0xf0 ? 2 : 0];
+	uint8_t to = high[c == 0xed ? 1 : c == 0xf4 ? 2 : 0];
+	if (p[1] < from || p[1] > to)
+		return 0;
+	for (size_t i = 2; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return len;
+}
+
+static bool is_utf8(struct slice s)
+{
+	for (size_t at = 0, len; at < s.len; at += len)
+		if ((len = character_len(s.ptr + at, s.len - at)) == 0)
+			return false;
+	return true;
+}
+
+struct slice page_asset_type(
+	const struct page_assets *assets, struct slice path, struct slice bytes)
 {
 	struct slice extension = extension_of(path), type = {NULL, 0};
-	for (size_t i = 0; i < ARRAY_LEN(known) && !type.len; i++)
-		if (slice_eq_nocase(known[i].extension, extension))
-			type = known[i].type;
-	if (!type.len && extension.len)
+	if (extension.len)
 		type = look_up(assets->mime_types, extension);
+	for (size_t i = 0; i < ARRAY_LEN(lacking) && !type.len; i++)
+		if (slice_eq_nocase(lacking[i].extension, extension))
+			type = lacking[i].type;
 	if (!type.len)
 		return SLICE("application/octet-stream");
-	if (!needs_charset(type))
+	if (!is_text(type) || !is_utf8(bytes))
 		return type;
 	return arena_format(assets->arena, "%.*s; charset=utf-8", SLICE_ARG(type));
+}
+
+bool page_asset_is_compressible(struct slice type)
+{
+	static const struct slice also[] = {
+		SLICE_INIT("application/json"), SLICE_INIT("application/wasm"),
+		SLICE_INIT("application/javascript"), SLICE_INIT("application/rtf"),
+		SLICE_INIT("application/vnd.ms-fontobject"), SLICE_INIT("font/ttf"),
+		SLICE_INIT("font/otf"), SLICE_INIT("font/collection"), SLICE_INIT("image/bmp"),
+		SLICE_INIT("image/vnd.microsoft.icon"), SLICE_INIT("image/x-ms-bmp")};
+	type.len = slice_index(type, ';');
+	if (is_text(type) || slice_ends_with(type, SLICE("+json")))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(also); i++)
+		if (slice_eq(type, also[i]))
+			return true;
+	return false;
 }

@@ -16,6 +16,7 @@
 #include <page/compile.h>
 
 #include <string.h>
+#include "asset.h"
 #include "context.h"
 #include "unit.h"
 
@@ -412,6 +413,33 @@ static err on_variable(struct parser *p, const struct tag *t)
 	return OK;
 }
 
+/* "asset NAME": blanks cannot stand in any other tag. */
+static bool is_asset(const struct tag *t)
+{
+	return !t->kind && t->name.len > 6 && slice_starts_with(t->name, SLICE("asset")) && is_space(t->name.ptr[5]);
+}
+
+static err on_asset(struct parser *p, const struct tag *t)
+{
+	struct slice url, name = trim(slice_sub(t->name, 6, t->name.len));
+	TRY(add_text(p, p->pos, t->at));
+	p->pos = t->end;
+	if (is_misplaced(p, t))
+		return OK;
+	if (slice_starts_with(name, SLICE("/")))
+		name = slice_sub(name, 1, name.len);
+	struct slice path = arena_format(p->c->arena, "/%.*s", SLICE_ARG(name));
+	if (!path.len)
+		return ERR(NO_MEMORY);
+	err e = p->c->assets ? page_asset_url(p->c->assets, path, &url) : ERR(NOT_FOUND);
+	if (e.code == ERR_NOT_FOUND) {
+		diagnose(p->c, p->u, t->at, "there is no file static/%.*s", SLICE_ARG(name));
+		return OK;
+	}
+	TRY(e);
+	return add_bytes(p, url);
+}
+
 static err on_section(struct parser *p, const struct tag *t)
 {
 	struct page_op *op;
@@ -634,6 +662,8 @@ static err on_close(struct parser *p, const struct tag *t)
 static err on_tag(struct parser *p, const struct tag *t)
 {
 	bool standalone;
+	if (is_asset(t))
+		return on_asset(p, t);
 	if (t->kind != '!' && t->kind != '=' && !name_is_valid(p, t)) {
 		p->pos = t->end;
 		return OK;
@@ -692,6 +722,17 @@ static bool is_known(const struct page_compiler *c, struct slice name)
 	return false;
 }
 
+/* Static text is no longer than the source, but where a URL is longer than the tag that names its file. */
+static size_t text_room(const struct page_compiler *c, struct slice source)
+{
+	size_t count = 0, at = 0;
+	if (!c->assets)
+		return source.len;
+	for (; find(source, at, SLICE("asset"), &at); at++)
+		count++;
+	return source.len + count * asset_url_max(c->assets);
+}
+
 static struct page_unit *add_unit(
 	struct page_compiler *c, struct slice name, struct slice file, struct slice source)
 {
@@ -701,7 +742,7 @@ static struct page_unit *add_unit(
 	u->file = arena_copy(c->arena, file);
 	u->source = arena_copy(c->arena, source);
 	u->template.name = arena_copy(c->arena, name);
-	u->text = arena_alloc(c->arena, source.len);
+	u->text = arena_alloc(c->arena, text_room(c, source));
 	u->references_end = &u->first_reference;
 	if (!u->text || u->file.len != file.len || u->source.len != source.len ||
 		u->template.name.len != name.len)

@@ -510,12 +510,15 @@ static const char walker[] =
 	"		if (!o->path_len && o->to.partial) show(o->to.partial->name);\n"
 	"		printf(\"\\n\"); } }\n";
 static const char walker_main[] =
+	"static void show_asset(const struct page_asset *a) {\n"
+	"	show(a->path); show(a->head); show(page_asset_part_fields(a)); show(page_asset_etag(a));\n"
+	"	printf(\"%d\", a->coding); show(a->body); }\n"
 	"int main(void) { walk(&page_template_main); walk(&page_template_layout);\n"
 	"	walk(&page_template_item); walk(&page_template_blog_extra_1);\n"
 	"	for (uint32_t i = 0; i < assets.count; i++) { const struct page_asset *a = "
 	"assets.asset + i;\n"
-	"		show(a->path); show(a->head); show(a->head_not_modified); show(a->etag);\n"
-	"		show(a->content_type); show(a->body); }\n"
+	"		show_asset(a);\n"
+	"		for (int n = 0; n < a->coded_count; n++) show_asset(&a->coded[n]); }\n"
 	"	return 0; }\n";
 
 static void show(struct text *t, struct slice s)
@@ -547,16 +550,22 @@ static void walk(struct text *to, const struct page_template *t)
 	}
 }
 
+static void walk_asset(struct text *to, const struct page_asset *a)
+{
+	show(to, a->path);
+	show(to, a->head);
+	show(to, page_asset_part_fields(a));
+	show(to, page_asset_etag(a));
+	text_write(&to->sink, slice_of(&"012"[a->coding], 1));
+	show(to, a->body);
+}
+
 static void walk_assets(struct text *to, const struct page_asset_table *t)
 {
 	for (uint32_t i = 0; i < t->count; i++) {
-		const struct page_asset *a = t->asset + i;
-		show(to, a->path);
-		show(to, a->head);
-		show(to, a->head_not_modified);
-		show(to, a->etag);
-		show(to, a->content_type);
-		show(to, a->body);
+		walk_asset(to, &t->asset[i]);
+		for (unsigned n = 0; n < t->asset[i].coded_count; n++)
+			walk_asset(to, &t->asset[i].coded[n]);
 	}
 }
 
@@ -579,6 +588,11 @@ static void emitted_sources_are_the_same_tables(void **state)
 		slice_of(big, sizeof big), false)));
 	assert_false(failed(page_asset_describe(&assets, SLICE("/a?\"\\.bin"),
 		slice_from_cstr(file), slice_of(big, sizeof big), true)));
+	for (struct page_asset_source *a = assets.first; a; a = a->next)
+		for (int coding = PAGE_CODING_GZIP; coding <= PAGE_CODING_BROTLI; coding++)
+			assert_false(failed(page_asset_add_coding(&assets, a, (enum page_coding)coding,
+				slice_from_cstr(file), slice_of(big, sizeof big))));
+	assert_false(failed(page_assets_finish(&assets)));
 	assert_false(failed(page_asset_table_build(&assets, &table)));
 	page_emit_header(&w.compiler, &header->sink);
 	page_emit_c(&w.compiler, &c->sink);
@@ -615,6 +629,46 @@ static void emitted_sources_are_the_same_tables(void **state)
 	free(t);
 }
 
+static void assets_by_name_are_static_text(void **state)
+{
+	(void)state;
+	struct world w;
+	struct page_assets assets;
+	world_init(&w);
+	page_assets_init(&assets, &w.arena, SLICE("text/css css"));
+	w.compiler.assets = &assets;
+	assert_false(failed(page_asset_describe(&assets, SLICE("/a.css"), SLICE("f"), SLICE("abc"), false)));
+	assert_false(failed(
+		page_asset_describe(&assets, SLICE("/b c/d.css"), SLICE("f"), SLICE("abc"), false)));
+	assert_false(failed(add(&w, "main",
+		"<link href=\"{{asset a.css}}\"><link href=\"{{ asset  /a.css }}\"><img src={{asset b c/d.css}}>"
+		"<script>x = \"{{asset a.css}}\"</script>\n{{#asset}}{{asset}}{{/asset}}")));
+	struct page_value *root = page_object(&w.arena);
+	page_set_text(root, "asset", SLICE("a value"));
+	assert_page(&w, root,
+		"<link href=\"/a.ba7816bf8f01.css\"><link href=\"/a.ba7816bf8f01.css\">"
+		"<img src=/b%20c/d.ba7816bf8f01.css><script>x = \"/a.ba7816bf8f01.css\"</script>\na value");
+	assert_int_equal(page_compiled(&w.compiler, SLICE("main"))->op_count, 5); /* text, three, return */
+}
+
+static void an_asset_that_is_not_there_is_an_error(void **state)
+{
+	(void)state;
+	struct world w;
+	struct page_assets assets;
+	world_init(&w);
+	assert_int_equal(add(&w, "main", "<p>\n<img src=\"{{asset no.png}}\">").code, ERR_INVALID);
+	page_assets_init(&assets, &w.arena, SLICE(""));
+	w.compiler.assets = &assets;
+	assert_int_equal(add(&w, "other", "<p>\n<img src=\"{{asset /no.png}}\">").code, ERR_INVALID);
+	assert_int_equal(w.compiler.diagnostic_count, 2);
+	for (struct page_diagnostic *d = w.compiler.first_diagnostic; d; d = d->next) {
+		assert_true(slice_eq(d->message, SLICE("there is no file static/no.png")));
+		assert_int_equal(d->line, 2);
+		assert_int_equal(d->column, 11);
+	}
+}
+
 static void names_with_one_symbol_are_refused(void **state)
 {
 	(void)state;
@@ -645,6 +699,8 @@ int main(void)
 		cmocka_unit_test(layouts_and_partials_compose),
 		cmocka_unit_test(output_does_not_depend_on_order),
 		cmocka_unit_test(emitted_sources_are_the_same_tables),
+		cmocka_unit_test(assets_by_name_are_static_text),
+		cmocka_unit_test(an_asset_that_is_not_there_is_an_error),
 		cmocka_unit_test(names_with_one_symbol_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,8 @@
  * not. Each route is one behaviour. */
 #include "site_stream.h"
 
+#include <app/assets.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <base/assert.h>
@@ -481,19 +483,34 @@ static void asset_make(struct world *w, const char *path, struct slice bytes, bo
 	ASSERT(!failed(e));
 }
 
+/* (What is in it is nothing to the server.) */
+static void asset_code(struct world *w, const char *path, enum page_coding coding, const char *bytes)
+{
+	struct page_asset_source *s = w->assets.first;
+	while (!slice_eq(s->asset.path, slice_from_cstr(path)))
+		s = s->next;
+	err e = page_asset_add_coding(&w->assets, s, coding, SLICE("unused"), slice_from_cstr(bytes));
+	ASSERT(!failed(e));
+}
+
 static void assets_make(struct world *w)
 {
 	w->big = malloc(BIG_LEN);
 	ASSERT(w->big);
 	for (uint32_t i = 0; i < BIG_LEN; i++)
 		w->big[i] = (uint8_t)(i * 7 + (i >> 8));
-	page_assets_init(&w->assets, &w->arena, SLICE(""));
+	page_assets_init(&w->assets, &w->arena, SLICE("text/css css\ntext/html html\n"));
 	asset_make(w, "/site.css", SLICE("body { margin: 0 }\n"), false);
 	asset_make(w, "/big.bin", slice_of(w->big, BIG_LEN), true);
+	asset_make(w, "/big.txt", slice_of(w->big, BIG_LEN), false);
 	asset_make(w, "/empty.txt", SLICE(""), false);
 	asset_make(w, "/a b\xc3\xa9/docs/index.html", SLICE("docs"), false);
 	asset_make(w, "/index.html", SLICE("<!doctype html><title>Home</title>\n"), false);
-	err e = page_asset_table_build(&w->assets, &w->asset_table);
+	asset_code(w, "/big.txt", PAGE_CODING_GZIP, "the big text, as gzip");
+	asset_code(w, "/big.txt", PAGE_CODING_BROTLI, "the big text, as br");
+	err e = page_assets_finish(&w->assets);
+	ASSERT(!failed(e));
+	e = page_asset_table_build(&w->assets, &w->asset_table);
 	ASSERT(!failed(e));
 }
 
@@ -506,5 +523,6 @@ void site_make(struct world *w, bool with_database)
 	pages_make(w);
 	assets_make(w);
 	w->manifest = (struct app_manifest){.name = "test", .routes = routes, .route_count = &route_count,
-		.assets = &w->asset_table, .database = with_database ? &database : NULL};
+		.assets = &w->asset_table, .database = with_database ? &database : NULL,
+		.asset_coding = app_asset_coding, .asset_ranges = app_asset_ranges};
 }

@@ -13,7 +13,7 @@
  *	APP_ROUTES(GET("/", home))
  *
  * An application is a folder: its C files here, templates in pages/, files to serve as they are in
- * static/, the database's schema in migrations/ (NNN-name.sql), and queries that become functions in
+ * static/ (docs/assets.md), the database's schema in migrations/ (NNN-name.sql), and queries that become functions in
  * queries/ (docs/sql.md). What it does not use is not in its image.
  *
  * A handler is straight-line code: it may wait for the database, and other requests go on meanwhile.

@@ -14,6 +14,9 @@ struct app_manifest {
 	const size_t *route_count;
 	const struct page_asset_table *assets;  /* NULL: no static/ */
 	const struct app_database *database;    /* NULL: no migrations/, and no SQL in the image */
+	/* app_asset_coding when a file has codings, app_asset_ranges when one is large; else NULL. */
+	const struct page_asset *(*asset_coding)(struct request *req, const struct page_asset *asset);
+	bool (*asset_ranges)(struct request *req, const struct page_asset *asset);
 };
 
 API_BEGIN

@@ -23,6 +23,13 @@ enum http_range_result {
 	HTTP_RANGE_UNSATISFIABLE, /* answer 416 with "Content-Range: bytes * / size" */
 };
 
+struct http_range {
+	uint64_t from, len; /* bytes; len > 0, and all of it within the representation */
+};
+
+/* Ranges in one request; more are ignored, and the whole is sent. */
+#define HTTP_RANGES_MAX 16
+
 API_BEGIN
 
 /* Evaluates If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since in the order of RFC
@@ -32,11 +39,18 @@ enum http_condition http_condition_evaluate(const struct http_request *req,
 	const struct http_validators *v, int64_t now_s);
 
 /* After HTTP_CONDITION_PROCEED, for a GET of a representation of `size` bytes: the single range to
- * be sent, size > 0, *len > 0. Several ranges, other units and malformed sets are ignored (WHOLE),
+ * be sent, in *out when PARTIAL. Several ranges, other units and malformed sets are ignored (WHOLE),
  * and so is a range whose If-Range does not hold (strong comparison). */
 enum http_range_result http_range_evaluate(const struct http_request *req,
-	const struct http_validators *v, uint64_t size, int64_t now_s, uint64_t *from,
-	uint64_t *len);
+	const struct http_validators *v, uint64_t size, int64_t now_s, struct http_range *out);
+
+/* The same for several: *count ranges in the order of the request, no two of which overlap. Those
+ * that overlap, or leave a gap smaller than the head of a part, are one; those beyond the end are left
+ * out. WHOLE when sending them takes as much as sending it all, so nobody gets more than the
+ * representation and HTTP_RANGES_MAX heads out of one request. */
+enum http_range_result http_ranges_evaluate(const struct http_request *req,
+	const struct http_validators *v, uint64_t size, int64_t now_s,
+	struct http_range range[HTTP_RANGES_MAX], uint32_t *count);
 
 /* "bytes 0-4/10", or "bytes * / 10" (no blanks) when len is 0, into `buf` of at least 72 bytes. */
 struct slice http_content_range(uint8_t *buf, uint64_t from, uint64_t len, uint64_t size);

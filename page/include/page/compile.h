@@ -19,6 +19,8 @@
  * - in a <script> it is a JSON literal with its own quotes, of lists and objects as well;
  * - where no escaping is safe (unquoted attributes, names of tags and attributes, on* handlers,
  *style, srcset, srcdoc, comments, strings in scripts, the address of a script) it is an error.
+ * {{asset css/site.css}} is the URL of the file static/css/site.css under a name that changes with its
+ * content: static text, made by the compiler. A file that is not there is an error.
  * {{{name}}} and {{&name}} are neither escaped nor checked. Partials and blocks are escaped for
  *text, so they stand in text, in <title> and <textarea>, or in a plain quoted attribute. */
 #ifndef PAGE_COMPILE_H
@@ -42,6 +44,7 @@ struct page_sink {
 };
 
 struct page_unit; /* one template on its way */
+struct page_assets; /* page/asset_build.h */
 
 struct page_compiler {
 	struct arena *arena;
@@ -50,6 +53,7 @@ struct page_compiler {
 		**diagnostics_end; /* in the order of compilation */
 	uint32_t unit_count, diagnostic_count;
 	struct page_template_set *set; /* after page_compile_link: all templates */
+	struct page_assets *assets;    /* what {{asset NAME}} may name; NULL: nothing (borrowed) */
 	bool allow_missing;	       /* an unknown partial is empty instead of an error */
 	bool plain; /* templates are not HTML: escape as HTML everywhere, without checks */
 };
