@@ -1,4 +1,6 @@
-/* `ingot db resize`: a larger volume. The store takes the new size at the next opening, which is done here. */
+/* `ingot db resize`: a larger volume. The store takes the new size at the next opening, which is done here. A file that
+ * has been made smaller than the volume on it gets its size back in the same way. */
+#include <abi/volume.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -9,10 +11,20 @@
 #include "tool.h"
 #include "words.h"
 
-static int look(struct session *s, void *argument)
+/* Of what is no volume a small file is ERR_NO_SPACE, too. */
+static bool is_volume(const struct session *s)
 {
-	(void)s, (void)argument;
-	return 0; /* that it could be opened is what we wanted to know */
+	static const uint64_t magic = VOLUME_MAGIC;
+	return memcmp(s->slots[0], &magic, sizeof magic) == 0 || memcmp(s->slots[1], &magic, sizeof magic) == 0;
+}
+
+/* Whether it is a volume, and the file has been cut off. */
+static int look(struct session *s, void *cut)
+{
+	if (failed(s->opened) && (s->opened.code != ERR_NO_SPACE || !is_volume(s)))
+		die("%s: %s", s->place.path, s->said_len ? s->said : err_text(s->opened));
+	*(bool *)cut = failed(s->opened);
+	return 0;
 }
 
 static int tell(struct session *s, void *argument)
@@ -46,12 +58,16 @@ int command_resize(int argc, char **argv)
 	struct words_option options[] = {{0}};
 	struct words w = words_take(argc, argv, options, "resize [WHERE] SIZE", 1, 1);
 	uint64_t size = size_parse("resize", w.rest[0]) & ~(uint64_t)4095;
-	struct session before = {.place = place_find(w.where), .mode = SESSION_READ};
+	struct session before = {.place = place_find(w.where), .mode = SESSION_READ, .may_break = true};
 	struct session after = {.place = before.place, .mode = SESSION_WRITE, .must_exist = true};
 	if (before.place.exists && place_is_held(&before.place))
 		die("the volume %s is in use by %s; stop that first", before.place.path,
 			place_holder(&before.place));
-	session_run(&before, look, NULL);
+	bool cut;
+	session_run(&before, look, &cut);
 	grow(&before.place, size);
-	return session_run(&after, tell, NULL);
+	int status = session_run(&after, tell, NULL);
+	if (cut)
+		notice("the file had been cut off; whether something was lost says: ingot db check %s", w.where ? w.where : "");
+	return status;
 }

@@ -1,5 +1,6 @@
 /* What sql/ brings is the file. To that we add what a server does elsewhere: a commit returns when it is durable. And
- * the journal mode cannot be changed: the page store is the journal. */
+ * the journal mode cannot be changed: the page store is the journal. Nor can page size and encoding, which an image has to
+ * know. */
 #include "vfs.h"
 
 #include <stdlib.h>
@@ -54,6 +55,35 @@ static int file_control(sqlite3_file *file, int op, void *argument)
 	return rc;
 }
 
+/* Page 1 says what an image cannot open. The shell's .restore copies such a page as it is. */
+static const char *unfit(const uint8_t *page, int len)
+{
+	static const uint8_t page_size[2] = {STORE_PAGE_SIZE >> 8, STORE_PAGE_SIZE & 0xff};
+	if (len < 100)
+		return NULL;
+	if (memcmp(page + 16, page_size, sizeof page_size) != 0)
+		return "pages of another size than 4096 bytes";
+	if (page[18] > 1 || page[19] > 1)
+		return "a write-ahead log";
+	return page[59] > 1 ? "texts in UTF-16" : NULL;
+}
+
+static int file_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
+{
+	struct db_vfs *v = CONTAINER_OF(file->pMethods, struct db_vfs, methods);
+	const char *what = at == 0 ? unfit(bytes, len) : NULL;
+	bool said = what && what == v->unfit; /* SQLite tries again, without a batch */
+	if (at == 0)
+		v->unfit = what;
+	if (!what)
+		return v->inner->xWrite(file, bytes, len, at);
+	if (said)
+		return SQLITE_IOERR_WRITE;
+	notice("a volume's database cannot have %s: nothing was changed. A whole file becomes the database by: "
+	       "ingot db import FILE.sqlite --force", what);
+	return SQLITE_IOERR_WRITE;
+}
+
 static int file_close(sqlite3_file *file)
 {
 	struct db_vfs *v = CONTAINER_OF(file->pMethods, struct db_vfs, methods);
@@ -71,6 +101,7 @@ static int open_ours(struct db_vfs *v, sqlite3_file *file, int flags, int *out_f
 		return rc;
 	v->inner = file->pMethods;
 	v->methods = *v->inner;
+	v->methods.xWrite = file_write;
 	v->methods.xFileControl = file_control;
 	v->methods.xClose = file_close;
 	v->files_open++;

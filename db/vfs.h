@@ -15,6 +15,7 @@ struct db_vfs {
 	const char *name; /* of the database: the volume's path */
 	struct sql_stats stats;
 	uint32_t files_open; /* of the database */
+	const char *unfit;   /* what the last page 1 that was written could not be */
 };
 
 /* Initialises SQLite and makes this its default VFS. The structure lives as long as the program does. Each connection to

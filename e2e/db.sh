@@ -77,6 +77,14 @@ expect "... and what was there is there" 3 ./ingot db shell "$WORK/wal.volume" '
 refused "a volume is not made smaller" "cannot be made smaller" ./ingot db resize "$WORK/wal.volume" 512K
 check "it is made larger" ./ingot db resize "$WORK/wal.volume" 64M
 check "... and takes it then" ./ingot db import "$WORK/wal.volume" "$old" --force
+refused "what is no volume is not made larger" "needs at least 256" ./ingot db resize "$WORK/junk" 1M
+expect "... and is as it was" 20000 stat -c %s "$WORK/junk"
+truncate -s 62M "$WORK/wal.volume"
+refused "a volume of which the end has been cut off is not opened" "Give it its size back" ./ingot db info "$WORK/wal.volume"
+refused "... nor with too little" "Give it its size back" ./ingot db resize "$WORK/wal.volume" 63M
+says "... but with its size" "had been cut off; .* ingot db check" \
+	"$(./ingot db resize "$WORK/wal.volume" 64M >"$WORK/resize.out" 2>&1; echo "$WORK/resize.out")"
+expect "... and what was there is there" 2000 ./ingot db shell "$WORK/wal.volume" 'SELECT count(*) FROM extra'
 
 # --- The shell ---
 expect "SQL as a word" 2000 ./ingot db shell "$app" 'SELECT count(*) FROM extra'
@@ -90,6 +98,16 @@ check "import, attach, read and backup of ordinary files" ./ingot db shell "$app
 	"CREATE TABLE csv (x, y)" ".import --csv $WORK/some.csv csv" "ATTACH '$WORK/out.sqlite' AS o" \
 	"CREATE TABLE main.copied AS SELECT * FROM o.extra" "DETACH o" ".backup $WORK/backup.sqlite"
 expect "... it is all there" "3|2000" sqlite3 "$WORK/backup.sqlite" 'SELECT (SELECT sum(y) FROM csv), (SELECT count(*) FROM copied)'
+# A file copied over it page by page: only what an image can open.
+check "the shell's restore" ./ingot db shell "$app" ".restore $WORK/backup.sqlite"
+expect "... has what the file has" "3|2000" ./ingot db shell "$app" 'SELECT (SELECT sum(y) FROM csv), (SELECT count(*) FROM copied)'
+for unfit in "journal_mode = WAL" "page_size = 1024" "page_size = 65536" "encoding = 'UTF-16le'"; do
+	rm -f "$WORK"/unfit.sqlite*
+	sqlite3 "$WORK/unfit.sqlite" "PRAGMA $unfit" "CREATE TABLE q (x)" "INSERT INTO q VALUES ('x')" >/dev/null
+	says "... of a file with $unfit is refused, and says what to do" "ingot db import FILE.sqlite --force" \
+		"$(./ingot db shell "$app" ".restore $WORK/unfit.sqlite" >"$WORK/unfit.out" 2>&1; echo "$WORK/unfit.out")"
+	expect "... and changes nothing" "3|2000" ./ingot db shell "$app" 'SELECT (SELECT sum(y) FROM csv), (SELECT count(*) FROM copied)'
+done
 expect "the journal mode stays" memory ./ingot db shell "$app" 'PRAGMA journal_mode = WAL'
 # Killed after the prompt of a commit has come back.
 mkfifo "$WORK/in"
