@@ -2,12 +2,12 @@
  * handler returns.
  *
  * A response depends on the newest generation that its request has read or written: if that is not
- * yet on stable storage, the response is held (request->finish) until the store says so. The
+ * yet on stable storage, the response is held (request->hold) until the store says so. The
  * database itself never waits: the next transaction runs meanwhile, and one flush serves all. */
 #include <app/database.h>
 
 #include "database_counters.h"
-#include "server.h"
+#include "stream.h"
 
 #include <base/assert.h>
 #include <string.h>
@@ -52,9 +52,12 @@ struct db_blob {
 
 /* What a request holds of the database. */
 struct db_request {
-	struct sql_conn *conn;
-	struct db_rows *open;
-	struct db_blob *blobs;
+	struct sql_conn *conn; /* NULL: given back, until the handler asks again */
+	uint64_t generation;   /* that earlier ones have seen */
+	int64_t last_id, changes; /* of an earlier one, while `moved` */
+	bool moved;
+	struct db_rows *open, *ended; /* ended ones serve again: a handler may ask without end */
+	struct db_blob *blobs, *closed;
 	uint64_t half_closed_ns; /* when that was first seen; 0: not yet */
 	bool retrying; /* db_transaction may run its function again */
 	bool again;    /* and will: until then nothing is done */
@@ -420,18 +423,42 @@ static void waiter_done(struct store_waiter *waiter, err result)
 	request_release(d->req, !failed(result));
 }
 
+static void rows_and_blobs_close(struct db_request *d)
+{
+	while (d->open)
+		db_end(d->open);
+	while (d->blobs)
+		db_blob_close(d->blobs);
+}
+
+static uint64_t generation_of(const struct db_request *d)
+{
+	uint64_t now = d->conn ? sql_generation(d->conn) : 0;
+	return now > d->generation ? now : d->generation;
+}
+
+static void conn_give(struct db_request *d)
+{
+	if (!d->conn)
+		return;
+	d->generation = generation_of(d);
+	if (!d->moved) {
+		d->last_id = sql_last_id(d->conn);
+		d->changes = sql_changes(d->conn);
+		d->moved = true;
+	}
+	sql_release(d->conn);
+	d->conn = NULL;
+}
+
 /* Gives the connection back. True: the response waits for its generation. */
 static bool database_finish(struct request *req)
 {
 	struct db_request *d = req->database;
 	struct database *db = req->exchange->server->config.database;
-	while (d->open)
-		db_end(d->open);
-	while (d->blobs)
-		db_blob_close(d->blobs);
-	sql_rollback(d->conn);
-	uint64_t generation = sql_generation(d->conn);
-	sql_release(d->conn);
+	rows_and_blobs_close(d);
+	conn_give(d);
+	uint64_t generation = d->generation;
 	if (generation <= store_durable_generation(db->store))
 		return false;
 	d->waiter = (struct store_waiter){.generation = generation, .done = waiter_done};
@@ -441,50 +468,105 @@ static bool database_finish(struct request *req)
 	return true;
 }
 
-/* The request's connection, taken at its first use. NULL after a failure. */
-static struct db_request *database_use(struct request *req)
+/* A part of the answer is to leave while the handler goes on. */
+static bool database_settle(struct request *req)
+{
+	struct db_request *d = req->database;
+	struct database *db = req->exchange->server->config.database;
+	uint64_t generation = generation_of(d);
+	if (generation <= store_durable_generation(db->store) ||
+		!failed(store_wait_durable(db->store, generation)))
+		return true;
+	request_fail(req, 500);
+	return false;
+}
+
+/* The handler waits for its client, and that may be slow: between statements it needs no connection. */
+static bool database_park(struct request *req)
+{
+	struct db_request *d = req->database;
+	if (d->conn && !d->open && !d->blobs && !sql_in_transaction(d->conn))
+		conn_give(d);
+	return d->conn != NULL;
+}
+
+/* While it has a transaction open, others may wait for that. */
+static void database_renew(struct request *req)
+{
+	struct db_request *d = req->database;
+	d->half_closed_ns = 0; /* it gets on with its client */
+	if (d->conn && !sql_in_transaction(d->conn))
+		sql_set_deadline(d->conn, d->req->exchange->server->config.loop->now_ns + QUERY_DEADLINE_NS);
+}
+
+static bool database_is_awaited(struct request *req)
+{
+	const struct db_request *d = req->database;
+	return d->conn && sql_is_awaited(d->conn);
+}
+
+static const struct request_hold database_hold = {
+	database_finish, database_settle, database_park, database_renew, database_is_awaited};
+
+/* Takes a connection for a request that has none, or none any more. */
+static bool conn_take(struct request *req, struct db_request *d)
 {
 	struct database *db = req->exchange->server->config.database;
-	if (req->broken)
-		return NULL;
-	struct db_request *d = req->database;
-	if (d)
-		return d->again ? NULL : d;
-	if (!db) {
-		log_write(req->exchange->server->config.log, LOG_ERROR, "sql",
-			"this application has no migrations/, so it has no database");
-		request_fail(req, 500);
-		return NULL;
-	}
-	d = ARENA_NEW(&req->exchange->arena, struct db_request);
-	err e = ERR(NO_MEMORY);
-	if (d) {
-		d->req = req;
-		e = sql_acquire_watched(db->sql, db->loop->now_ns + QUERY_DEADLINE_NS,
-			&(struct sql_watch){client_gone, d}, &d->conn);
-	}
+	err e = sql_acquire_watched(db->sql, db->loop->now_ns + QUERY_DEADLINE_NS,
+		&(struct sql_watch){client_gone, d}, &d->conn);
 	if (failed(e)) {
 		database_fail(req, NULL, "connecting", e);
-		return NULL;
+		return false;
 	}
 	/* Who only asks need not wait for what others are about to make durable. */
 	unsigned method = req->exchange->http.request.method;
 	if (method == HTTP_GET || method == HTTP_HEAD)
 		sql_read_durable(d->conn);
+	return true;
+}
+
+/* The request's connection, taken at its first use. NULL after a failure. */
+static struct db_request *database_use(struct request *req)
+{
+	if (req->broken)
+		return NULL;
+	struct db_request *d = req->database;
+	if (d && d->conn)
+		return d->again ? NULL : d;
+	if (!req->exchange->server->config.database) {
+		log_write(req->exchange->server->config.log, LOG_ERROR, "sql",
+			"this application has no migrations/, so it has no database");
+		request_fail(req, 500);
+		return NULL;
+	}
+	if (!d) {
+		d = ARENA_NEW(&req->exchange->arena, struct db_request);
+		if (!d) {
+			database_fail(req, NULL, "connecting", ERR(NO_MEMORY));
+			return NULL;
+		}
+		d->req = req;
+	}
+	if (!conn_take(req, d))
+		return NULL;
 	req->database = d;
-	req->finish = database_finish;
+	req->hold = &database_hold;
 	return d;
 }
 
-static struct sql_value *values_convert(
-	struct request *req, size_t count, const struct db_value *values)
+#define VALUES_MAX 16 /* as many as DB_VALUES writes */
+
+/* Into `out`, or if they are more, into the request's memory; NULL when that is full. */
+static struct sql_value *values_convert(struct request *req, size_t count, const struct db_value *values,
+	struct sql_value out[VALUES_MAX])
 {
 	static const enum sql_type types[] = {
 		[DB_NULL] = SQL_NULL, [DB_INT] = SQL_INT, [DB_REAL] = SQL_REAL, [DB_TEXT] = SQL_TEXT,
 		[DB_BLOB] = SQL_BLOB, [DB_ZEROS] = SQL_ZEROS};
-	struct sql_value *out = ARENA_NEW_ARRAY(&req->exchange->arena, struct sql_value, count + 1);
+	if (count > VALUES_MAX)
+		out = ARENA_NEW_ARRAY(&req->exchange->arena, struct sql_value, count);
 	for (size_t i = 0; out && i < count; i++) {
-		out[i].type = types[values[i].type];
+		out[i] = (struct sql_value){.type = types[values[i].type]};
 		if (values[i].type == DB_INT || values[i].type == DB_ZEROS)
 			out[i].integer = values[i].integer;
 		else if (values[i].type == DB_REAL)
@@ -495,6 +577,12 @@ static struct sql_value *values_convert(
 	return out;
 }
 
+/* Whether it leaves what db_last_id tells as it is. */
+static bool starts_with_select(const char *sql)
+{
+	return slice_eq_nocase(slice_sub(slice_from_cstr(sql), 0, 6), SLICE("SELECT"));
+}
+
 /* --- Queries ---------------------------------------------------------------------------------- */
 
 struct db_rows *db_query_values(
@@ -503,8 +591,12 @@ struct db_rows *db_query_values(
 	struct db_request *d = database_use(req);
 	if (!d)
 		return NULL;
-	struct db_rows *rows = ARENA_NEW(&req->exchange->arena, struct db_rows);
-	struct sql_value *args = values_convert(req, count, values);
+	struct sql_value few[VALUES_MAX], *args = values_convert(req, count, values, few);
+	struct db_rows *rows = d->ended;
+	if (rows)
+		d->ended = rows->next;
+	else
+		rows = ARENA_NEW(&req->exchange->arena, struct db_rows);
 	if (!rows || !args) {
 		request_fail(req, 503);
 		return NULL;
@@ -515,6 +607,7 @@ struct db_rows *db_query_values(
 		database_fail(req, d->conn, sql, e);
 		return NULL;
 	}
+	d->moved &= starts_with_select(sql);
 	rows->open = true;
 	rows->next = d->open;
 	d->open = rows;
@@ -553,6 +646,8 @@ void db_end(struct db_rows *rows)
 		at = &(*at)->next;
 	*at = rows->next;
 	rows->open = false;
+	rows->next = d->ended;
+	d->ended = rows;
 	if (failed(rows->query.result)) {
 		end_failed(rows);
 		return;
@@ -619,12 +714,13 @@ static bool run(struct request *req, const char *sql, size_t count, const struct
 	struct db_request *d = database_use(req);
 	if (!d)
 		return false;
-	struct sql_value *args = values_convert(req, count, values);
+	struct sql_value few[VALUES_MAX], *args = values_convert(req, count, values, few);
 	if (!args) {
 		request_fail(req, 503);
 		return false;
 	}
 	err e = sql_exec(d->conn, sql, args, count);
+	d->moved = false;
 	if (failed(e) && !(may_conflict && sql_error_is_constraint(d->conn)))
 		database_fail(req, d->conn, sql, e);
 	return !failed(e);
@@ -645,13 +741,13 @@ bool db_try_values(
 int64_t db_last_id(struct request *req)
 {
 	struct db_request *d = req->database;
-	return d ? sql_last_id(d->conn) : 0;
+	return !d ? 0 : d->moved ? d->last_id : sql_last_id(d->conn);
 }
 
 int64_t db_changes(struct request *req)
 {
 	struct db_request *d = req->database;
-	return d ? sql_changes(d->conn) : 0;
+	return !d ? 0 : d->moved ? d->changes : sql_changes(d->conn);
 }
 
 /* --- Transactions ----------------------------------------------------------------------------- */
@@ -693,12 +789,9 @@ bool db_commit(struct request *req)
 void db_rollback(struct request *req)
 {
 	struct db_request *d = req->database;
-	if (!d)
+	if (!d || !d->conn)
 		return;
-	while (d->open)
-		db_end(d->open);
-	while (d->blobs)
-		db_blob_close(d->blobs);
+	rows_and_blobs_close(d);
 	sql_rollback(d->conn);
 }
 
@@ -709,7 +802,7 @@ bool db_wait_durable(struct request *req)
 		return false;
 	err e = ERR(INVALID); /* what is not committed will never be */
 	if (!sql_in_transaction(d->conn))
-		e = store_wait_durable(req->exchange->server->config.database->store, sql_generation(d->conn));
+		e = store_wait_durable(req->exchange->server->config.database->store, generation_of(d));
 	if (failed(e))
 		database_fail(req, d->conn, "waiting until it is durable", e);
 	return !failed(e);
@@ -804,7 +897,11 @@ static struct db_blob *blob_open(struct request *req, const char *table, const c
 	struct db_request *d = database_use(req);
 	if (!d)
 		return NULL;
-	struct db_blob *b = ARENA_NEW(&req->exchange->arena, struct db_blob);
+	struct db_blob *b = d->closed;
+	if (b)
+		d->closed = b->next;
+	else
+		b = ARENA_NEW(&req->exchange->arena, struct db_blob);
 	if (!b) {
 		request_fail(req, 503);
 		return NULL;
@@ -872,7 +969,50 @@ bool db_blob_close(struct db_blob *b)
 		at = &(*at)->next;
 	*at = b->next;
 	b->open = false;
+	b->next = d->closed;
+	d->closed = b;
 	return blob_done(b, "closing a blob", sql_blob_close(&b->blob));
+}
+
+/* --- Waiting for others' changes -------------------------------------------------------------- */
+
+struct change_waiter {
+	struct store_waiter waiter;
+	struct exchange *exchange;
+	bool done, ok;
+};
+
+static void change_done(struct store_waiter *waiter, err result)
+{
+	struct change_waiter *c = CONTAINER_OF(waiter, struct change_waiter, waiter);
+	c->done = true;
+	c->ok = !failed(result);
+	(void)c->exchange->stream->kind->event(c->exchange);
+}
+
+bool event_wait_change(struct request *req)
+{
+	struct reply_stream *s = reply_stream_of(req, "event_wait_change");
+	struct database *db = req->exchange->server->config.database;
+	struct db_request *d = req->database;
+	if (!s || (!db && !database_use(req)) || (d && !database_settle(req)))
+		return false;
+	if (d) {
+		rows_and_blobs_close(d);
+		conn_give(d);
+		if (d->generation > s->generation)
+			s->generation = d->generation;
+	}
+	if (!s->generation)
+		s->generation = store_durable_generation(db->store);
+	struct change_waiter c = {
+		.waiter = {.generation = s->generation + 1, .done = change_done}, .exchange = req->exchange};
+	store_waiter_add(db->store, &c.waiter);
+	bool wanted = event_sleep(req, s, TIMER_NEVER, &c.done);
+	if (!c.done)
+		store_waiter_remove(&c.waiter);
+	s->generation = store_durable_generation(db->store);
+	return wanted && c.ok;
 }
 
 /* --- Rows into pages -------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ static uint64_t now_of(const struct exchange *x)
 
 /* --- Life ------------------------------------------------------------------------------------- */
 
-static void exchange_deadline(struct timer *t);
+static void deadline_passed(struct timer *t);
 static void progress_look(struct exchange *x);
 
 /* The first use of its memory. */
@@ -44,7 +44,7 @@ static void exchange_prepare(struct server *s, struct exchange *x)
 	list_init(&x->link);
 	arena_init(&x->arena, x->memory, sizeof x->memory, &s->blocks, REQUEST_BLOCKS_MAX);
 	http_conn_init(&x->http, &s->limits, &x->arena, now_of(x));
-	timer_init(&x->deadline, exchange_deadline);
+	timer_init(&x->deadline, deadline_passed);
 }
 
 bool exchange_take(struct connection *c)
@@ -118,10 +118,12 @@ void exchange_abandon(struct exchange *x)
 		handler_forget(x);
 	x->connection = NULL;
 	x->tcp = NULL;
+	if (x->stream)
+		(void)x->stream->kind->event(x);
 	exchange_settle(x);
 }
 
-static void deadline_arm(struct exchange *x)
+void exchange_deadline_arm(struct exchange *x)
 {
 	uint64_t at = http_conn_deadline(&x->http);
 	if (at == HTTP_TIME_NEVER || (x->deadline.armed && x->deadline.at_ns <= at))
@@ -133,19 +135,19 @@ static void deadline_arm(struct exchange *x)
 
 /* Room for new work is made at the cost of those who have not got on for longest: a client that dribbles
  * its request or does not read its answers must not shut out the others. NULL: nobody is slow. */
-static struct exchange *exchange_slowest(struct server *s, bool with_blocks)
+static struct exchange *slowest(struct server *s, bool with_blocks)
 {
 	uint64_t now = s->config.loop->now_ns;
-	struct exchange *slowest = NULL;
+	struct exchange *found = NULL;
 	for (uint32_t i = 0; i < s->exchanges.touched; i++) {
 		struct exchange *x = pool_at(&s->exchanges, i);
 		if (!x->tcp || x->in_use || (with_blocks && !x->arena.block_count))
 			continue;
 		progress_look(x);
-		if (x->http.since + SLOW_NS <= now && (!slowest || x->http.since < slowest->http.since))
-			slowest = x;
+		if (x->http.since + SLOW_NS <= now && (!found || x->http.since < found->http.since))
+			found = x;
 	}
-	return slowest;
+	return found;
 }
 
 /* Looking costs a step for each exchange, so when there was nobody to end, the next look has to wait. */
@@ -154,7 +156,7 @@ bool exchange_shed(struct server *s, bool with_blocks)
 	uint64_t now = s->config.loop->now_ns;
 	if (now < s->next_look_ns[with_blocks])
 		return false;
-	struct exchange *x = exchange_slowest(s, with_blocks);
+	struct exchange *x = slowest(s, with_blocks);
 	if (!x) {
 		s->next_look_ns[with_blocks] = now + SLOW_NS / 10;
 		return false;
@@ -235,7 +237,7 @@ void exchange_respond(struct exchange *x)
 	exchange_input_release(x);
 	if (!keep)
 		tcp_close(x->tcp);
-	deadline_arm(x);
+	exchange_deadline_arm(x);
 }
 
 void exchange_respond_error(struct exchange *x, uint16_t status)
@@ -254,7 +256,7 @@ static void continue_done(struct tcp_send *send, bool delivered)
 	exchange_settle(x);
 }
 
-static void continue_send(struct exchange *x)
+void exchange_continue(struct exchange *x)
 {
 	static const struct slice line = SLICE_INIT("HTTP/1.1 100 Continue\r\n\r\n");
 	if (!http_conn_wants_continue(&x->http) || x->continue_busy)
@@ -300,10 +302,8 @@ static bool event_take(struct exchange *x, enum http_event event)
 {
 	switch (event) {
 	case HTTP_EVENT_REQUEST:
-		if (!request_route(x) && x->http.request.framing == HTTP_BODY_NONE)
-			handler_begin(x);
-		else if (!x->responding && x->tcp)
-			continue_send(x);
+		if (request_route(x))
+			exchange_continue(x);
 		return !x->responding && !x->in_use;
 	case HTTP_EVENT_BODY:
 		if (!x->responding && !body_take(x, x->http.piece))
@@ -318,6 +318,8 @@ static bool event_take(struct exchange *x, enum http_event event)
 	case HTTP_EVENT_ERROR:
 		if (x->waiting)
 			handler_forget(x); /* its handler has not begun: it can be told */
+		if (x->stream && x->stream->kind->event(x))
+			return false;
 		if (x->in_use || x->responding) {
 			connection_end(x->connection);
 			return false;
@@ -391,7 +393,7 @@ void exchange_read(struct exchange *x)
 	if (x->http.state == HTTP_CONN_IDLE)
 		exchange_give(x);
 	else
-		deadline_arm(x);
+		exchange_deadline_arm(x);
 }
 
 /* The response has left: on to the next request. Others that wait come first, so that all have their turn. */
@@ -416,9 +418,11 @@ void exchange_event(struct exchange *x, uint32_t events)
 	}
 	if (x->tcp && !x->in_use)
 		exchange_read(x);
+	else if (x->stream)
+		(void)x->stream->kind->event(x);
 }
 
-static void exchange_deadline(struct timer *t)
+static void deadline_passed(struct timer *t)
 {
 	struct exchange *x = CONTAINER_OF(t, struct exchange, deadline);
 	if (!x->tcp)
@@ -427,11 +431,13 @@ static void exchange_deadline(struct timer *t)
 	if (http_conn_deadline(&x->http) <= now_of(x))
 		event_take(x, http_conn_timeout(&x->http, now_of(x)));
 	if (x->tcp)
-		deadline_arm(x);
+		exchange_deadline_arm(x);
 }
 
 void exchange_shutdown(struct exchange *x)
 {
 	if (x->tcp)
 		event_take(x, http_conn_shutdown(&x->http, now_of(x)));
+	if (x->stream)
+		(void)x->stream->kind->event(x);
 }

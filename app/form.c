@@ -71,10 +71,9 @@ static bool origin_fits(struct request *req)
 	return false;
 }
 
-static bool token_fits(struct request *req)
+static bool token_fits(struct request *req, struct slice field)
 {
 	struct slice cookie = token_of_cookie(req);
-	struct slice field = http_form_get(&req->form, SLICE(TOKEN_COOKIE));
 	return cookie.len == TOKEN_LEN && field.len == TOKEN_LEN
 		&& hash_equal(cookie.ptr, field.ptr, TOKEN_LEN);
 }
@@ -87,10 +86,26 @@ static bool is_form_type(struct request *req)
 		SLICE("application/x-www-form-urlencoded"));
 }
 
+/* Whether this site's page has sent it. */
+static bool form_admit(struct request *req, struct slice token)
+{
+	req->form_open = origin_fits(req) && token_fits(req, token);
+	if (!req->form_open)
+		reply_error(req, 403, "The form did not come from this site, or its page is too old. "
+			"Please go back, reload the page and send it again.");
+	return req->form_open;
+}
+
 bool form_open(struct request *req)
 {
 	if (req->broken || req->form_open)
 		return req->form_open;
+	if (req->body_left) {
+		log_write(req->exchange->server->config.log, LOG_ERROR, "app",
+			"form_open in a route whose body is streamed: use form_open_parts");
+		request_fail(req, 500);
+		return false;
+	}
 	if (!is_form_type(req)) {
 		reply_error(req, 415, "This address takes forms (application/x-www-form-urlencoded).");
 		return false;
@@ -103,13 +118,21 @@ bool form_open(struct request *req)
 			reply_error(req, 400, "The form has too many fields.");
 		return false;
 	}
-	if (!origin_fits(req) || !token_fits(req)) {
-		reply_error(req, 403, "The form did not come from this site, or its page is too old. "
-			"Please go back, reload the page and send it again.");
-		return false;
-	}
-	req->form_open = true;
-	return true;
+	return form_admit(req, http_form_get(&req->form, SLICE(TOKEN_COOKIE)));
+}
+
+bool form_open_parts(struct request *req)
+{
+	struct form_part part;
+	uint8_t token[TOKEN_LEN + 1];
+	if (req->broken || req->form_open)
+		return req->form_open;
+	size_t len = 0;
+	if (part_next(req, &part) && slice_eq(part.name, SLICE(TOKEN_COOKIE)))
+		len = part_read(req, token, sizeof token);
+	if (req->broken || req->reply != REPLY_NONE)
+		return false; /* it is no such form at all */
+	return form_admit(req, slice_of(token, len));
 }
 
 /* The bytes of the control character (U+0000 to U+001F, U+007F to U+009F) at text.ptr[i]; 0: it is none,
@@ -153,12 +176,27 @@ static struct slice without_blanks_around(struct slice s)
 	return s;
 }
 
-struct slice form_text(struct request *req, const char *name)
+static struct slice text_clean(struct request *req, struct slice text)
 {
-	struct slice text = http_form_get(&req->form, slice_from_cstr(name));
 	if (!http_utf8_is_valid(text))
 		return (struct slice){NULL, 0};
 	return without_blanks_around(without_controls(req, text));
+}
+
+struct slice form_text(struct request *req, const char *name)
+{
+	return text_clean(req, http_form_get(&req->form, slice_from_cstr(name)));
+}
+
+struct slice part_text(struct request *req, size_t len_max)
+{
+	uint8_t *text = req->broken ? NULL : arena_alloc(&req->exchange->arena, len_max + 1);
+	size_t len = text ? part_read(req, text, len_max + 1) : 0;
+	if (!text || len > len_max) {
+		request_fail(req, text ? 413 : 503);
+		return (struct slice){NULL, 0};
+	}
+	return text_clean(req, slice_of(text, len));
 }
 
 size_t text_length(struct slice text)

@@ -15,7 +15,9 @@ static void handling_ended(struct exchange *x)
 {
 	x->in_use = false;
 	x->server->handlers--;
-	if (!x->tcp)
+	if (x->stream)
+		x->stream->kind->finish(x);
+	else if (!x->tcp)
 		exchange_settle(x);
 	else
 		exchange_respond(x);
@@ -39,7 +41,7 @@ static void handler_run(void *argument)
 			SLICE_ARG(s->routes[req->match.index].pattern));
 		request_fail(req, 500);
 	}
-	if (!req->finish || !req->finish(req))
+	if (!req->hold || !req->hold->finish(req))
 		handling_ended(x);
 }
 
@@ -156,7 +158,7 @@ bool request_route(struct exchange *x)
 	if (asset && (http->method == HTTP_GET || http->method == HTTP_HEAD)) {
 		asset_reply(req, asset);
 		exchange_respond(x);
-		return true;
+		return false;
 	}
 	enum http_route_result found = http_route_find(
 		s->routes, s->route_count, http->method, http->path, &req->match);
@@ -166,12 +168,16 @@ bool request_route(struct exchange *x)
 	}
 	if (found != HTTP_ROUTE_FOUND) {
 		respond_no_route(x, found);
-		return true;
+		return false;
 	}
 	if (!head_keep(x)) {
 		exchange_respond_error(x, 503);
-		return true;
+		return false;
 	}
+	const struct app_body *body = s->config.manifest->routes[req->match.index].body;
+	if (http->framing != HTTP_BODY_NONE && !(body && body->begin(req, body->bytes_max)))
+		return true;
+	handler_begin(x);
 	return false;
 }
 

@@ -19,7 +19,7 @@ void request_init(struct request *req, struct exchange *x)
 	req->fields = NULL;
 	req->broken = false;
 	req->bytes_copied = 0;
-	req->finish = NULL;
+	req->hold = NULL;
 	req->database = NULL;
 }
 
@@ -35,13 +35,13 @@ void request_fail(struct request *req, uint16_t status)
 }
 
 /* False when there is an answer already; a second one is the application's mistake. */
-static bool reply_begin(struct request *req, enum reply_kind kind, int status, int min)
+static bool reply_claim(struct request *req, enum reply_kind kind, int status, int min)
 {
 	struct log *log = req->exchange->server->config.log;
 	if (req->broken)
 		return false;
 	if (req->reply != REPLY_NONE) {
-		log_write(log, LOG_ERROR, "app", "a second answer to one request was ignored");
+		log_write(log, LOG_ERROR, "app", "a second answer was ignored");
 		return false;
 	}
 	if (status < min || status > 599) {
@@ -62,7 +62,7 @@ struct page_value *page_data(struct request *req)
 void reply_page(struct request *req, int status, const struct page_template *page,
 	const struct page_value *data)
 {
-	if (!reply_begin(req, REPLY_PAGE, status, 200))
+	if (!reply_claim(req, REPLY_PAGE, status, 200))
 		return;
 	req->type_fields = SLICE(HTML_FIELDS);
 	page_output_init(&req->page, &req->exchange->arena);
@@ -78,7 +78,7 @@ void reply_page(struct request *req, int status, const struct page_template *pag
 
 void reply_text(struct request *req, int status, struct slice text)
 {
-	if (!reply_begin(req, REPLY_BYTES, status, 200))
+	if (!reply_claim(req, REPLY_BYTES, status, 200))
 		return;
 	req->type_fields = SLICE("Content-Type: text/plain; charset=utf-8\r\n" SAFE_FIELDS);
 	req->bytes = text;
@@ -86,7 +86,7 @@ void reply_text(struct request *req, int status, struct slice text)
 
 void reply_bytes(struct request *req, int status, const char *content_type, struct slice bytes)
 {
-	if (!reply_begin(req, REPLY_BYTES, status, 200))
+	if (!reply_claim(req, REPLY_BYTES, status, 200))
 		return;
 	req->type_fields = SLICE(SAFE_FIELDS);
 	req->bytes = bytes;
@@ -96,7 +96,7 @@ void reply_bytes(struct request *req, int status, const char *content_type, stru
 
 void reply_redirect(struct request *req, const char *location)
 {
-	if (!reply_begin(req, REPLY_BYTES, 303, 200))
+	if (!reply_claim(req, REPLY_BYTES, 303, 200))
 		return;
 	req->bytes = (struct slice){NULL, 0};
 	reply_header(req, "Location", slice_from_cstr(location));
@@ -104,7 +104,7 @@ void reply_redirect(struct request *req, const char *location)
 
 void reply_error(struct request *req, int status, const char *sentence)
 {
-	if (!reply_begin(req, REPLY_ERROR, status, 400))
+	if (!reply_claim(req, REPLY_ERROR, status, 400))
 		return;
 	req->bytes = sentence ? slice_from_cstr(sentence) : (struct slice){NULL, 0};
 }
@@ -188,6 +188,7 @@ static void build_head(struct request *req, struct http_response *r)
 		http_response_body(r, req->bytes);
 		break;
 	case REPLY_ERROR:
+	case REPLY_STREAM:
 	case REPLY_NONE:
 		build_error(req, r);
 		break;
@@ -249,8 +250,8 @@ bool reply_build(struct request *req, bool keep_alive)
 	/* A field that is no field, or no memory: the error page needs next to nothing, and nothing that
 	 * the request had in its memory is wanted any more. */
 	uint16_t status = req->exchange->arena.exhausted ? 503 : 500;
-	log_write(req->exchange->server->config.log, LOG_WARN, "http", "an answer could not be made: %s",
-		status == 503 ? "out of memory" : "it has a malformed header field");
+	log_write(req->exchange->server->config.log, LOG_WARN, "http", "no answer: %s",
+		status == 503 ? "out of memory" : "a malformed header field");
 	req->broken = false;
 	request_fail(req, status);
 	exchange_memory_reset(req->exchange);

@@ -71,7 +71,7 @@ static err routes_set(struct server *s)
 	err e = http_routes_check(s->routes, s->route_count, &bad);
 	if (failed(e))
 		log_write(s->config.log, LOG_ERROR, "http",
-			"route %s %s is malformed, or means the same as another one",
+			"route %s %s is malformed, or occurs twice",
 			m->routes[bad].method, m->routes[bad].pattern);
 	return e;
 }

@@ -5,7 +5,12 @@
  *   exchange.c   what a request needs while it is at work: input -> request -> response
  *   handler.c    routes, and the fibers on which handlers run
  *   request.c  what a handler asks;  reply.c  what it answers;  form.c  forms and CSRF
+ *   stream.c   answers that are made piece by piece;  event.c  server-sent events on top of that
+ *   upload.c   bodies that are read piece by piece;  part.c  multipart forms on top of that
  *   asset.c    static files (asset_coding.c, asset_directory.c, asset_ranges.c);  database.c  SQL
+ *
+ * What streams is reached through pointers only (exchange->stream, app_route.body): an application that does
+ * not stream has none of it in its image.
  */
 #ifndef APP_SERVER_PRIVATE_H
 #define APP_SERVER_PRIVATE_H
@@ -25,6 +30,7 @@
 #define HEAD_BYTES_MAX 8192
 
 struct exchange;
+struct request_hold;
 
 enum reply_kind {
 	REPLY_NONE,
@@ -32,6 +38,7 @@ enum reply_kind {
 	REPLY_PAGE,
 	REPLY_ASSET,
 	REPLY_ERROR,
+	REPLY_STREAM,
 };
 
 /* A header field that a handler added. */
@@ -46,6 +53,8 @@ struct request {
 	struct slice body;
 	struct http_form query, form;
 	bool query_parsed, form_open;
+	bool body_left; /* to the handler, which reads it piece by piece */
+	struct form_parts *parts; /* part.c's */
 
 	enum reply_kind reply;
 	uint16_t status;
@@ -56,10 +65,43 @@ struct request {
 	bool broken; /* something failed that the handler need not know of: the status stands */
 	uint64_t bytes_copied; /* for this response, besides what its head counts */
 
-	/* Set by database.c, and only where SQL is used. Called when the handler has returned: true when
-	 * the response has to wait, and request_release will be called then. */
-	bool (*finish)(struct request *);
+	const struct request_hold *hold; /* set by database.c where SQL is used; else NULL */
 	void *database; /* database.c's */
+};
+
+/* What an answer waits for. */
+struct request_hold {
+	/* The handler has returned: true when the response has to wait, and request_release will be called then. */
+	bool (*finish)(struct request *);
+	/* It goes on, and a part of its answer is to leave: parks until what that may say is durable. False: it
+	 * never will be, and the request has failed. */
+	bool (*settle)(struct request *);
+	/* It is about to wait for its client: gives back what it does not need meanwhile. True: it keeps something, */
+	bool (*park)(struct request *);
+	/* It has waited for its client: what it does next has its time from now on. */
+	void (*renew)(struct request *);
+	/* for which others wait. */
+	bool (*is_awaited)(struct request *);
+};
+
+struct stream_kind;
+
+/* What a handler does with its client piece by piece, while it runs: see stream.c and upload.c, of which each has
+ * one at the start of its own structure, in the request's memory. */
+struct stream {
+	const struct stream_kind *kind;
+	bool waits;             /* its handler, for the client */
+	uint64_t wait_begun_ns; /* that wait */
+	uint64_t waited_ns;     /* before, since the client got on */
+	uint64_t marked;        /* bytes that had passed then */
+};
+
+struct stream_kind {
+	/* The loop has news for the handler, which may be parked: bytes, the connection's end (then tcp is NULL), a
+	 * drain. True: it reads, and answers what HTTP refuses. */
+	bool (*event)(struct exchange *);
+	/* Handling has ended, in place of exchange_respond; also when the connection has ended before. */
+	void (*finish)(struct exchange *);
 };
 
 enum connection_state {
@@ -92,6 +134,7 @@ struct exchange {
 	struct arena arena;
 	struct timer deadline;
 	struct request request;
+	struct stream *stream;  /* of the handler that runs; NULL: it does not stream, or none runs */
 	struct tcp_send *sends; /* of the current response */
 	uint32_t sends_left;
 	struct tcp_send send_head, send_continue;
@@ -123,6 +166,8 @@ struct server {
 	struct list waiting;  /* exchanges whose request waits for a fiber, or for memory; oldest first */
 	uint32_t handlers;    /* requests whose handler runs, or whose response waits for the disk */
 	uint32_t in_flight;   /* ... and those whose response is on its way */
+	uint32_t streams;     /* handlers that stream; fewer than there are fibers */
+	uint64_t next_stream_look_ns; /* for a slow one */
 	struct http_route *routes;
 	uint32_t route_count;
 	uint64_t next_look_ns[2]; /* for a slow exchange; [1]: for one with blocks */
@@ -160,6 +205,10 @@ void exchange_abandon(struct exchange *x);
 /* The handler has returned, and its changes are durable. */
 void exchange_respond(struct exchange *x);
 void exchange_respond_error(struct exchange *x, uint16_t status);
+/* Sends "100 Continue" if the client waits for that. */
+void exchange_continue(struct exchange *x);
+/* After the HTTP machine's deadline may have come nearer. */
+void exchange_deadline_arm(struct exchange *x);
 /* Gives the device its buffers back. */
 void exchange_input_release(struct exchange *x);
 /* Gives back what the request has taken beyond the exchange's own kilobyte. Its views into the head
@@ -174,8 +223,8 @@ bool exchange_shed(struct server *s, bool with_blocks);
 void blocks_reserve(struct server *s);
 
 /* handler.c */
-/* What answers this request, once its head is there. True when the answer is on its way; false when a
- * handler will run, after the body. */
+/* What answers this request, once its head is there: at once, or by a handler that begins. True when a handler
+ * will run after the body, which is to be gathered. */
 bool request_route(struct exchange *x);
 /* Starts the handler, or lets the request wait. */
 void handler_begin(struct exchange *x);
@@ -183,7 +232,7 @@ void handler_begin(struct exchange *x);
 void handler_forget(struct exchange *x);
 /* Gives requests that wait for a fiber, or for memory, to their handlers. */
 void handlers_start_waiting(struct server *s);
-/* The response of a request whose `finish` had returned true may leave; `ok` false: its changes could
+/* The response of a request whose `hold->finish` had returned true may leave; `ok` false: its changes could
  * not be made durable. */
 void request_release(struct request *req, bool ok);
 

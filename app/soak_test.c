@@ -44,10 +44,13 @@ static uint32_t request_make(struct soak *s, char *out, size_t size, struct aske
 	uint32_t tag = ++s->tag;
 	static const char *const plain[] = {"GET /site.css", "GET /nothing", "GET /big.bin", "HEAD /text",
 		"HEAD /big.bin", "DELETE /text", "OPTIONS /echo", "GET /none", "GET /hog", "GET /huge?n=3000",
-		"GET /status-page?n=204", "GET /sql/count", "GET /sql/left-open"};
-	static const int status[] = {200, 404, 200, 200, 200, 405, 204, 500, 503, 0, 204, 200, 200};
+		"GET /status-page?n=204", "GET /sql/count", "GET /sql/left-open", "GET /stream/lines?n=20",
+		"GET /stream/lines?n=8000", "HEAD /stream/endless", "GET /stream/status?n=204", "GET /stream/cut",
+		"GET /stream/rows?n=3000", "GET /events?n=2&wait=30"};
+	static const int status[] = {200, 404, 200, 200, 200, 405, 204, 500, 503, 0, 204, 200, 200, 200, 200, 200, 204, 500,
+		200, 200};
 	*asked = (struct asked){.status = 200, .tag = tag};
-	switch (world_below(s->w, 6)) {
+	switch (world_below(s->w, 8)) {
 	case 0:
 		return (uint32_t)snprintf(out, size, "GET /echo/tag-%u-end HTTP/1.1\r\nHost: t\r\n\r\n", tag);
 	case 1: {
@@ -70,6 +73,20 @@ static uint32_t request_make(struct soak *s, char *out, size_t size, struct aske
 			"POST /sql/add?name=%u HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n", tag);
 	case 4:
 		return (uint32_t)snprintf(out, size, "GET /page?text=tag-%u-end HTTP/1.1\r\nHost: t\r\n\r\n", tag);
+	case 5: { /* read piece by piece, or not to its end */
+		static const char *const target[] = {"/upload?piece=50", "/upload?full=1", "/upload/start", "/upload/ignored",
+			"/upload/store"};
+		asked->tag = 0;
+		return (uint32_t)snprintf(out, size, "PUT %s HTTP/1.1\r\nHost: t\r\nContent-Length: 150\r\n\r\n%150u",
+			target[world_below(s->w, 5)], tag);
+	}
+	case 6: {
+		char body[200];
+		int n = snprintf(body, sizeof body, "--b\r\nContent-Disposition: form-data; name=\"tag-%u-end\"\r\n\r\n"
+			"content\r\n--b--\r\n", tag);
+		return (uint32_t)snprintf(out, size, "POST /parts HTTP/1.1\r\nHost: t\r\nContent-Type: multipart/form-data; "
+			"boundary=b\r\nContent-Length: %d\r\n\r\n%s", n, body);
+	}
 	default: {
 		uint32_t i = world_below(s->w, ARRAY_LEN(plain));
 		asked->tag = 0;

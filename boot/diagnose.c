@@ -227,7 +227,7 @@ static bool head_is_whole(const struct reader_conn *r)
 	return false;
 }
 
-static void request_read(struct reader_conn *r)
+static void head_read(struct reader_conn *r)
 {
 	struct slice part;
 	while (!r->answered && r->request_len < REQUEST_MAX && tcp_peek(r->tcp, &part)) {
@@ -289,7 +289,7 @@ static void reader_event(struct tcp_handler *h, struct tcp_conn *tcp, uint32_t e
 	if (!r)
 		return;
 	if (events & TCP_READABLE)
-		request_read(r);
+		head_read(r);
 	bool asks_no_more = (events & TCP_PEER_CLOSED) && (r->capturing || !r->answered);
 	if ((events & TCP_CLOSED) || asks_no_more)
 		reader_end(r);

@@ -5,7 +5,7 @@
  *     here writes to the head's bytes in between, and a given buffer is not handed back.
  *  2. body_open: bytes of the current request's body are still to be decoded. No byte of a later
  *     request is looked at before it is false and the response has been sent.
- *  3. Each state but CLOSED has a deadline, except for a paused body.
+ *  3. Each state but CLOSED has a deadline, except for a paused body and a response that is held.
  *  4. `keep` is true only if the response said so, so what the client was told is what happens. */
 #include <http/conn.h>
 
@@ -423,6 +423,11 @@ void http_conn_progress(struct http_conn *c, uint64_t now)
 {
 	if (c->state == HTTP_CONN_RESPONDING)
 		c->since = now;
+}
+
+void http_conn_hold(struct http_conn *c)
+{
+	http_conn_progress(c, HTTP_TIME_NEVER); /* `later` than that is never */
 }
 
 enum http_event http_conn_response_sent(struct http_conn *c, uint64_t now)

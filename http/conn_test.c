@@ -239,6 +239,9 @@ static void every_state_has_a_deadline(void **state)
 	assert_int_equal(c.status, 408);
 	assert_false(http_conn_respond(&c, 11 * S));
 	assert_int_equal(http_conn_deadline(&c), 41 * S);
+	http_conn_hold(&c); /* the rest is yet to be made */
+	assert_int_equal(http_conn_deadline(&c), HTTP_TIME_NEVER);
+	assert_int_equal(http_conn_timeout(&c, 1000 * S), HTTP_EVENT_NEED_MORE);
 	http_conn_progress(&c, 20 * S);
 	assert_int_equal(http_conn_deadline(&c), 50 * S);
 	assert_int_equal(http_conn_response_sent(&c, 21 * S), HTTP_EVENT_LINGER);

@@ -9,7 +9,7 @@
 #include <base/bytes.h>
 #include <stddef.h>
 
-#define COPY_SHORT 128u
+#define COPY_SHORT 64u
 
 /* Of less than 16 bytes. All is read before anything is written, so they may overlap. */
 static inline void copy_few(uint8_t *to, const uint8_t *from, size_t len)

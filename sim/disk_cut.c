@@ -9,7 +9,7 @@
 
 #define BLOCK 4096u
 #define FLOOR_LOG 65536u /* entries; a power of two */
-#define WRITES_MAX 250u  /* over one sector, undecided */
+#define WRITES_MAX UINT16_MAX /* over one sector, undecided */
 
 /* --- Sets of blocks --- */
 
@@ -230,7 +230,7 @@ void sim_cut_begin(struct sim_cut *c, struct sim_disk *d, uint64_t event)
 	qsort(c->piece, count, sizeof *c->piece, by_sector);
 	c->sector = sim_must(malloc((count + 1) * sizeof *c->sector));
 	c->block = sim_must(malloc((count + 1) * sizeof *c->block));
-	c->choice = sim_must(calloc(count + 1, 1));
+	c->choice = sim_must(calloc(count + 1, sizeof *c->choice));
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t at = c->piece[i].offset;
 		if (i && c->piece[i - 1].offset == at)
@@ -260,7 +260,7 @@ void sim_cut_end(struct sim_cut *c)
 void sim_cut_by_sector(struct sim_cut *c, uint64_t index)
 {
 	for (uint32_t i = 0; i < c->sectors; i++) {
-		c->choice[i] = (uint8_t)(index % (depth(c, i) + 1));
+		c->choice[i] = (uint16_t)(index % (depth(c, i) + 1));
 		index /= depth(c, i) + 1;
 	}
 }
@@ -268,7 +268,7 @@ void sim_cut_by_sector(struct sim_cut *c, uint64_t index)
 static void choose_block(struct sim_cut *c, uint32_t block, uint32_t choice)
 {
 	for (uint32_t i = c->block[block]; i < c->block[block + 1]; i++)
-		c->choice[i] = (uint8_t)(choice < depth(c, i) ? choice : depth(c, i));
+		c->choice[i] = (uint16_t)(choice < depth(c, i) ? choice : depth(c, i));
 }
 
 void sim_cut_by_block(struct sim_cut *c, uint64_t index)
@@ -282,7 +282,7 @@ void sim_cut_by_block(struct sim_cut *c, uint64_t index)
 
 void sim_cut_lose_all(struct sim_cut *c)
 {
-	memset(c->choice, 0, c->sectors);
+	memset(c->choice, 0, c->sectors * sizeof *c->choice);
 }
 
 void sim_cut_keep_all(struct sim_cut *c)
@@ -295,7 +295,7 @@ void sim_cut_tear_block(struct sim_cut *c, uint32_t block, uint32_t mask)
 {
 	uint32_t first = c->block[block];
 	for (uint32_t i = first; i < c->block[block + 1]; i++)
-		c->choice[i] = mask >> (i - first) & 1 ? (uint8_t)depth(c, i) : 0;
+		c->choice[i] = mask >> (i - first) & 1 ? (uint16_t)depth(c, i) : 0;
 }
 
 void sim_cut_random(struct sim_cut *c, uint64_t seed)
@@ -303,7 +303,7 @@ void sim_cut_random(struct sim_cut *c, uint64_t seed)
 	uint64_t how = sim_random(&seed) % 8;
 	if (how == 0) {
 		for (uint32_t i = 0; i < c->sectors; i++)
-			c->choice[i] = (uint8_t)(sim_random(&seed) % (depth(c, i) + 1));
+			c->choice[i] = (uint16_t)(sim_random(&seed) % (depth(c, i) + 1));
 		return;
 	}
 	/* Whole blocks, mostly kept, mostly lost, or half of each; some are torn. */

@@ -403,6 +403,12 @@ void sql_release(struct sql_conn *conn)
 		next->conn = conn;
 }
 
+bool sql_is_awaited(const struct sql_conn *conn)
+{
+	const struct sql *sql = conn->sql;
+	return !list_is_empty(&sql->conn_line) || (sql->writer == conn && !list_is_empty(&sql->writer_line));
+}
+
 void sql_set_deadline(struct sql_conn *conn, uint64_t until_ns)
 {
 	conn->until_ns = until_ns;

@@ -585,6 +585,31 @@ static void head_check(struct slice head)
 	}
 }
 
+/* A body in chunks, put together where it lies. */
+static bool chunks_join(struct client *c, int status, struct slice head, struct answer *out)
+{
+	struct http_request framing = {.framing = HTTP_BODY_CHUNKED};
+	struct http_body body;
+	struct slice in = slice_sub(client_unread(c), head.len + 2, SIZE_MAX), piece;
+	size_t at = 0, used;
+	enum http_body_result result;
+	http_body_init(&body, &framing, UINT64_MAX);
+	while ((result = http_body_decode(&body, slice_sub(in, at, SIZE_MAX), &used, &piece)) == HTTP_BODY_DATA)
+		at += used;
+	assert_true(result != HTTP_BODY_FAILED);
+	if (result != HTTP_BODY_END)
+		return false;
+	uint8_t *to = c->in + c->taken + head.len + 2, *end = to;
+	c->taken += head.len + 2 + at + used;
+	http_body_init(&body, &framing, UINT64_MAX);
+	for (at = 0; http_body_decode(&body, slice_sub(in, at, SIZE_MAX), &used, &piece) == HTTP_BODY_DATA; at += used) {
+		memmove(end, piece.ptr, piece.len);
+		end += piece.len;
+	}
+	*out = (struct answer){status, head, slice_of(to, (size_t)(end - to))};
+	return true;
+}
+
 bool client_has_answer(struct client *c, bool to_head, struct answer *out)
 {
 	struct slice in = client_unread(c), line;
@@ -605,8 +630,11 @@ bool client_has_answer(struct client *c, bool to_head, struct answer *out)
 	}
 	head_check(head);
 	bool bare = status == 204 || status == 304;
+	field_find(head, "Transfer-Encoding", &count);
+	if (count && !to_head)
+		return chunks_join(c, (int)status, head, out);
 	struct slice length = field_find(head, "Content-Length", &count);
-	assert_true(bare || slice_to_u64(length, &len));
+	assert_true(bare || to_head || slice_to_u64(length, &len));
 	if (to_head || bare)
 		len = 0;
 	if (in.len < head.len + 2 + len)

@@ -92,7 +92,9 @@ struct world {
 	uint8_t *big; /* the content of /big.bin */
 	struct fiber_queue gate; /* of handlers that wait */
 	uint32_t at_gate;
-	uint32_t calls; /* of handlers that count */
+	uint32_t calls, ends; /* of handlers that count */
+	int64_t touches;
+	uint64_t bytes_read;  /* by handlers that read their body piece by piece */
 
 	struct server *server;
 	void *server_memory;

@@ -41,21 +41,40 @@ struct request;
 struct app_route {
 	const char *method, *pattern;
 	void (*handler)(struct request *);
+	const struct app_body *body; /* NULL: as a whole, up to 64 KiB */
+};
+
+/* How a route takes its requests' bodies. */
+struct app_body {
+	uint64_t bytes_max; /* a longer one is refused with 413 */
+	bool (*begin)(struct request *, uint64_t bytes_max); /* Ingot's */
 };
 
 extern const struct app_route app_routes[];
 extern const size_t app_route_count;
 
-#define GET(pattern, handler) {"GET", pattern, handler}
-#define POST(pattern, handler) {"POST", pattern, handler}
-#define PUT(pattern, handler) {"PUT", pattern, handler}
-#define PATCH(pattern, handler) {"PATCH", pattern, handler}
-#define DELETE(pattern, handler) {"DELETE", pattern, handler}
+#define APP_ROUTE(method_, pattern_, handler_, ...)                                                \
+	{.method = method_, .pattern = pattern_, .handler = handler_, __VA_ARGS__}
+#define GET(...) APP_ROUTE("GET", __VA_ARGS__, )
+#define POST(...) APP_ROUTE("POST", __VA_ARGS__, )
+#define PUT(...) APP_ROUTE("PUT", __VA_ARGS__, )
+#define PATCH(...) APP_ROUTE("PATCH", __VA_ARGS__, )
+#define DELETE(...) APP_ROUTE("DELETE", __VA_ARGS__, )
 
 /* The application's routes, once, in one of its files. */
 #define APP_ROUTES(...)                                                                            \
 	const struct app_route app_routes[] = {__VA_ARGS__};                                       \
 	const size_t app_route_count = sizeof app_routes / sizeof app_routes[0];
+
+/* A route's last argument may say how it takes bodies. Without one, they come as a whole, before the handler runs, and
+ * over 64 KiB they are refused with 413. BODY_MAX: the same, with a smaller limit.
+ *	POST("/note", write_note, BODY_MAX(2000))
+ * BODY_STREAMED: the handler runs at once and reads with request_read() or the part_ calls; up to `bytes_max_`.
+ *	PUT("/file/{name}", put_file, BODY_STREAMED(1 << 30)) */
+#define BODY_MAX(bytes_max_) .body = &(const struct app_body){(bytes_max_), app_body_limited}
+#define BODY_STREAMED(bytes_max_) .body = &(const struct app_body){(bytes_max_), app_body_streamed}
+bool app_body_limited(struct request *req, uint64_t bytes_max);
+bool app_body_streamed(struct request *req, uint64_t bytes_max);
 
 /* --- What was asked for -----------------------------------------------------------------------
  * A value that is not there is empty (len 0). */
@@ -64,13 +83,40 @@ struct slice request_param(struct request *req, const char *name);  /* from the 
 struct slice request_query(struct request *req, const char *name);  /* "?page=2" */
 struct slice request_header(struct request *req, const char *name); /* any case */
 struct slice request_cookie(struct request *req, const char *name);
-struct slice request_body(struct request *req); /* as it came */
+struct slice request_body(struct request *req); /* as it came; empty when it is streamed */
 /* A query value as a number, `otherwise` when it is absent, malformed or outside min..max. */
 int64_t request_query_int(
 	struct request *req, const char *name, int64_t min, int64_t max, int64_t otherwise);
 int64_t request_time(struct request *req); /* seconds since 1970, UTC */
 /* Memory until the request's end: half a MiB in all, about 8 KiB in one piece. arena_alloc gives NULL when there is none. */
 struct arena *request_arena(struct request *req);
+
+/* True after a failure: the request is answered with an error page, whatever follows. */
+bool request_failed(const struct request *req);
+
+/* --- Bodies piece by piece --------------------------------------------------------------------
+ * In a route that is BODY_STREAMED:
+ *
+ *	uint8_t piece[8192];
+ *	size_t n;
+ *	while ((n = request_read_full(req, piece, sizeof piece)))
+ *		db_run(req, "INSERT INTO piece (file, bytes) VALUES (?, ?)", id, db_value_blob(slice_of(piece, n)));
+ *	reply_text(req, 201, SLICE("stored\n"));
+ *
+ * What is not asked for is not received: a client is as fast as its handler, and an upload takes no memory but the
+ * handler's own (its stack has 24 KiB, with a database 80). The client has to keep up a rate of 1 KiB/s. One that asks first (Expect: 100-continue) is told to
+ * go on at the first read, so a handler that answers without reading saves it the body.
+ * When the body breaks off (the client goes, is too slow, sends more than the limit), the request fails: 0 comes, and
+ * later calls, a commit among them, do nothing. What was committed before stays; mark it as incomplete until the end.
+ * Who reads a body in a transaction makes all others that want to write wait for its client: it has 30 s in all, and is
+ * cut off when nothing comes for half a second while others wait. Between statements a wait takes nothing of the
+ * database's.
+ * After reply_begin nothing more can be read. */
+
+/* Up to `len` bytes of the body to `out`; waits for at least one. 0: its end, or a failure. */
+size_t request_read(struct request *req, void *out, size_t len);
+/* The same, but fewer than `len` come at the body's end only. */
+size_t request_read_full(struct request *req, void *out, size_t len);
 
 /* --- Forms ------------------------------------------------------------------------------------
  * Every form that posts carries {{{csrf}}} inside its <form>, and the page that shows it takes that
@@ -84,6 +130,42 @@ bool form_open(struct request *req);
 /* A field's text, without blanks around it; empty when absent. After form_open(). Always valid
  * UTF-8, without control characters except newline and tab. */
 struct slice form_text(struct request *req, const char *name);
+
+/* A form with files (enctype="multipart/form-data") comes as parts, one for each field, in the form's order. In a route
+ * that is BODY_STREAMED, a file may be of any size:
+ *
+ *	struct form_part part;
+ *	if (!form_open_parts(req))
+ *		return;
+ *	while (part_next(req, &part)) {
+ *		if (part.is_file)
+ *			store_file(req, part.filename);         // reads it with part_read()
+ *		else if (slice_eq(part.name, SLICE("title")))
+ *			title = part_text(req, 200);
+ *	}
+ *	reply_redirect(req, "/");
+ *
+ * At most 64 parts, of whose header fields 1 KiB each; more is refused with 413, what is malformed with 400. A form that
+ * breaks off fails the request as any body does. */
+struct form_part {
+	struct slice name;
+	struct slice filename; /* as the client says: to be shown, never to be used as a path. May be empty */
+	struct slice type;     /* what the client takes it for */
+	bool is_file;          /* an empty one without a name: no file was chosen */
+};
+
+/* True when the body is a multipart form of this site; {{{csrf}}} must stand before the other fields. Otherwise the
+ * request has been answered (400, 403 or 415) and the handler should return. */
+bool form_open_parts(struct request *req);
+/* The next part; what was not read of the one before is skipped. Its slices live until the next call, and are valid
+ * UTF-8. False after the last one, and after a failure. Without form_open_parts() before, it is any program's form:
+ * do so only where a request proves by other means who sends it. */
+bool part_next(struct request *req, struct form_part *part);
+/* The next `len` bytes of the part's content; fewer at its end, 0 then, and after a failure. */
+size_t part_read(struct request *req, void *out, size_t len);
+/* All of it as form_text() gives a field's, in the request's memory; over `len_max` bytes (at most 8000) are refused
+ * with 413. */
+struct slice part_text(struct request *req, size_t len_max);
 /* The number of characters (code points) of a text, for length checks. */
 size_t text_length(struct slice text);
 
@@ -106,6 +188,82 @@ void reply_error(struct request *req, int status, const char *sentence);
 /* A header field besides those that Ingot writes itself; before or after the reply_ call. Control
  * characters in it make the request fail: nobody can split a response. */
 void reply_header(struct request *req, const char *name, struct slice value);
+
+/* --- Answers piece by piece -------------------------------------------------------------------
+ * For what is long, has no end, or should be seen while it is made:
+ *
+ *	if (!reply_begin(req, 200, "text/csv"))
+ *		return;
+ *	struct db_rows *rows = db_query(req, "SELECT id, name FROM entry");
+ *	while (db_next(rows) && reply_writef(req, "%ld,%.*s\n", (long)db_int(rows, 0), SLICE_ARG(db_text(rows, 1))))
+ *		;
+ *
+ * What is written is copied, and sent when some 8 KiB have come together or at reply_flush. A call waits while the
+ * client is slower than the handler, so an answer of any length takes some 64 KiB of memory (up to 264 KiB in a large
+ * machine); others go on meanwhile. A client that takes nothing for 30 s is cut off, or for half a second while others
+ * wait for the fiber or for what the request holds of the database. The answer ends when the handler returns.
+ * Each piece waits until all that the request has read and committed is durable: what a client sees is so. What is
+ * not committed yet should not be told.
+ * After a failure (of the database, say) the client gets an error page if nothing has been sent; else its connection
+ * is cut before the end, so that it does not take what it has for the whole.
+ * A statement that runs while pieces are taken is not subject to the 30 s that others have, unless it stands in a
+ * transaction. As many handlers may stream at a time as leave a quarter of the fibers to others. One more takes the place
+ * of a client that does not get on, or is answered with 503. */
+
+/* Begins an answer: status 200 to 599; the type may be NULL. Header fields are given before the first reply_write.
+ * HTTP/1.1 clients get it in chunks, older ones until the connection's end. False when there can be none: the request
+ * has failed. A second answer is a mistake that is logged. */
+bool reply_begin(struct request *req, int status, const char *content_type);
+/* The same for just `len` bytes. One more, or fewer at the end, cut the connection. */
+bool reply_begin_length(struct request *req, int status, const char *content_type, uint64_t len);
+/* Any number of bytes. False when nobody wants more (the client has gone; it asked for the head only; the request
+ * has failed): the handler may return. May wait. */
+bool reply_write(struct request *req, struct slice bytes);
+/* As app_log formats; at most 1024 bytes. */
+bool reply_writef(struct request *req, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A piece that a template makes, escaped as always. `data` may lie anywhere: a loop over many rows does best with an
+ * arena of its own, in a buffer on the stack, which it resets for each. */
+bool reply_write_page(
+	struct request *req, const struct page_template *page, const struct page_value *data);
+/* Sends what has been written up to now, at once. */
+bool reply_flush(struct request *req);
+/* The answer cannot be completed: the client is told so, by an error page or a cut connection. */
+void reply_cut(struct request *req);
+
+/* --- Server-sent events -----------------------------------------------------------------------
+ * For a page's EventSource, which connects again by itself and says what it has seen last:
+ *
+ *	int64_t last = event_last_id(req);
+ *	if (!event_begin(req))
+ *		return;
+ *	do {
+ *		struct db_rows *rows = db_query(req, "SELECT id, text FROM entry WHERE id > ? ORDER BY id", last);
+ *		while (db_next(rows)) {
+ *			last = db_int(rows, 0);
+ *			event_send(req, &(struct app_event){.id = last, .data = db_text(rows, 1)});
+ *		}
+ *	} while (event_wait_change(req));
+ *
+ * Each such client takes a fiber for as long as it stays, and no connection of the database while it waits. */
+struct app_event {
+	int64_t id;       /* 0: none */
+	const char *type; /* NULL: "message". Without line ends */
+	struct slice data; /* text; it may have several lines */
+	uint32_t retry_ms; /* how long the client waits before it connects again; 0: as it likes */
+};
+
+/* The id of the last event that the client has seen, which it says when it comes again; 0: none. */
+int64_t event_last_id(struct request *req);
+/* Begins a stream of events, and has its head sent. False as reply_begin, and for HEAD. */
+bool event_begin(struct request *req);
+/* Sends one. False when the client has gone, or after a failure. May wait. */
+bool event_send(struct request *req, const struct app_event *event);
+/* Waits so long. A comment is sent every 15 s, so that a client that has gone without a word is noticed. False when
+ * it has gone (or has closed its side), and when the machine is about to stop: the handler should return. */
+bool event_wait(struct request *req, uint32_t ms);
+/* Waits until something, whatever it is, has been committed that the queries so far have not seen. Gives the
+ * database back meanwhile, with what was open. False also when it fails. */
+bool event_wait_change(struct request *req);
 
 /* Writes to the log as this application's, at level info. */
 void app_log(struct request *req, const char *fmt, ...) PRINTF_LIKE(2, 3);

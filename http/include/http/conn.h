@@ -199,6 +199,9 @@ void http_conn_resume(struct http_conn *c, uint64_t now);
 bool http_conn_respond(struct http_conn *c, uint64_t now);
 /* Some bytes of the response were taken by the peer: the write deadline starts anew. */
 void http_conn_progress(struct http_conn *c, uint64_t now);
+/* All of the response that there is has been taken, and the rest is yet to be made: no deadline until the next
+ * http_conn_progress. */
+void http_conn_hold(struct http_conn *c);
 /* The whole response was handed over and nothing refers to the request any more. NEED_MORE: present
  * input for the next request; LINGER; or CLOSE. */
 enum http_event http_conn_response_sent(struct http_conn *c, uint64_t now);

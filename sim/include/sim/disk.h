@@ -112,7 +112,7 @@ struct sim_cut {
 	struct sim_cut_piece *piece; /* 512 bytes of a write; by sector, then in order of writing */
 	uint32_t *sector;            /* number of each sector's first piece; and the end */
 	uint32_t *block;             /* number of each block's first sector; and the end */
-	uint8_t *choice;             /* the outcome: one for each sector */
+	uint16_t *choice;            /* the outcome: one for each sector */
 	/* The number of outcomes, of those too in which a block survives whole or not at all. */
 	uint64_t outcomes, block_outcomes; /* UINT64_MAX: as many or more */
 };

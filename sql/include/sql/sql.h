@@ -183,6 +183,8 @@ MUST_USE err sql_acquire_watched(struct sql *sql, uint64_t until_ns, const struc
 	struct sql_conn **conn);
 /* An open transaction is rolled back; open queries are a bug (asserted). */
 void sql_release(struct sql_conn *conn);
+/* Whether others wait for what it has: a connection, or the writer's slot. Never parks. */
+bool sql_is_awaited(const struct sql_conn *conn);
 /* From now until sql_release, what only reads begins at the newest *durable* generation: its results wait for no
  * flush. What writes sees the newest, and after having seen that, reading goes on from there. In a SQL_READ
  * transaction that writes later this makes ERR_STALE likelier. Never parks. */
