@@ -154,7 +154,7 @@ static void if_range_with_another_etag_is_the_whole(void **state)
 }
 
 /* The next part of a multipart body; its Content-Range as text and its bytes. */
-static struct slice part_next(struct slice *body, struct slice boundary, const char *type, const char *range,
+static struct slice next_part_of(struct slice *body, struct slice boundary, const char *type, const char *range,
 	size_t len)
 {
 	char head[300];
@@ -180,11 +180,11 @@ static void several_ranges_are_parts_that_nobody_copies(void **state)
 	assert_text(answer_field(&a, "Cache-Control"), "public, max-age=31536000, immutable");
 	assert_true(answer_field(&a, "ETag").len > 10);
 	struct slice boundary = slice_sub(type, prefix.len, type.len), rest = a.body, part;
-	part = part_next(&rest, boundary, "application/octet-stream", "bytes 90000-99999/200000", 10000);
+	part = next_part_of(&rest, boundary, "application/octet-stream", "bytes 90000-99999/200000", 10000);
 	assert_memory_equal(part.ptr, c->w->big + 90000, 10000);
-	part = part_next(&rest, boundary, "application/octet-stream", "bytes 0-49999/200000", 50000);
+	part = next_part_of(&rest, boundary, "application/octet-stream", "bytes 0-49999/200000", 50000);
 	assert_memory_equal(part.ptr, c->w->big, 50000);
-	part = part_next(&rest, boundary, "application/octet-stream", "bytes 199990-199999/200000", 10);
+	part = next_part_of(&rest, boundary, "application/octet-stream", "bytes 199990-199999/200000", 10);
 	assert_memory_equal(part.ptr, c->w->big + 199990, 10);
 	assert_true(slice_starts_with(rest, SLICE("\r\n--")) && slice_ends_with(rest, SLICE("--\r\n")));
 	assert_int_equal(rest.len, 4 + boundary.len + 4);
