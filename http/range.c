@@ -17,21 +17,19 @@ static bool meet(const struct http_range *a, const struct http_range *b)
 }
 
 /* Adds a range to `set`, of which no two meet. What it joins becomes part of it, in the place of the
- * first of those; all others stay in the order of the request. */
+ * first of those; all others stay in the order of the request. (One pass is enough: what lies in the gap
+ * between two ranges that meet is near to both.) */
 static void add(struct http_range *set, uint32_t *count, struct http_range r)
 {
 	uint32_t place = *count, kept = 0;
-	for (uint32_t i = 0; i < *count;) {
-		if (!set[i].len || !meet(&set[i], &r)) {
-			i++;
+	for (uint32_t i = 0; i < *count; i++) {
+		if (!meet(&set[i], &r))
 			continue;
-		}
 		uint64_t end = end_of(&r) > end_of(&set[i]) ? end_of(&r) : end_of(&set[i]);
 		r.from = r.from < set[i].from ? r.from : set[i].from;
 		r.len = end - r.from;
 		set[i].len = 0;
 		place = i < place ? i : place;
-		i = 0; /* it has grown, and may meet those before */
 	}
 	set[place] = r;
 	*count += place == *count;

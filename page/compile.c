@@ -16,6 +16,7 @@
 #include <page/compile.h>
 
 #include <string.h>
+#include <base/assert.h>
 #include "asset.h"
 #include "context.h"
 #include "unit.h"
@@ -133,6 +134,7 @@ static err add_bytes(struct parser *p, struct slice s)
 		TRY(add_op(p, PAGE_OP_TEXT, &last));
 		last->text = slice_of(to, 0);
 	}
+	ASSERT(s.len <= u->text_room - u->text_len);
 	memcpy(to, s.ptr, s.len);
 	u->text_len += s.len;
 	last->text.len += s.len;
@@ -742,7 +744,8 @@ static struct page_unit *add_unit(
 	u->file = arena_copy(c->arena, file);
 	u->source = arena_copy(c->arena, source);
 	u->template.name = arena_copy(c->arena, name);
-	u->text = arena_alloc(c->arena, text_room(c, source));
+	u->text_room = text_room(c, source);
+	u->text = arena_alloc(c->arena, u->text_room);
 	u->references_end = &u->first_reference;
 	if (!u->text || u->file.len != file.len || u->source.len != source.len ||
 		u->template.name.len != name.len)

@@ -649,6 +649,14 @@ static void assets_by_name_are_static_text(void **state)
 		"<link href=\"/a.ba7816bf8f01.css\"><link href=\"/a.ba7816bf8f01.css\">"
 		"<img src=/b%20c/d.ba7816bf8f01.css><script>x = \"/a.ba7816bf8f01.css\"</script>\na value");
 	assert_int_equal(page_compiled(&w.compiler, SLICE("main"))->op_count, 5); /* text, three, return */
+	/* The text is longer than the source. */
+	world_init(&w);
+	page_assets_init(&assets, &w.arena, SLICE(""));
+	w.compiler.assets = &assets;
+	assert_false(failed(page_asset_describe(&assets, SLICE("/a"), SLICE("f"), SLICE("abc"), false)));
+	assert_false(failed(add(&w, "main", "{{asset a}}{{asset a}}{{asset a}}{{asset a}}")));
+	assert_page(&w, page_object(&w.arena),
+		"/a.ba7816bf8f01/a.ba7816bf8f01/a.ba7816bf8f01/a.ba7816bf8f01");
 }
 
 static void an_asset_that_is_not_there_is_an_error(void **state)

@@ -19,7 +19,7 @@ struct page_unit {
 	uint32_t op_capacity;
 	struct slice file, source; /* copies in the arena */
 	uint8_t *text;		   /* all static text, in the order of the TEXT operations */
-	size_t text_len;	   /* at most source.len, and what URLs of assets add */
+	size_t text_len, text_room; /* room for all of the source, and for what URLs of assets add */
 	struct unit_reference *first_reference, **references_end;
 	bool is_dynamic; /* names templates by value, so it needs the set */
 };
