@@ -25,6 +25,8 @@ struct check {
 	char *line[LINES_MAX]; /* what was found */
 	size_t lines, lines_more;
 	size_t mendable; /* of the lines: no data is concerned */
+	size_t kept;     /* ... and these are of pages that only snapshots hold */
+	const char *keeper; /* one of those */
 	size_t unreachable; /* pages of which SQLite says so, because others cannot be read */
 };
 
@@ -137,6 +139,10 @@ static void report_damage(struct check *c, const struct store_damage *d, const s
 			owner_text(o, d->page + 1));
 	else
 		say(c, "page %u of object \"%s\"%s (block %u) %s", d->page + 1, d->object, as, d->block, why);
+	if (d->snapshot && d->kind != STORE_DAMAGE_MAP) {
+		c->kept++;
+		c->keeper = d->snapshot;
+	}
 }
 
 /* --- What SQLite says ------------------------------------------------------------------------- */
@@ -229,7 +235,7 @@ static void check_once(struct check *c)
 {
 	struct store_check_job job = {.map_only = c->quick, .space = true, .damage = on_damage,
 		.progress = on_progress, .context = c};
-	c->lines = c->lines_more = c->damage_count = c->unreachable = 0;
+	c->lines = c->lines_more = c->damage_count = c->unreachable = c->kept = 0;
 	err e = store_check_all(c->s->store, &job, &c->result);
 	progress_show("", 0, 0);
 	if (failed(e) && e.code != ERR_CORRUPT)
@@ -253,6 +259,11 @@ static int tell(const struct check *c)
 	if (c->lines && c->lines == c->mendable) {
 		printf("%s: the data is whole, and what is damaged can be made anew: ingot db repair %s\n", c->s->place.path,
 			where);
+		return 1;
+	}
+	if (c->kept && c->lines + c->lines_more == c->mendable + c->kept) {
+		printf("%s: the database is whole; what is damaged is only in what snapshots keep. To forget one: "
+			"ingot db snapshot %s %s --delete\n", c->s->place.path, where, c->keeper);
 		return 1;
 	}
 	if (c->lines) {

@@ -223,6 +223,16 @@ refused "what is left is salvaged" "pages could not be had" ./ingot db export "$
 ./ingot db shell "$WORK/salvaged.sqlite" .recover 2>"$WORK/recover.err" | sqlite3 "$WORK/rescued.sqlite" 2>>"$WORK/recover.err"
 check "... and most rows are rescued from it" sh -c "[ \$(sqlite3 $WORK/rescued.sqlite 'SELECT count(*) FROM extra') -ge 1900 ]"
 
+volume=$WORK/kept.volume
+check "a volume of its own is made" ./ingot db import "$volume" "$old" --size 64M
+check "... with a snapshot" ./ingot db snapshot "$volume" first
+check "... of what is no longer in the database" ./ingot db shell "$volume" "DELETE FROM extra; DELETE FROM entry"
+flip "from the old one"
+refused "what only a snapshot keeps is damaged: forgetting that is enough" "database is whole.*ingot db snapshot .* first --delete" \
+	./ingot db check "$volume"
+check "... so it is forgotten" ./ingot db snapshot "$volume" first --delete
+check "... and nothing is damaged" ./ingot db check "$volume"
+
 # --- What was once safe ---
 volume=$WORK/lost.volume
 check "a volume of its own is made" ./ingot db import "$volume" "$old" --size 64M
