@@ -1,5 +1,5 @@
 /* What flows through a guest that could not hold it: files into the database and out of it, answers without an end,
- * events. For e2e/stream.sh. */
+ * events. For e2e/streaming.sh. */
 #include <ingot.h>
 
 static int64_t events_open, flows_open;
