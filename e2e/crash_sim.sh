@@ -67,27 +67,24 @@ else
 fi
 
 # Each sabotage is noticed by some seed.
+# noticed WHAT LAST STEP COMMAND...: with one of the seeds up to LAST.
+noticed() {
+	noticed_what=$1 last=$2 step=$3 seed=1
+	shift 3
+	while [ $seed -le "$last" ] && "$@" --seed $seed >/dev/null 2>&1; do
+		seed=$((seed + step))
+	done
+	if [ $seed -le "$last" ]; then
+		ok "$noticed_what"
+	else
+		bad "$noticed_what"
+	fi
+}
 for how in flush reuse checksum snapshot slot both stale readers leak nodes truncate reserve twice order grow \
 	parts leftover share forget undead; do
-	seed=1
-	while [ $seed -le 40 ] && $FAST --seed $seed --seeds 4 --sabotage $how >/dev/null 2>&1; do
-		seed=$((seed + 4))
-	done
-	if [ $seed -le 40 ]; then
-		ok "sabotage is noticed: $how"
-	else
-		bad "sabotage is noticed: $how"
-	fi
+	noticed "sabotage is noticed: $how" 40 4 $FAST --seeds 4 --sabotage $how
 done
 for how in swallow keep leak; do
-	seed=1
-	while [ $seed -le 12 ] && build/fast/sql_sim --kind memory --seed $seed --each 50 --sabotage $how >/dev/null 2>&1; do
-		seed=$((seed + 1))
-	done
-	if [ $seed -le 12 ]; then
-		ok "sabotage below SQLite is noticed: $how"
-	else
-		bad "sabotage below SQLite is noticed: $how"
-	fi
+	noticed "sabotage below SQLite is noticed: $how" 12 1 build/fast/sql_sim --kind memory --each 50 --sabotage $how
 done
 exit $failed

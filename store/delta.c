@@ -173,11 +173,6 @@ static bool is_held(const struct store *s, const struct delta *d)
 	return d->merged || d->until <= s->journal.durable;
 }
 
-bool delta_hides_held(const struct store *s, const struct store_snapshot *snap)
-{
-	return snap->generation >= s->journal.durable && snap->base_generation == s->base;
-}
-
 void delta_sweep(struct store *s)
 {
 	s->deltas.held = false;
@@ -190,7 +185,8 @@ void delta_sweep(struct store *s)
 	}
 }
 
-void delta_sweep_some(struct store *s)
+/* For a few, others at each call: a reader's end must not cost what all others hold. */
+static void sweep_some(struct store *s)
 {
 	struct list *e = s->deltas.retained.next, *kept = NULL;
 	for (uint32_t i = 0; i < SWEPT_AT_ONCE && e != &s->deltas.retained && e != kept; i++) {
@@ -204,6 +200,18 @@ void delta_sweep_some(struct store *s)
 			kept = kept ? kept : &d->link;
 		}
 	}
+}
+
+void delta_reader_ended(struct store *s, const struct store_snapshot *snap)
+{
+	/* What is `held` was superseded, or merged, before such a reader began. */
+	bool saw_none = snap->generation >= s->journal.durable && snap->base_generation == s->base;
+	if (!s->deltas.held || saw_none)
+		return;
+	if (list_is_empty(&s->snapshots))
+		delta_sweep(s);
+	else
+		sweep_some(s);
 }
 
 uint32_t delta_free(const struct store *s)

@@ -465,12 +465,10 @@ void delta_supersede(struct store *s, struct delta *d, uint64_t generation);
 /* Versions of which nothing has been written yet and that by now nobody sees need no block: in a batch each page is
  * written once, however many of its commits have changed it. */
 void delta_drop_unwritten(struct store *s);
-/* Whether the snapshot sees nothing that is `held`: all of it was superseded, or merged, before it. */
-bool delta_hides_held(const struct store *s, const struct store_snapshot *snap);
 /* Removes what nobody needs any more from the retained list. */
 void delta_sweep(struct store *s);
-/* The same for a few, others at each call: a reader's end must not cost what all others hold. */
-void delta_sweep_some(struct store *s);
+/* The same, or a part of it, if this snapshot, which is in the list no more, may have been what needed it. */
+void delta_reader_ended(struct store *s, const struct store_snapshot *snap);
 /* Goes on for a while (SORT_STEPS); true when done. */
 bool delta_sort_some(struct deltas *d, struct delta_sort *q);
 uint32_t delta_free(const struct store *s);

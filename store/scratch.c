@@ -59,10 +59,8 @@ static void sort_by_block(struct frame **f, uint32_t count)
 	}
 }
 
-static void add_pending(struct store *s, struct frame *f, struct store_scratch_page *p)
+static void add_pending(struct store *s, struct frame *f)
 {
-	cache_set_dirty(s, f);
-	f->scratch = p;
 	list_push_back(&s->scratch.pending, &f->link);
 	s->scratch.pending_count++;
 }
@@ -91,13 +89,10 @@ static uint32_t begin_writing(struct store *s, struct frame **batch)
 
 static void end_writing(struct store *s, struct frame *f, bool written)
 {
-	struct store_scratch_page *p = f->scratch;
 	fiber_queue_wake_all(&f->waiting);
 	cache_written(s, f, written);
-	if (!written) {
-		s->cache.dirty--;
-		add_pending(s, f, p);
-	}
+	if (!written)
+		add_pending(s, f);
 	frame_put(f);
 }
 
@@ -157,8 +152,11 @@ err store_scratch_write(struct store *s, struct store_scratch_page *p, const voi
 		TRY(take_block(s, p));
 	TRY(frame_for(s, p, &f));
 	memcpy((void *)(uintptr_t)f->page.data, page, STORE_PAGE_SIZE);
-	if (f->state == FRAME_CLEAN)
-		add_pending(s, f, p);
+	if (f->state == FRAME_CLEAN) {
+		cache_set_dirty(s, f);
+		f->scratch = p;
+		add_pending(s, f);
+	}
 	frame_put(f);
 	s->stats.scratch_writes++;
 	return OK;

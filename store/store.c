@@ -340,12 +340,7 @@ void store_snapshot_end(struct store_snapshot *snap)
 		return;
 	}
 	list_remove(&snap->link);
-	if (s->deltas.held && !delta_hides_held(s, snap)) {
-		if (list_is_empty(&s->snapshots))
-			delta_sweep(s);
-		else
-			delta_sweep_some(s);
-	}
+	delta_reader_ended(s, snap);
 	space_collect(s);
 }
 
