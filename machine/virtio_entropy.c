@@ -1,10 +1,11 @@
 /* virtio-rng (virtio 1.2, 5.4): a buffer goes to the device, which fills it with random bytes in
- * its own time. A read waits for that within a limit; when the limit passes, the buffer stays with
+ * its own time. A read sleeps until then, within a limit; when the limit passes, the buffer stays with
  * the device, and later reads take what it has brought without waiting. */
 #include "virtio.h"
 
 #define BUFFER_LEN 512u
 #define WAIT_NS_MAX 100000000u
+#define SLEEP_NS_MAX 1000000u /* should the device not interrupt */
 
 struct virtio_entropy {
 	struct virtio_device device;
@@ -50,10 +51,11 @@ static size_t entropy_device_read(void *cookie, void *out, size_t len)
 		got += collect(r, (uint8_t *)out + got, len - got);
 		if (r->ring.q.broken)
 			virtio_fail(&r->device, "has broken the rules of its queue");
-		if (machine_now_ns(m) > until)
+		uint64_t now = machine_now_ns(m);
+		if (now > until)
 			break;
-		if (r->asked)
-			cpu_relax();
+		if (r->asked && !virtio_queue_arm(&r->ring.q, 1))
+			machine_idle(&m->platform, now + SLEEP_NS_MAX);
 	}
 	return got;
 }
