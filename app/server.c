@@ -24,9 +24,40 @@ static size_t routes_size(const struct server_config *config)
 	return round_up(*config->manifest->route_count * sizeof(struct http_route));
 }
 
+/* Those of the routes, each once. */
+static const struct app_service *service_at(const struct app_manifest *m, size_t i)
+{
+	const struct app_service *service = m->routes[i].service;
+	for (size_t before = 0; before < i; before++)
+		if (m->routes[before].service == service)
+			return NULL;
+	return service && service->memory_size ? service : NULL;
+}
+
+static size_t services_size(const struct server_config *config)
+{
+	const struct app_service *service;
+	size_t size = 0;
+	for (size_t i = 0; i < *config->manifest->route_count; i++)
+		if ((service = service_at(config->manifest, i)))
+			size += round_up(service->memory_size(config));
+	return size;
+}
+
+static void services_start(struct server *s, uint8_t *memory)
+{
+	const struct app_service *service;
+	for (size_t i = 0; i < s->route_count; i++) {
+		if (!(service = service_at(s->config.manifest, i)))
+			continue;
+		service->start(s, memory);
+		memory += round_up(service->memory_size(&s->config));
+	}
+}
+
 size_t server_memory_size(const struct server_config *config)
 {
-	return round_up(sizeof(struct server)) + routes_size(config)
+	return round_up(sizeof(struct server)) + routes_size(config) + services_size(config)
 		+ pool_memory_size(sizeof(struct connection), config->connections_max)
 		+ pool_memory_size(sizeof(struct exchange), config->exchanges)
 		+ pool_memory_size(SERVER_BLOCK_SIZE, config->blocks)
@@ -106,7 +137,7 @@ err server_start(const struct server_config *config, void *memory, struct server
 	at = pool_place(&s->connections, at, sizeof(struct connection), config->connections_max);
 	at = pool_place(&s->exchanges, at, sizeof(struct exchange), config->exchanges);
 	at = pool_place(&s->blocks, at, SERVER_BLOCK_SIZE, config->blocks);
-	pool_place(&s->bodies, at, SERVER_BODY_MAX, body_count(config));
+	at = pool_place(&s->bodies, at, SERVER_BODY_MAX, body_count(config));
 	connections_init(s);
 	list_init(&s->waiting);
 	http_limits_default(&s->limits);
@@ -114,6 +145,7 @@ err server_start(const struct server_config *config, void *memory, struct server
 	s->limits.body_bytes_max = SERVER_BODY_MAX;
 	s->limits.idle_ns = config->idle_ns ? config->idle_ns : SERVER_IDLE_NS;
 	TRY(routes_set(s));
+	services_start(s, at);
 	TRY(tcp_listen(config->net, config->port, config->connections_max));
 	loop_add(config->loop, &s->client);
 	*out = s;
