@@ -277,6 +277,7 @@ static void server_write(struct text *t)
 	counter(t, "http_connections_total", stats.connections, NULL);
 	counter(t, "http_requests_total", stats.requests, "Requests whose head was understood.");
 	counter(t, "http_exchange_waits_total", stats.exchange_waits, "Requests that found no memory and had to wait.");
+	counter(t, "http_access_log_dropped_total", stats.access_log_dropped, "Lines of the access log that were left out.");
 	counter(t, "http_shed_total", stats.shed, "Requests that were refused or ended for want of room.");
 }
 

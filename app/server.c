@@ -24,9 +24,11 @@ static size_t routes_size(const struct server_config *config)
 	return round_up(*config->manifest->route_count * sizeof(struct http_route));
 }
 
-/* Those of the routes, each once. */
+/* Those of the routes, each once, and behind them the access log. */
 static const struct app_service *service_at(const struct app_manifest *m, size_t i)
 {
+	if (i == *m->route_count)
+		return m->access_log ? *m->access_log : NULL;
 	const struct app_service *service = m->routes[i].service;
 	for (size_t before = 0; before < i; before++)
 		if (m->routes[before].service == service)
@@ -38,7 +40,7 @@ static size_t services_size(const struct server_config *config)
 {
 	const struct app_service *service;
 	size_t size = 0;
-	for (size_t i = 0; i < *config->manifest->route_count; i++)
+	for (size_t i = 0; i <= *config->manifest->route_count; i++)
 		if ((service = service_at(config->manifest, i)))
 			size += round_up(service->memory_size(config));
 	return size;
@@ -47,7 +49,7 @@ static size_t services_size(const struct server_config *config)
 static void services_start(struct server *s, uint8_t *memory)
 {
 	const struct app_service *service;
-	for (size_t i = 0; i < s->route_count; i++) {
+	for (size_t i = 0; i <= s->route_count; i++) {
 		if (!(service = service_at(s->config.manifest, i)))
 			continue;
 		service->start(s, memory);

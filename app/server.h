@@ -7,7 +7,7 @@
  *   request.c  what a handler asks;  reply.c  what it answers;  form.c  forms and CSRF
  *   stream.c   answers that are made piece by piece;  event.c  server-sent events on top of that
  *   upload.c   bodies that are read piece by piece;  part.c  multipart forms on top of that
- *   health.c, metrics.c  for who operates the machine
+ *   health.c, metrics.c, access_log.c  for who operates the machine
  *   asset.c    static files (asset_coding.c, asset_directory.c, asset_ranges.c);  database.c  SQL
  *
  * What streams is reached through pointers only (exchange->stream, app_route.body): an application that does

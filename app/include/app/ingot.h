@@ -89,6 +89,12 @@ bool app_body_streamed(struct request *req, uint64_t bytes_max);
 extern const struct app_service app_service_health, app_service_ready, app_service_metrics;
 void app_metrics(struct request *req);
 
+/* A line in the machine's log for each answer, beside APP_ROUTES: APP_ACCESS_LOG(combined) or APP_ACCESS_LOG(json). No
+ * request waits for it: when the log's device is slower than the requests, lines are left out, and counted. */
+#define APP_ACCESS_LOG(format_) const struct app_service *const app_access_log = &app_service_access_log_##format_;
+extern const struct app_service app_service_access_log_combined, app_service_access_log_json;
+extern const struct app_service *const app_access_log;
+
 /* --- What was asked for -----------------------------------------------------------------------
  * A value that is not there is empty (len 0). */
 struct slice request_path(struct request *req); /* decoded and normalised, "/entry/7" */
