@@ -227,12 +227,6 @@ uint64_t exchange_duration_ns(const struct exchange *x)
 	return now > x->http.head_since ? now - x->http.head_since : 0;
 }
 
-void exchange_answered(const struct exchange *x, uint16_t status)
-{
-	for (struct observer *o = x->server->observers; o; o = o->next)
-		o->answered(o, x, status);
-}
-
 void exchange_respond(struct exchange *x)
 {
 	struct server_stats *stats = &x->server->stats;

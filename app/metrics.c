@@ -74,6 +74,8 @@ static void metrics_answered(struct observer *o, const struct exchange *x, uint1
 static void metrics_start(struct server *s, void *memory)
 {
 	struct http_metrics *m = memory;
+	if (s->metrics)
+		return; /* a second such route */
 	memset(m, 0, metrics_memory_size(&s->config));
 	m->server = s;
 	m->observer = (struct observer){.next = s->observers, .answered = metrics_answered};

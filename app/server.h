@@ -204,6 +204,15 @@ struct server {
 	struct server_stats stats;
 };
 
+/* server.c */
+void observers_tell(const struct exchange *x, uint16_t status);
+
+static inline void exchange_answered(const struct exchange *x, uint16_t status)
+{
+	if (UNLIKELY(x->server->observers != NULL))
+		observers_tell(x, status);
+}
+
 /* connection.c */
 void connections_init(struct server *s);
 void connection_open(struct server *s, struct tcp_conn *tcp);
@@ -234,8 +243,6 @@ void exchange_abandon(struct exchange *x);
 /* The handler has returned, and its changes are durable. */
 void exchange_respond(struct exchange *x);
 void exchange_respond_error(struct exchange *x, uint16_t status);
-/* Tells the observers. */
-void exchange_answered(const struct exchange *x, uint16_t status);
 /* Since the request's first byte. */
 uint64_t exchange_duration_ns(const struct exchange *x);
 /* Sends "100 Continue" if the client waits for that. */
