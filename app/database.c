@@ -187,13 +187,18 @@ static err database_close(struct database *db)
 	return store_close(db->store);
 }
 
+static bool database_is_writable(struct database *db)
+{
+	return store_state(db->store) == STORE_OPEN;
+}
+
 static void database_counters(struct database *db, struct writer *w)
 {
 	struct store_stats store;
 	struct sql_stats sql;
 	store_stats(db->store, &store);
 	sql_stats(db->sql, &sql);
-	database_counter_write(w, "store_read_only", store_state(db->store) != STORE_OPEN);
+	database_counter_write(w, "store_read_only", !database_is_writable(db));
 	database_counter_write(w, "store_generation", store_generation(db->store));
 	database_counter_write(w, "store_generation_durable", store_durable_generation(db->store));
 	database_counters_write(w, &store, &sql);
@@ -342,6 +347,7 @@ const struct app_database_engine app_database_sqlite = {
 	.open = database_open,
 	.sync = database_sync,
 	.close = database_close,
+	.is_writable = database_is_writable,
 	.counters = database_counters,
 	.operate = database_operate,
 };

@@ -113,11 +113,14 @@ void exchange_settle(struct exchange *x)
 
 void exchange_abandon(struct exchange *x)
 {
+	bool waited = x->waiting;
 	http_conn_abort(&x->http);
-	if (x->waiting)
+	if (waited)
 		handler_forget(x);
 	x->connection = NULL;
 	x->tcp = NULL;
+	if (waited)
+		exchange_answered(x, STATUS_CLIENT_GONE);
 	if (x->stream)
 		(void)x->stream->kind->event(x);
 	exchange_settle(x);
@@ -217,11 +220,19 @@ void exchange_input_release(struct exchange *x)
 	x->held = 0;
 }
 
+uint64_t exchange_duration_ns(const struct exchange *x)
+{
+	struct platform *p = x->server->config.loop->platform;
+	uint64_t now = p->now_ns(p); /* the loop's is that of its round, in which a short request begins and ends */
+	return now > x->http.head_since ? now - x->http.head_since : 0;
+}
+
 void exchange_respond(struct exchange *x)
 {
 	struct server_stats *stats = &x->server->stats;
 	bool keep = http_conn_respond(&x->http, now_of(x));
 	if (!reply_build(&x->request, keep)) {
+		exchange_answered(x, 503);
 		connection_end(x->connection);
 		return;
 	}
@@ -234,6 +245,7 @@ void exchange_respond(struct exchange *x)
 	stats->bytes_copied += x->request.bytes_copied;
 	sends_queue(x);
 	x->unsent = tcp_unsent(x->tcp);
+	exchange_answered(x, x->request.status);
 	exchange_input_release(x);
 	if (!keep)
 		tcp_close(x->tcp);

@@ -17,10 +17,12 @@ static void handling_ended(struct exchange *x)
 	x->server->handlers--;
 	if (x->stream)
 		x->stream->kind->finish(x);
-	else if (!x->tcp)
-		exchange_settle(x);
-	else
+	else if (x->tcp)
 		exchange_respond(x);
+	else {
+		exchange_answered(x, STATUS_CLIENT_GONE);
+		exchange_settle(x);
+	}
 }
 
 void request_release(struct request *req, bool ok)
@@ -125,6 +127,7 @@ static void respond_no_route(struct exchange *x, enum http_route_result found)
 {
 	struct request *req = &x->request;
 	if (found == HTTP_ROUTE_NOT_FOUND && asset_directory_reply(req)) {
+		req->target = TARGET_FILE;
 		exchange_respond(x);
 		return;
 	}
@@ -156,6 +159,7 @@ bool request_route(struct exchange *x)
 	blocks_reserve(s);
 	request_init(req, x);
 	if (asset && (http->method == HTTP_GET || http->method == HTTP_HEAD)) {
+		req->target = TARGET_FILE;
 		asset_reply(req, asset);
 		exchange_respond(x);
 		return false;
@@ -170,11 +174,18 @@ bool request_route(struct exchange *x)
 		respond_no_route(x, found);
 		return false;
 	}
+	const struct app_route *route = &s->config.manifest->routes[req->match.index];
+	req->target = TARGET_ROUTE;
+	if (route->service && route->service->answer) {
+		route->service->answer(req);
+		exchange_respond(x);
+		return false;
+	}
 	if (!head_keep(x)) {
 		exchange_respond_error(x, 503);
 		return false;
 	}
-	const struct app_body *body = s->config.manifest->routes[req->match.index].body;
+	const struct app_body *body = route->body;
 	if (http->framing != HTTP_BODY_NONE && !(body && body->begin(req, body->bytes_max)))
 		return true;
 	handler_begin(x);

@@ -18,7 +18,8 @@ void request_init(struct request *req, struct exchange *x)
 	req->exchange = x;
 	req->fields = NULL;
 	req->broken = false;
-	req->bytes_copied = 0;
+	req->head_lost = false;
+	req->bytes_copied = req->bytes_body = 0;
 	req->hold = NULL;
 	req->database = NULL;
 }
@@ -238,8 +239,11 @@ static bool build(struct request *req, bool keep_alive)
 	x->send_head = (struct tcp_send){.segments = list, .count = len};
 	x->sends = &x->send_head;
 	req->bytes_copied += r.bytes_copied;
-	x->server->stats.bytes_sent += r.body_len + (has_page(req) ? req->page.byte_count : 0);
+	uint64_t body_len = r.body_len + (has_page(req) ? req->page.byte_count : 0);
+	x->server->stats.bytes_sent += body_len;
 	bool with_body = (!http || http->method != HTTP_HEAD) && !is_bodiless(req);
+	if (with_body)
+		req->bytes_body = body_len;
 	return !has_page(req) || !with_body || build_page_sends(req, &x->send_head);
 }
 
@@ -254,6 +258,7 @@ bool reply_build(struct request *req, bool keep_alive)
 		status == 503 ? "out of memory" : "a malformed header field");
 	req->broken = false;
 	request_fail(req, status);
+	req->head_lost = true;
 	exchange_memory_reset(req->exchange);
 	return build(req, keep_alive);
 }

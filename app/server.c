@@ -24,9 +24,26 @@ static size_t routes_size(const struct server_config *config)
 	return round_up(*config->manifest->route_count * sizeof(struct http_route));
 }
 
+/* The routes' services and the access log: their memory, and their start when there is a server. */
+static size_t services_each(const struct server_config *config, struct server *s, uint8_t *memory)
+{
+	const struct app_manifest *m = config->manifest;
+	size_t size = 0;
+	for (size_t i = 0; i <= *m->route_count; i++) {
+		const struct app_service *service = i < *m->route_count ? m->routes[i].service
+			: m->access_log ? *m->access_log : NULL;
+		if (!service || !service->memory_size)
+			continue;
+		if (s)
+			service->start(s, memory + size);
+		size += round_up(service->memory_size(config));
+	}
+	return size;
+}
+
 size_t server_memory_size(const struct server_config *config)
 {
-	return round_up(sizeof(struct server)) + routes_size(config)
+	return round_up(sizeof(struct server)) + routes_size(config) + services_each(config, NULL, NULL)
 		+ pool_memory_size(sizeof(struct connection), config->connections_max)
 		+ pool_memory_size(sizeof(struct exchange), config->exchanges)
 		+ pool_memory_size(SERVER_BLOCK_SIZE, config->blocks)
@@ -96,6 +113,12 @@ static bool server_poll(struct loop_client *client)
 	return worked;
 }
 
+void observers_tell(const struct exchange *x, uint16_t status)
+{
+	for (struct observer *o = x->server->observers; o; o = o->next)
+		o->answered(o, x, status);
+}
+
 err server_start(const struct server_config *config, void *memory, struct server **out)
 {
 	struct server *s = memory;
@@ -106,7 +129,7 @@ err server_start(const struct server_config *config, void *memory, struct server
 	at = pool_place(&s->connections, at, sizeof(struct connection), config->connections_max);
 	at = pool_place(&s->exchanges, at, sizeof(struct exchange), config->exchanges);
 	at = pool_place(&s->blocks, at, SERVER_BLOCK_SIZE, config->blocks);
-	pool_place(&s->bodies, at, SERVER_BODY_MAX, body_count(config));
+	at = pool_place(&s->bodies, at, SERVER_BODY_MAX, body_count(config));
 	connections_init(s);
 	list_init(&s->waiting);
 	http_limits_default(&s->limits);
@@ -114,6 +137,7 @@ err server_start(const struct server_config *config, void *memory, struct server
 	s->limits.body_bytes_max = SERVER_BODY_MAX;
 	s->limits.idle_ns = config->idle_ns ? config->idle_ns : SERVER_IDLE_NS;
 	TRY(routes_set(s));
+	(void)services_each(config, s, at);
 	TRY(tcp_listen(config->net, config->port, config->connections_max));
 	loop_add(config->loop, &s->client);
 	*out = s;

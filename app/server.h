@@ -7,6 +7,7 @@
  *   request.c  what a handler asks;  reply.c  what it answers;  form.c  forms and CSRF
  *   stream.c   answers that are made piece by piece;  event.c  server-sent events on top of that
  *   upload.c   bodies that are read piece by piece;  part.c  multipart forms on top of that
+ *   health.c, metrics.c, access_log.c  for who operates the machine
  *   asset.c    static files (asset_coding.c, asset_directory.c, asset_ranges.c);  database.c  SQL
  *
  * What streams is reached through pointers only (exchange->stream, app_route.body): an application that does
@@ -32,6 +33,29 @@
 struct exchange;
 struct request_hold;
 
+/* Who is told of each answer when its last byte has been handed to TCP, or when it has turned out that there will be
+ * none. Then the request's memory, its head and its response are still there; x->tcp may be NULL. */
+struct observer {
+	struct observer *next;
+	void (*answered)(struct observer *, const struct exchange *x, uint16_t status);
+};
+/* The status of a request whose client has left before its answer. */
+#define STATUS_CLIENT_GONE 499
+
+/* What Ingot offers to whoever operates the machine, in the routes of applications that want it. */
+struct app_service {
+	size_t (*memory_size)(const struct server_config *config); /* NULL: it has none, and no start */
+	void (*start)(struct server *s, void *memory);
+	void (*answer)(struct request *req); /* at once, without a fiber; NULL: the route's handler does it */
+};
+
+/* What a request was for. */
+enum request_target {
+	TARGET_NONE, /* nothing, or that is not known */
+	TARGET_FILE,
+	TARGET_ROUTE, /* request.match.index */
+};
+
 enum reply_kind {
 	REPLY_NONE,
 	REPLY_BYTES,
@@ -54,6 +78,7 @@ struct request {
 	struct http_form query, form;
 	bool query_parsed, form_open;
 	bool body_left; /* to the handler, which reads it piece by piece */
+	uint8_t target; /* enum request_target */
 	struct form_parts *parts; /* part.c's */
 
 	enum reply_kind reply;
@@ -63,7 +88,9 @@ struct request {
 	struct page_output page;
 	struct reply_field *fields;
 	bool broken; /* something failed that the handler need not know of: the status stands */
+	bool head_lost; /* the request's head is not there any more: its memory was needed */
 	uint64_t bytes_copied; /* for this response, besides what its head counts */
+	uint64_t bytes_body;   /* that were sent as its body */
 
 	const struct request_hold *hold; /* set by database.c where SQL is used; else NULL */
 	void *database; /* database.c's */
@@ -170,10 +197,21 @@ struct server {
 	uint64_t next_stream_look_ns; /* for a slow one */
 	struct http_route *routes;
 	uint32_t route_count;
+	struct observer *observers;   /* NULL: nobody wants to know */
+	struct http_metrics *metrics; /* metrics.c's; NULL: not wanted */
 	uint64_t next_look_ns[2]; /* for a slow exchange; [1]: for one with blocks */
 	bool draining;
 	struct server_stats stats;
 };
+
+/* server.c */
+void observers_tell(const struct exchange *x, uint16_t status);
+
+static inline void exchange_answered(const struct exchange *x, uint16_t status)
+{
+	if (UNLIKELY(x->server->observers != NULL))
+		observers_tell(x, status);
+}
 
 /* connection.c */
 void connections_init(struct server *s);
@@ -205,6 +243,8 @@ void exchange_abandon(struct exchange *x);
 /* The handler has returned, and its changes are durable. */
 void exchange_respond(struct exchange *x);
 void exchange_respond_error(struct exchange *x, uint16_t status);
+/* Since the request's first byte. */
+uint64_t exchange_duration_ns(const struct exchange *x);
 /* Sends "100 Continue" if the client waits for that. */
 void exchange_continue(struct exchange *x);
 /* After the HTTP machine's deadline may have come nearer. */

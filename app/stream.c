@@ -298,6 +298,8 @@ static bool buffer_send(struct exchange *x, struct reply_stream *s, bool last)
 	buffer_close(s, b, last);
 	stats->bytes_sent += b->len;
 	stats->bytes_copied += b->len;
+	x->request.bytes_body += b->len;
+	x->request.bytes_copied += b->len;
 	b->send = (struct tcp_send){.segments = &b->bytes, .count = 1, .done = buffer_done};
 	s->current = NULL;
 	s->sent_ns = now_of(x);
@@ -576,14 +578,18 @@ static void reply_finish(struct exchange *x)
 	}
 	if (x->tcp && !req->broken && (s->head_sent || head_send_late(req, s)) && end_send(x, s)) {
 		buffer_drop(x, s); /* one without a byte in it */
+		exchange_answered(x, req->status);
 		respond_end(x, s->keep);
 		return;
 	}
 	buffer_drop(x, s);
+	if (x->tcp && !s->head_sent) {
+		exchange_respond(x);
+		return;
+	}
+	exchange_answered(x, x->tcp ? 500 : STATUS_CLIENT_GONE); /* it was cut, whatever its head said */
 	if (!x->tcp)
 		exchange_settle(x);
-	else if (!s->head_sent)
-		exchange_respond(x);
 	else if (s->chunked || s->has_length)
 		connection_close(x->connection); /* what has been sent arrives, and is seen to be no whole answer */
 	else

@@ -111,6 +111,22 @@ else
 	skip "a browser uploads, listens, and notices what breaks" "there is no chromium"
 fi
 
+# What the machine tells of itself.
+expect "it is well" "ok ready" echo "$(get "$url/healthz") $(get "$url/readyz")"
+get -D "$WORK/metrics.head" "$url/metrics" >"$WORK/metrics"
+says "metrics are text for Prometheus" '^Content-Type: text/plain; version=0.0.4; charset=utf-8' "$WORK/metrics.head"
+says "... with durations by route" '^http_request_duration_seconds_bucket{method="PUT",route="/sum",le="+Inf"} [1-9]' "$WORK/metrics"
+says "... answers that were cut" '^http_responses_total{method="GET",route="/broken",code="5xx"} [1-9]' "$WORK/metrics"
+says "... flushes" '^store_flushes_total [1-9]' "$WORK/metrics"
+says "... and pool levels" '^pool_items_used{pool="fibers"} [1-9]' "$WORK/metrics"
+get -A "$(printf 'an "agent\\ \302\233')" "$url/healthz?seen" >/dev/null
+await '"target":"/healthz?seen"' "$log"
+says "the access log has the request, and nothing that a terminal would obey" \
+	'^{"time":.*"target":"/healthz?seen",.*"status":200,"bytes":3,"seconds":[0-9.]*,"agent":"an \\"agent\\\\ \\u009b"}' "$log"
+check "... each line is JSON" sh -c "grep '^{' $log | node -e '
+	const lines = require(\"fs\").readFileSync(0, \"utf8\").trim().split(\"\\n\").map(JSON.parse);
+	process.exit(lines.length > 20 && lines.every((l) => l.status >= 200 && l.time > \"2020\") ? 0 : 1)'"
+
 background curl -sSN -o "$WORK/events.3" "$url/events"
 until_state "events 1" >/dev/null
 stop

@@ -71,13 +71,19 @@ static void write_all(int fd, struct slice text)
 }
 
 /* A pipe that is ready takes at least a page, so a line never blocks. */
-static void write_log(struct platform *p, struct slice line)
+static bool offer_log(struct platform *p, struct slice line)
 {
 	struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-	if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT))
-		write_all(STDOUT_FILENO, line);
-	else
-		host_of(p)->log_dropped++;
+	(void)p;
+	if (poll(&out, 1, 0) != 1 || !(out.revents & POLLOUT))
+		return false;
+	write_all(STDOUT_FILENO, line);
+	return true;
+}
+
+static void write_log(struct platform *p, struct slice line)
+{
+	host_of(p)->log_dropped += !offer_log(p, line);
 }
 
 static void write_console(struct platform *p, struct slice text)
@@ -210,6 +216,7 @@ err host_create(const struct host_options *o, struct writer *why, struct host **
 	}
 	h->platform = (struct platform){
 		.now_ns = now, .wall_ns = wall, .entropy = entropy, .log_write = write_log,
+		.log_offer = offer_log,
 		.console_write = write_console, .idle = idle, .power_button = power_button,
 		.power_off = power_off, .guard = guard, .kind = "host",
 		.command_line = slice_from_cstr(o->command_line ? o->command_line : ""),

@@ -85,6 +85,7 @@ void http_conn_init(struct http_conn *c, const struct http_limits *limits, struc
 void http_conn_head_began(struct http_conn *c, uint64_t since)
 {
 	ASSERT(c->state == HTTP_CONN_IDLE);
+	c->head_since = since;
 	enter(c, HTTP_CONN_HEAD, since);
 }
 
@@ -124,8 +125,10 @@ static enum http_event input_head(struct http_conn *c, struct slice bytes, uint6
 	enum http_parse_result result;
 	if (bytes.len == 0)
 		return HTTP_EVENT_NEED_MORE;
-	if (c->state == HTTP_CONN_IDLE)
+	if (c->state == HTTP_CONN_IDLE) {
+		c->head_since = now;
 		enter(c, HTTP_CONN_HEAD, now);
+	}
 	if (c->buffer) {
 		result = gather(c, bytes, consumed);
 	} else {

@@ -127,7 +127,7 @@ struct machine {
 	volatile bool pending[256]; /* by vector: it interrupted since machine_interrupt_take */
 	/* Registered by drivers; NULL when there is none. */
 	void *log_cookie, *entropy_cookie;
-	bool (*log_device)(void *cookie, struct slice line);
+	bool (*log_device)(void *cookie, struct slice line, size_t spare); /* bytes to be left free */
 	size_t (*entropy_device)(void *cookie, void *out, size_t len);
 	uint64_t log_dropped;
 	uint64_t entropy_pool[4]; /* timing jitter gathered during the boot */
@@ -173,7 +173,7 @@ bool machine_interrupt_take(struct machine *m, uint8_t vector);
 bool machine_add_net(struct machine *m, struct net_device *device);
 bool machine_add_block(struct machine *m, struct block_device *device);
 /* Logs go there: the whole line is taken, or false and nothing is. Never blocks. */
-bool machine_add_console(struct machine *m, bool (*write)(void *cookie, struct slice line),
+bool machine_add_console(struct machine *m, bool (*write)(void *cookie, struct slice line, size_t spare),
 	void *cookie);
 /* Up to len bytes of entropy, at once or after a bounded wait; the number given. */
 bool machine_add_entropy(struct machine *m, size_t (*read)(void *cookie, void *out, size_t len),

@@ -7,6 +7,8 @@
 
 #include <stdarg.h>
 
+#define LOG_SPARE (8u << 10) /* of the log device: what is offered leaves it to messages */
+
 struct hvm_start_info;
 _Noreturn void machine_start(const struct hvm_start_info *info);
 
@@ -35,8 +37,14 @@ static void platform_log_write(struct platform *p, struct slice line)
 	struct machine *m = machine_of(p);
 	if (!m->log_device)
 		serial_write(line);
-	else if (!m->log_device(m->log_cookie, line))
+	else if (!m->log_device(m->log_cookie, line, 0))
 		m->log_dropped++;
+}
+
+static bool platform_log_offer(struct platform *p, struct slice line)
+{
+	struct machine *m = machine_of(p);
+	return m->log_device && m->log_device(m->log_cookie, line, LOG_SPARE);
 }
 
 static void platform_console_write(struct platform *p, struct slice text)
@@ -56,6 +64,7 @@ static void platform_fill(struct platform *p)
 	p->wall_ns = platform_wall_ns;
 	p->entropy = entropy_read;
 	p->log_write = platform_log_write;
+	p->log_offer = platform_log_offer;
 	p->console_write = platform_console_write;
 	p->idle = machine_idle;
 	p->power_button = power_button;
@@ -109,7 +118,7 @@ bool machine_add_block(struct machine *m, struct block_device *device)
 	return true;
 }
 
-bool machine_add_console(struct machine *m, bool (*write)(void *cookie, struct slice line),
+bool machine_add_console(struct machine *m, bool (*write)(void *cookie, struct slice line, size_t spare),
 	void *cookie)
 {
 	if (m->log_device)

@@ -39,12 +39,12 @@ static void put_chunk(struct virtio_console *c, const uint8_t *p, size_t len)
 	virtio_queue_submit(&c->output.q, 1, VIRTIO_ANY_LENGTH, chunk);
 }
 
-static bool console_write(void *cookie, struct slice line)
+static bool console_write(void *cookie, struct slice line, size_t spare)
 {
 	struct virtio_console *c = cookie;
 	(void)virtio_poll(&c->device);
 	reclaim(c);
-	if (!fits(c, line.len))
+	if (!fits(c, line.len + spare))
 		return false;
 	while (line.len) {
 		size_t n = line.len < CHUNK_LEN ? line.len : CHUNK_LEN;

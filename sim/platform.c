@@ -38,6 +38,14 @@ static void write_line(struct platform *p, struct slice line)
 		of(p)->log(of(p)->cookie, line);
 }
 
+static bool offer_line(struct platform *p, struct slice line)
+{
+	if (of(p)->log_full)
+		return false;
+	write_line(p, line);
+	return true;
+}
+
 static void idle(struct platform *p, uint64_t until_ns)
 {
 	struct sim_platform *sim = of(p);
@@ -76,7 +84,7 @@ void sim_platform_init(struct sim_platform *sim, uint64_t seed, uint8_t *memory,
 {
 	*sim = (struct sim_platform){
 		.platform = {.now_ns = now_ns, .wall_ns = wall_ns, .entropy = entropy,
-			.log_write = write_line, .console_write = write_line, .idle = idle,
+			.log_write = write_line, .log_offer = offer_line, .console_write = write_line, .idle = idle,
 			.power_button = power_button, .power_off = power_off, .guard = guard,
 			.memory = memory, .memory_len = len, .memory_total = len, .kind = "sim"},
 		.random = seed,

@@ -450,6 +450,8 @@ static const struct app_route routes[] = {
 	GET("/sql/too-many-rows", sql_too_many_rows), GET("/sql/all-rows", sql_all_rows),
 	GET("/sql/endless", sql_endless), POST("/sql/write-and-wait", sql_write_and_wait),
 	SITE_STREAM_ROUTES
+	HEALTH("/healthz"), READY("/readyz"), METRICS("/metrics"),
+	GET("/quote\"d\\path", show_text),
 };
 static const size_t route_count = ARRAY_LEN(routes);
 

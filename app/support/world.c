@@ -356,6 +356,8 @@ struct world *world_new(struct world_options o)
 	loop_init(&w->loop, &w->sim.platform, w->loop_memory, fibers, STACK_SIZE);
 	w->unoperated = o.unoperated;
 	site_make(w, o.database);
+	w->access_log = o.access_log;
+	w->manifest.access_log = o.access_log ? &w->access_log : NULL;
 	station_start(w, SERVER, (o.connections_max ? o.connections_max : 32) + 8);
 	station_start(w, CLIENT, 512);
 	w->source = (struct sim_source){.next_ns = wire_next};

@@ -36,6 +36,7 @@ struct world_options {
 	bool database;
 	bool unoperated; /* nobody can ask for snapshots */
 	uint32_t disk_kib; /* [16 MiB] */
+	const struct app_service *access_log; /* NULL: none */
 };
 
 struct station {
@@ -89,6 +90,7 @@ struct world {
 	struct page_assets assets;
 	struct page_asset_table asset_table;
 	struct app_manifest manifest;
+	const struct app_service *access_log;
 	uint8_t *big; /* the content of /big.bin */
 	struct fiber_queue gate; /* of handlers that wait */
 	uint32_t at_gate;

@@ -44,6 +44,8 @@ struct app_database_engine {
 	err (*sync)(struct database *);
 	/* The same, and lets go of the volume. No request may be using it. Parks. */
 	err (*close)(struct database *);
+	/* Whether it takes changes: not after its device has failed. Does not park. */
+	bool (*is_writable)(struct database *);
 	/* A line for each counter of the store and of SQL: its name, a space, its value. Does not park. */
 	void (*counters)(struct database *, struct writer *);
 	/* Begins an operation, or lets it wait for those before it; its memory is the caller's until it is done. False:

@@ -42,6 +42,7 @@ struct app_route {
 	const char *method, *pattern;
 	void (*handler)(struct request *);
 	const struct app_body *body; /* NULL: as a whole, up to 64 KiB */
+	const struct app_service *service; /* Ingot's, for whoever operates the machine; NULL: none */
 };
 
 /* How a route takes its requests' bodies. */
@@ -75,6 +76,24 @@ extern const size_t app_route_count;
 #define BODY_STREAMED(bytes_max_) .body = &(const struct app_body){(bytes_max_), app_body_streamed}
 bool app_body_limited(struct request *req, uint64_t bytes_max);
 bool app_body_streamed(struct request *req, uint64_t bytes_max);
+
+/* For whoever operates the machine (docs/operations.md); rows of APP_ROUTES as any other:
+ *	APP_ROUTES(GET("/", home), HEALTH("/healthz"), READY("/readyz"), METRICS("/metrics"))
+ * HEALTH: 200 as long as the machine's loop runs; needs no fiber and no memory beyond a request's. READY: the same, but
+ * 503 while the machine is about to stop, or its database is not there to be written to. METRICS: counters, pool levels
+ * and a histogram of durations for each route, in the text format of Prometheus. Anybody who reaches the path can read
+ * them: give it a name that is not guessed, or refuse it in front of the machine. */
+#define HEALTH(pattern_) APP_ROUTE("GET", pattern_, 0, .service = &app_service_health)
+#define READY(pattern_) APP_ROUTE("GET", pattern_, 0, .service = &app_service_ready)
+#define METRICS(pattern_) APP_ROUTE("GET", pattern_, app_metrics, .service = &app_service_metrics)
+extern const struct app_service app_service_health, app_service_ready, app_service_metrics;
+void app_metrics(struct request *req);
+
+/* A line in the machine's log for each answer, beside APP_ROUTES: APP_ACCESS_LOG(combined) or APP_ACCESS_LOG(json). No
+ * request waits for it: when the log's device is slower than the requests, lines are left out, and counted. */
+#define APP_ACCESS_LOG(format_) const struct app_service *const app_access_log = &app_service_access_log_##format_;
+extern const struct app_service app_service_access_log_combined, app_service_access_log_json;
+extern const struct app_service *const app_access_log;
 
 /* --- What was asked for -----------------------------------------------------------------------
  * A value that is not there is empty (len 0). */

@@ -17,6 +17,7 @@ struct app_manifest {
 	/* app_asset_coding when a file has codings, app_asset_ranges when one is large; else NULL. */
 	const struct page_asset *(*asset_coding)(struct request *req, const struct page_asset *asset);
 	bool (*asset_ranges)(struct request *req, const struct page_asset *asset);
+	const struct app_service *const *access_log; /* NULL: the application has no APP_ACCESS_LOG */
 };
 
 API_BEGIN

@@ -40,6 +40,7 @@ struct server_stats {
 	uint64_t bytes_sent;    /* of responses */
 	uint64_t bytes_copied;  /* of these, by the CPU */
 	uint64_t shed;          /* answered with 503: out of memory */
+	uint64_t access_log_dropped; /* lines that found no room */
 	uint64_t exchange_waits; /* requests that found no exchange free */
 	uint32_t connections_open;
 	uint32_t connections_queued; /* of these, that wait for an exchange */

@@ -129,4 +129,5 @@ APP_ROUTES(PUT("/file/{name}", file_put, BODY_STREAMED(1u << 30)), GET("/file/{n
 	PUT("/sum", sum, BODY_STREAMED(2ull << 30)), PUT("/small", sum, BODY_MAX(1000)),
 	PUT("/ignored", ignored, BODY_STREAMED(1u << 30)), GET("/endless", endless), GET("/broken", broken),
 	GET("/events", events), GET("/state", state),
-	GET("/log", log_what_is_said))
+	GET("/log", log_what_is_said), HEALTH("/healthz"), READY("/readyz"), METRICS("/metrics"))
+APP_ACCESS_LOG(json)

@@ -122,6 +122,7 @@ struct http_conn {
 	uint32_t buffer_cap, buffer_len;
 	const uint8_t *head; /* where the finished head lies */
 	uint64_t since;      /* when the current state began or last made progress */
+	uint64_t head_since; /* when the first byte of the request came, until the next one's does */
 	uint64_t body_since, paused_at;
 	uint64_t discarded;
 	bool body_open;      /* the request's body has not been decoded to its end */

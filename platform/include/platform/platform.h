@@ -26,6 +26,9 @@ struct platform {
 	/* Log output (virtio-console, standard error). Never blocks: what does not fit is dropped and
 	 * counted; whole lines. */
 	void (*log_write)(struct platform *, struct slice line);
+	/* The same for what comes in great numbers: false, and nothing is taken, when the line would have to wait, or
+	 * would leave no room for those of log_write; also when there is no such device (the serial port is none). */
+	bool (*log_offer)(struct platform *, struct slice line);
 	/* Boot and panic output (serial port, standard error). Slow, synchronous. */
 	void (*console_write)(struct platform *, struct slice text);
 	/* Waits until a device has something, the power button is pressed, or `until_ns` (monotonic,

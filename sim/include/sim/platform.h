@@ -19,6 +19,7 @@ struct sim_platform {
 	bool button; /* the power button */
 	/* Set by idle when nothing will ever happen again: the program hangs, or is done. */
 	bool stuck;
+	bool log_full; /* log_offer takes nothing */
 	/* Receives log and console lines; may be NULL. */
 	void (*log)(void *cookie, struct slice line);
 	void *cookie;
