@@ -410,7 +410,7 @@ static bool begin(struct request *req, int status, const char *type, bool has_le
 	}
 	s->stream.kind = &reply_kind;
 	fiber_queue_init(&s->changed);
-	s->bodiless = x->http.request.method == HTTP_HEAD || status == 204 || status == 304;
+	s->bodiless = x->http.request.method == HTTP_HEAD || status == 204 || status == 205 || status == 304;
 	s->has_length = has_length;
 	s->length = length;
 	req->type_fields = SLICE("X-Content-Type-Options: nosniff\r\n");
