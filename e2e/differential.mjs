@@ -1,15 +1,17 @@
-// The conformance vectors against two servers:  node differential.mjs OURS THEIRS LIST DIFFERENCES
-// LIST is what `vectors_test --list` prints. Each vector is sent to both as it stands, on a connection of its own, with a
-// request of ours behind it (but where its input ends too early); then our side is closed, and what comes is read to its
-// end. So no clock says whether the connection persisted: the last request was answered, or it was not.
+// The conformance vectors against two servers:  node differential.mjs OURS THEIRS LIST DIFFERENCES TABLE
+// LIST is what `vectors_test --list` prints. Each vector is sent to both as it stands, on a connection of
+// its own, with a request of ours behind it (but where its input ends too early); then our side is
+// closed, and what comes is read to its end. So no clock says whether the connection persisted: the last
+// request was answered, or it was not.
 //
-// DIFFERENCES has the differences that are known, under a reason each ("because: ..."): "  NAME  their answers".
-// Prints those that there are. Fails when one is not known.
+// DIFFERENCES has those that are known, under a reason each ("because: ..."): "  NAME  their answers".
+// Writes all that there are to TABLE, and fails when one is not known.
 import fs from "node:fs";
 import net from "node:net";
 
-const [ours, theirs, listPath, differencesPath] = process.argv.slice(2);
+const [ours, theirs, listPath, differencesPath, tablePath] = process.argv.slice(2);
 const PROBE = "GET /probe.txt HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+const UNEXPLAINED = "NOT EXPLAINED";
 const PROBE_BODY = "this is the probe\n";
 const AT_ONCE = 24, PATIENCE_MS = 20000;
 
@@ -114,12 +116,13 @@ for (const v of vectors) {
   }
   const explained = entry?.outcome === v.theirs;
   if (!explained) unexplained++;
-  rows.push([v.name, v.ours, v.theirs, explained ? entry.because : "NOT EXPLAINED"]);
+  rows.push([v.name, v.ours, v.theirs, explained ? entry.because : UNEXPLAINED]);
 }
 const width = (i) => Math.max(...rows.map((row) => row[i].length), 6);
-const [a, b, c] = [0, 1, 2].map(width);
-console.log(`# ${"vector".padEnd(a)}  ${"ours".padEnd(b)}  ${"nginx".padEnd(c)}  why`);
-for (const [name, o, t, why] of rows) console.log(`# ${name.padEnd(a)}  ${o.padEnd(b)}  ${t.padEnd(c)}  ${why}`);
+const widths = [0, 1, 2].map(width);
+const line = (row) => row.map((text, i) => text.padEnd(widths[i] ?? 0)).join("  ").trimEnd();
+fs.writeFileSync(tablePath, [["vector", "ours", "nginx", "why"], ...rows].map((row) => `${line(row)}\n`).join(""));
+for (const row of rows.filter((r) => r[3] === UNEXPLAINED)) console.log(`# ${line(row)}`);
 for (const name of differences.keys()) console.log(`# ${name} is listed in ${differencesPath}, and there is none`);
-console.log(`# ${vectors.length} vectors: ${same} the same, ${rows.length} differ, ${unexplained} of these unexplained`);
+console.log(`# ${vectors.length} vectors: ${same} the same, ${rows.length} differ (${tablePath}), ${unexplained} of these unexplained`);
 process.exit(unexplained || differences.size || vectors.length < 100 ? 1 : 0);

@@ -1,10 +1,11 @@
-/* The conformance vectors of http/vectors (http/support/vector.h says how they are written) and the HTTP machine: each is
- * replayed with every split in two and byte by byte, with heads in place, gathered and moved, three times in a row on
- * one connection where that stays open, behind another request, and always with the input's end at an unreadable page.
- * app/vectors_test.c sends the same bytes to a whole server.
+/* The conformance vectors of http/vectors (http/support/vector.h says how they are written) and the
+ * HTTP machine: each is replayed with every split in two and byte by byte, with heads in place,
+ * gathered and moved, three times in a row on one connection where that stays open, behind another
+ * request, and always with the input's end at an unreadable page. app/vectors_test.c sends the same
+ * bytes to a whole server.
  *
- *	build/host/test/http/vectors_test te_and_length    those whose name has it
- *	build/host/test/http/vectors_test --list           names, methods and bytes in hex, for e2e/differential.sh */
+ *	build/host/test/http/vectors_test cl_te     those whose name has it
+ *	build/host/test/http/vectors_test --list    names, methods, bytes: for e2e/differential.sh */
 #include <http/conditional.h>
 #include <http/conn.h>
 
@@ -125,8 +126,8 @@ static void say_outcome(struct rig *r)
 	struct slice number = word_of(text, "size=");
 	if (number.len)
 		assert_true(slice_to_u64(number, &size));
-	struct http_validators v = {word_of(text, "etag="), date_of(word_of(text, "modified="), now),
-		!strstr(text, "none")};
+	struct http_validators v = {word_of(text, "etag="),
+		date_of(word_of(text, "modified="), now), !strstr(text, "none")};
 	switch (http_condition_evaluate(&r->conn.request, &v, now)) {
 	case HTTP_CONDITION_NOT_MODIFIED: say(r, " -> 304"); break;
 	case HTTP_CONDITION_FAILED: say(r, " -> 412"); break;
@@ -257,7 +258,8 @@ static void play(struct rig *r, struct slice stream, size_t cut, size_t step)
 
 /* --- Comparing -------------------------------------------------------------------------------- */
 
-static void expect(const struct rig *r, const char *before, unsigned times, const char *how, size_t cut)
+static void expect(const struct rig *r, const char *before, unsigned times, const char *how,
+	size_t cut)
 {
 	static char wanted[sizeof r->log];
 	size_t n = (size_t)snprintf(wanted, sizeof wanted, "%s", before);
@@ -266,8 +268,8 @@ static void expect(const struct rig *r, const char *before, unsigned times, cons
 			n += (size_t)snprintf(wanted + n, sizeof wanted - n, "%s\n", r->vector->expected[i]);
 	if (strcmp(wanted, r->log) == 0)
 		return;
-	print_message("%s (line %zu of its file), %s, mode %d, cut at %zu\nexpected:\n%sgot:\n%s", r->vector->name,
-		r->vector->line, how, r->mode, cut, wanted, r->log);
+	print_message("%s (line %zu of its file), %s, mode %d, cut at %zu\nexpected:\n%sgot:\n%s",
+		r->vector->name, r->vector->line, how, r->mode, cut, wanted, r->log);
 	fail();
 }
 
@@ -292,8 +294,8 @@ static struct slice joined(struct slice a, struct slice b, struct slice c)
 	return slice_of(all, a.len + b.len + c.len);
 }
 
-static void play_joined(struct rig *r, const struct vector *v, struct slice stream, const char *before, unsigned times,
-	const char *how)
+static void play_joined(struct rig *r, const struct vector *v, struct slice stream,
+	const char *before, unsigned times, const char *how)
 {
 	for (int mode = 0; mode < MODE_COUNT; mode++) {
 		const size_t cuts[] = {stream.len, stream.len / 2, 1};
@@ -314,8 +316,8 @@ static void does_what_it_says(void **state)
 		play_split(&rig, v, (enum mode)mode);
 	if (v->resource)
 		return;
-	play_joined(&rig, v, joined(SLICE("GET /before HTTP/1.1\r\nHost: h\r\n\r\n"), v->stream, SLICE("")),
-		"GET /before\n", 1, "behind another request");
+	struct slice before = SLICE("GET /before HTTP/1.1\r\nHost: h\r\n\r\n");
+	play_joined(&rig, v, joined(before, v->stream, SLICE("")), "GET /before\n", 1, "behind another request");
 	if (!vector_closes(v) && !vector_is_cut(v))
 		play_joined(&rig, v, joined(v->stream, v->stream, v->stream), "", 3, "three times in a row");
 }
@@ -381,7 +383,7 @@ static void the_table_names_no_other(void **state)
 
 /* --- Which ------------------------------------------------------------------------------------ */
 
-/* "smuggling/te_and_length 1 POST,GET 504f..." for each that is not about an imagined resource; 1: the connection
+/* "chunked/one 1 POST,GET 504f..." for each that is not about an imagined resource; 1: the connection
  * persists, 0: not, 2: the input ends too early. */
 static int list(void)
 {

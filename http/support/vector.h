@@ -1,7 +1,7 @@
 /* For tests: the conformance vectors, http/vectors/TOPIC. A file has any number of them:
  *
  *	# A comment.
- *	name: te_and_length
+ *	name: cl_te
  *	section: 9112 6.3
  *	> POST /echo HTTP/1.1
  *	> Host: h
@@ -11,12 +11,13 @@
  *	> 0\r\n\r\n\
  *	= 400
  *
- * Each line after "> " is sent, and CRLF behind it unless it ends with a backslash. Escapes: \r \n \t \0 \s
- * (a blank), \" \\ \xNN, and \{N*TEXT}: TEXT, N times.
+ * Each line after "> " is sent, and CRLF behind it unless it ends with a backslash. Escapes: \r \n \t
+ * \0 \s (a blank), \" \\ \xNN, and \{N*TEXT}: TEXT, N times.
  *
  * Each "=" line is what the HTTP machine makes of the next request, and is compared as it stands:
  *
- *	= GET /a/b?q=1                a request; the path is decoded and normalised; ?(61) is a query of 61 bytes
+ *	= GET /a/b?q=1                a request; the path is decoded and normalised
+ *	= GET /a?(61)                 a query of more than 60 bytes
  *	= GET /a host=h               the authority, where the vector wants to say it (first)
  *	= POST /echo body="hello"     its body, or, of more than 60 bytes, body=61
  *	= POST /echo continue         it waits for 100 Continue
@@ -25,12 +26,12 @@
  *	= POST /echo 400              a body that is
  *	= POST /echo more, = more     the input ends in the middle of a body, of a head
  *
- * "resource: etag="x" modified=DATE size=10 now=DATE" (all may be left out) says that there is such a thing at each
- * path. Then the line of a GET or HEAD, say, ends with what preconditions and ranges make of it: "-> 304", "-> 412",
- * "-> 200", "-> 206 0-4", "-> 206 0-4 7-9", "-> 416".
+ * "resource: etag="x" modified=DATE size=10 now=DATE" (all may be left out; "none": there is nothing)
+ * says what is at each path. Then the line ends with what preconditions and ranges make of it:
+ * "-> 304", "-> 412", "-> 200", "-> 206 0-4", "-> 206 0-4 7-9", "-> 416".
  *
- * "<" lines are what the server of app/support/site.c answers (app/vectors_test.c); those left out have a status that
- * follows from the "=" line, or any:
+ * "<" lines are what the server of app/support/site.c answers (app/vectors_test.c); those left out have
+ * a status that follows from the "=" line, or any:
  *
  *	< 200                         the next answer; below it:
  *	<   ETag: "x"                 this field with this value; * is any value that is not empty
