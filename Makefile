@@ -78,14 +78,14 @@ guest.arch := -m64 -march=x86-64 -mno-red-zone -fno-pic -fno-pie -mcmodel=small 
 # What runs seldom, or once: small rather than fast. All that a request passes through stays at -O2.
 guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache dns_message icmp4 icmp6 ip6_address \
 		ip6_route mld ndp reassembly tcp_cubic tcp_pmtu tcp_rack udp) \
-	$(addprefix machine/,acpi aml command_line entropy main memory panic pci symbols virtio virtio_console \
+	$(addprefix machine/,acpi aml command_line entropy main panic pci symbols virtio virtio_console \
 		virtio_entropy virtio_mmio virtio_pci) \
 	$(addprefix machine/x86_64/,fault interrupts paging power rtc serial traps) \
 	$(addprefix boot/,diagnose main network options) \
 	$(addprefix app/,asset_coding asset_directory asset_ranges server) page/asset_directory \
 	$(addprefix http/,body coding conditional cookie date range status) \
 	$(addprefix libc/,sys_io sys_memory sys_process sys_time) \
-	$(addprefix core/,budget log trace) base/random base/sha256
+	$(addprefix core/,budget log trace) base/random
 MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \
