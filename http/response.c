@@ -204,14 +204,15 @@ void http_response_stream_length(struct http_response *r, uint64_t len)
 
 static void end_fields(struct http_response *r)
 {
-	if (has_no_body(r)) {
+	bool none = has_no_body(r);
+	if (none) {
 		r->count = HTTP_RESPONSE_HEAD_SEGMENTS;
-		if (r->status == 205) /* the others may not say it */
-			fields_add(r, SLICE("Content-Length: 0\r\n"));
-	} else if (r->chunked)
-		fields_add(r, SLICE("Transfer-Encoding: chunked\r\n"));
-	else if (!r->length_known && !r->until_close)
+		r->body_len = 0;
+	}
+	if (none ? r->status == 205 : !r->chunked && !r->length_known && !r->until_close)
 		fields_add_number(r, SLICE("Content-Length: "), r->body_len);
+	else if (r->chunked && !none)
+		fields_add(r, SLICE("Transfer-Encoding: chunked\r\n"));
 	if (!r->keep_alive)
 		fields_add(r, SLICE("Connection: close\r\n\r\n"));
 	else if (r->http10)
