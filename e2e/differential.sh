@@ -9,15 +9,14 @@ teardown() {
 	[ -z "$nginx" ] || { kill -KILL "$nginx" && wait "$nginx"; } 2>/dev/null
 }
 
-# The machine's own, or Debian's package, unpacked (the libraries that it needs as well).
+# Debian's package, unpacked, with the libraries that it needs: another version would answer otherwise.
 nginx_find() {
-	program=$(command -v nginx || ls /usr/sbin/nginx 2>/dev/null) && return 0
 	packages=build/third_party/nginx
-	[ -f $packages/VERSIONS ] || third_party/fetch-binary bookworm $packages nginx libpcre2-8-0 libssl3 libcrypt1 zlib1g \
-		>"$WORK/fetch.log" 2>&1 || return 1
+	[ -f $packages/VERSIONS ] || third_party/fetch-binary bookworm $packages nginx libpcre2-8-0 libssl3 libcrypt1 \
+		zlib1g >"$WORK/fetch.log" 2>&1 || return 1
 	program=$PWD/$packages/nginx/usr/sbin/nginx
-	LD_LIBRARY_PATH=$(find "$PWD/$packages" -name '*.so.*' -exec dirname {} \; | sort -u | tr '\n' ':')
-	"$program" -v 2>"$WORK/fetch.log" || LD_LIBRARY_PATH=$LD_LIBRARY_PATH "$program" -v 2>>"$WORK/fetch.log"
+	libraries=$(find "$PWD/$packages" -name '*.so.*' -exec dirname {} \; | sort -u | tr '\n' ':')
+	LD_LIBRARY_PATH=$libraries "$program" -v 2>"$WORK/fetch.log"
 }
 
 site_make() {
@@ -81,7 +80,7 @@ nginx_configure() {
 nginx_start() {
 	mkdir -p "$WORK/temp"
 	nginx_configure
-	ip netns exec "$ns" env LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" "$program" -p "$PWD/$WORK" -c "$PWD/$WORK/nginx.conf" \
+	ip netns exec "$ns" env LD_LIBRARY_PATH="$libraries" "$program" -p "$PWD/$WORK" -c "$PWD/$WORK/nginx.conf" \
 		>"$WORK/nginx.out" 2>&1 &
 	nginx=$!
 	i=0

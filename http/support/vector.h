@@ -36,7 +36,10 @@
  *	< 200                         the next answer; below it:
  *	<   ETag: "x"                 this field with this value; * is any value that is not empty
  *	<   !Vary                     no such field
- *	<   "hello"                   the whole body, with escapes; * is any but none */
+ *	<   "hello"                   the whole body, with escapes; * is any but none
+ *
+ * (The machine is always asked for the whole body; a server that answers without it says so there, with
+ * "Connection: close" where the connection ends.) */
 #ifndef HTTP_SUPPORT_VECTOR_H
 #define HTTP_SUPPORT_VECTOR_H
 
