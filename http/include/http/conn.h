@@ -113,8 +113,9 @@ struct http_conn {
 	enum http_end end;           /* with HTTP_EVENT_CLOSE */
 	enum http_conn_state state;
 	struct http_conn_counters count;
-	/* The machine's own. */
+	/* For the glue to set as well: what deadlines are asked of. Others may take their place at any time. */
 	const struct http_limits *limits;
+	/* The machine's own. */
 	struct arena *arena;
 	struct http_parser parser;
 	struct http_body body;
@@ -198,6 +199,8 @@ void http_conn_resume(struct http_conn *c, uint64_t now);
  * end is discarded if that is little, else the connection closes. Call exactly once for each
  * request, and for each HTTP_EVENT_ERROR. */
 bool http_conn_respond(struct http_conn *c, uint64_t now);
+/* There is no room for it: as when it were malformed, but by that status. While a head or a body is being read. */
+enum http_event http_conn_refuse(struct http_conn *c, uint16_t status, uint64_t now);
 /* Some bytes of the response were taken by the peer: the write deadline starts anew. */
 void http_conn_progress(struct http_conn *c, uint64_t now);
 /* All of the response that there is has been taken, and the rest is yet to be made: no deadline until the next
