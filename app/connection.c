@@ -20,7 +20,9 @@
  * 3. `idle` and `queued` are in the order of since_ns, so one timer for all looks at their first ones only,
  *    and neither costs a timer for each connection.
  * 4. What is queued has its bytes in the engine; when these are many, the window closes.
- * 5. `ending` is in that order too. TCP alone would let a peer that never closes, or never opens its window for our
+ * 5. A client (an IPv4 address, a /64 of IPv6) has per_address_max connections at most, in all states. They are counted
+ *    under a keyed hash: two clients that share a counter share their limit, and nobody knows who that is.
+ * 6. `ending` is in that order too. TCP alone would let a peer that never closes, or never opens its window for our
  *    FIN, keep its connection for ever, if only it says a word now and then. */
 #include "server.h"
 
@@ -31,6 +33,12 @@
 #define LOOK_NS (SLOW_NS / 10)      /* for a slow exchange, while others wait for it */
 #define ENDING_NS UINT64_C(30000000000) /* for the peer's FIN after ours */
 enum { ENDED_IN_A_ROUND = 256 };    /* others get their turn in between */
+
+/* What is sent to who has waited too long for an exchange: it needs none. */
+struct refusal {
+	struct tcp_send send;
+	struct server *server;
+};
 
 static uint64_t now_of(const struct server *s)
 {
@@ -50,6 +58,29 @@ static void patience_until(struct server *s, uint64_t at)
 		timer_arm(&s->config.loop->timers, &s->patience, at);
 }
 
+static void refused(struct tcp_send *send, bool delivered)
+{
+	struct refusal *r = CONTAINER_OF(send, struct refusal, send);
+	(void)delivered;
+	pool_put(&r->server->refusals, r);
+}
+
+/* When too many are refused at a time, without a word. */
+static void refuse(struct connection *c)
+{
+	static const struct slice answer = SLICE_INIT("HTTP/1.1 503 Service Unavailable\r\n"
+		"Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+	struct refusal *r = pool_get(&c->server->refusals);
+	if (!r) {
+		connection_end(c);
+		return;
+	}
+	*r = (struct refusal){{.segments = &answer, .count = 1, .done = refused}, c->server};
+	if (failed(tcp_send(c->tcp, &r->send)))
+		pool_put(&c->server->refusals, r);
+	connection_close(c);
+}
+
 /* Looks at those who are there for longest. */
 static void patience_ends(struct timer *t)
 {
@@ -59,7 +90,7 @@ static void patience_ends(struct timer *t)
 	uint32_t left = ENDED_IN_A_ROUND;
 	for (; left && (c = first_of(&s->queued)) && c->since_ns + s->limits.head_ns <= now; left--) {
 		s->stats.shed++;
-		connection_end(c);
+		refuse(c);
 	}
 	for (; left && (c = first_of(&s->idle)) && c->since_ns + s->limits.idle_ns <= now; left--)
 		connection_close(c);
@@ -71,6 +102,11 @@ static void patience_ends(struct timer *t)
 		patience_until(s, left ? c->since_ns + ENDING_NS : now);
 	if ((c = first_of(&s->idle)))
 		patience_until(s, left ? c->since_ns + s->limits.idle_ns : now);
+}
+
+size_t connection_refusal_size(void)
+{
+	return sizeof(struct refusal);
 }
 
 void connections_init(struct server *s)
@@ -108,15 +144,31 @@ static void list_leave(struct connection *c)
 	list_remove(&c->link);
 }
 
-void connection_open(struct server *s, struct tcp_conn *tcp)
+/* 0 for those that are not counted. */
+static uint32_t address_number(const struct server *s, const struct net_address *client)
 {
+	if (!client || !s->config.per_address_max || (s->is_proxy && s->is_proxy(s, client)))
+		return 0;
+	struct slice of = net_address_is_v4(client) ? slice_of(client->octet + 12, 4) : slice_of(client->octet, 8);
+	return 1 + (uint32_t)((hash_sip13(s->address_key, of) >> 32) * s->config.connections_max >> 32);
+}
+
+struct connection *connection_open(struct server *s, struct tcp_conn *tcp, const struct net_address *client)
+{
+	uint32_t number = address_number(s, client);
+	if (number && s->addresses[number] >= s->config.per_address_max) {
+		s->stats.refused_address++;
+		return NULL;
+	}
 	struct connection *c = s->draining ? NULL : pool_get(&s->connections);
 	if (!c)
-		return; /* without a cookie: the caller releases it */
-	*c = (struct connection){.server = s, .tcp = tcp};
+		return NULL;
+	*c = (struct connection){.server = s, .tcp = tcp, .counted = number};
+	s->addresses[number]++;
 	idle_begin(c);
 	tcp_set_cookie(tcp, c);
 	s->stats.connections++;
+	return c;
 }
 
 void connection_end(struct connection *c)
@@ -128,6 +180,7 @@ void connection_end(struct connection *c)
 	if (c->exchange)
 		exchange_abandon(c->exchange);
 	c->tcp = NULL;
+	s->addresses[c->counted]--;
 	pool_put(&s->connections, c);
 }
 
