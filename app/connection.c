@@ -34,12 +34,6 @@
 #define ENDING_NS UINT64_C(30000000000) /* for the peer's FIN after ours */
 enum { ENDED_IN_A_ROUND = 256 };    /* others get their turn in between */
 
-/* What is sent to who has waited too long for an exchange: it needs none. */
-struct refusal {
-	struct tcp_send send;
-	struct server *server;
-};
-
 static uint64_t now_of(const struct server *s)
 {
 	return s->config.loop->now_ns;
@@ -58,29 +52,6 @@ static void patience_until(struct server *s, uint64_t at)
 		timer_arm(&s->config.loop->timers, &s->patience, at);
 }
 
-static void refused(struct tcp_send *send, bool delivered)
-{
-	struct refusal *r = CONTAINER_OF(send, struct refusal, send);
-	(void)delivered;
-	pool_put(&r->server->refusals, r);
-}
-
-/* When too many are refused at a time, without a word. */
-static void refuse(struct connection *c)
-{
-	static const struct slice answer = SLICE_INIT("HTTP/1.1 503 Service Unavailable\r\n"
-		"Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-	struct refusal *r = pool_get(&c->server->refusals);
-	if (!r) {
-		connection_end(c);
-		return;
-	}
-	*r = (struct refusal){{.segments = &answer, .count = 1, .done = refused}, c->server};
-	if (failed(tcp_send(c->tcp, &r->send)))
-		pool_put(&c->server->refusals, r);
-	connection_close(c);
-}
-
 /* Looks at those who are there for longest. */
 static void patience_ends(struct timer *t)
 {
@@ -89,8 +60,7 @@ static void patience_ends(struct timer *t)
 	struct connection *c;
 	uint32_t left = ENDED_IN_A_ROUND;
 	for (; left && (c = first_of(&s->queued)) && c->since_ns + s->limits.head_ns <= now; left--) {
-		s->stats.shed++;
-		refuse(c);
+		connection_refuse(c);
 	}
 	for (; left && (c = first_of(&s->idle)) && c->since_ns + s->limits.idle_ns <= now; left--)
 		connection_close(c);
@@ -102,11 +72,6 @@ static void patience_ends(struct timer *t)
 		patience_until(s, left ? c->since_ns + ENDING_NS : now);
 	if ((c = first_of(&s->idle)))
 		patience_until(s, left ? c->since_ns + s->limits.idle_ns : now);
-}
-
-size_t connection_refusal_size(void)
-{
-	return sizeof(struct refusal);
 }
 
 void connections_init(struct server *s)
@@ -144,18 +109,9 @@ static void list_leave(struct connection *c)
 	list_remove(&c->link);
 }
 
-/* 0 for those that are not counted. */
-static uint32_t address_number(const struct server *s, const struct net_address *client)
-{
-	if (!client || !s->config.per_address_max || (s->is_proxy && s->is_proxy(s, client)))
-		return 0;
-	struct slice of = net_address_is_v4(client) ? slice_of(client->octet + 12, 4) : slice_of(client->octet, 8);
-	return 1 + (uint32_t)((hash_sip13(s->address_key, of) >> 32) * s->config.connections_max >> 32);
-}
-
 struct connection *connection_open(struct server *s, struct tcp_conn *tcp, const struct net_address *client)
 {
-	uint32_t number = address_number(s, client);
+	uint32_t number = connection_address(s, client);
 	if (number && s->addresses[number] >= s->config.per_address_max) {
 		s->stats.refused_address++;
 		return NULL;

@@ -364,8 +364,10 @@ static bool head_gather(struct exchange *x)
 		return false;
 	blocks_reserve(x->server);
 	x->head_buffer = arena_alloc(&x->arena, HEAD_BYTES_MAX);
-	if (!x->head_buffer)
-		return event_take(x, http_conn_refuse(&x->http, 503, now_of(x)));
+	if (!x->head_buffer) {
+		connection_refuse(x->connection);
+		return false;
+	}
 	http_conn_give_buffer(&x->http, x->head_buffer, HEAD_BYTES_MAX);
 	return true;
 }

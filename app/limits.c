@@ -23,6 +23,8 @@ bool app_limits_apply(struct server *s, struct request *req, const struct app_li
 	} else {
 		seconds_set(&to->head_ns, limits->head_s);
 		seconds_set(&to->idle_ns, limits->idle_s);
+		if (limits->per_address)
+			s->config.per_address_max = limits->per_address;
 	}
 	seconds_set(&to->body_ns, limits->body_s);
 	seconds_set(&to->handle_ns, limits->handle_s);

@@ -69,7 +69,7 @@ size_t server_memory_size(const struct server_config *config)
 	if (failed(services_each(config, NULL, NULL, &services)))
 		return SIZE_MAX; /* only starts fail */
 	return round_up(sizeof(struct server)) + routes_size(config) + addresses_size(config) + services
-		+ pool_memory_size(connection_refusal_size(), refusal_count(config))
+		+ pool_memory_size(sizeof(struct refusal), refusal_count(config))
 		+ pool_memory_size(sizeof(struct connection), config->connections_max)
 		+ pool_memory_size(sizeof(struct exchange), config->exchanges)
 		+ pool_memory_size(SERVER_BLOCK_SIZE, config->blocks)
@@ -118,6 +118,44 @@ static err routes_set(struct server *s)
 			m->routes[bad].method, m->routes[bad].pattern);
 	return e;
 }
+
+/* --- What connections seldom need, small here ------------------------------------------------- */
+
+static void refusal_done(struct tcp_send *send, bool delivered)
+{
+	struct refusal *r = CONTAINER_OF(send, struct refusal, send);
+	(void)delivered;
+	pool_put(&r->server->refusals, r);
+}
+
+/* When too many are told so at a time, without a word. */
+void connection_refuse(struct connection *c)
+{
+	struct server *s = c->server;
+	struct refusal *r = pool_get(&s->refusals);
+	s->stats.shed++;
+	if (!r) {
+		connection_end(c);
+		return;
+	}
+	r->text = SLICE("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+	r->send = (struct tcp_send){.segments = &r->text, .count = 1, .done = refusal_done};
+	r->server = s;
+	if (failed(tcp_send(c->tcp, &r->send)))
+		pool_put(&s->refusals, r);
+	connection_close(c);
+}
+
+uint32_t connection_address(const struct server *s, const struct net_address *client)
+{
+	if (!client || !s->config.per_address_max || (s->is_proxy && s->is_proxy(s, client)))
+		return 0;
+	bool is_ip4 = net_address_is_v4(client);
+	uint64_t hash = hash_sip13(s->address_key, slice_of(client->octet + (is_ip4 ? 12 : 0), is_ip4 ? 4 : 8));
+	return 1 + (uint32_t)((hash >> 32) * s->config.connections_max >> 32);
+}
+
+/* --- The loop --------------------------------------------------------------------------------- */
 
 static bool server_poll(struct loop_client *client)
 {
@@ -172,7 +210,7 @@ err server_start(const struct server_config *config, void *memory, struct server
 	at = pool_place(&s->exchanges, at, sizeof(struct exchange), config->exchanges);
 	at = pool_place(&s->blocks, at, SERVER_BLOCK_SIZE, config->blocks);
 	at = pool_place(&s->bodies, at, SERVER_BODY_MAX, body_count(config));
-	at = pool_place(&s->refusals, at, connection_refusal_size(), refusal_count(config));
+	at = pool_place(&s->refusals, at, sizeof(struct refusal), refusal_count(config));
 	s->addresses = (uint32_t *)(void *)at;
 	memset(at, 0, addresses_size(config));
 	at += addresses_size(config);

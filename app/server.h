@@ -195,6 +195,13 @@ struct exchange {
 	_Alignas(16) uint8_t memory[REQUEST_MEMORY];
 };
 
+/* What is sent where there is no exchange to make an answer. */
+struct refusal {
+	struct tcp_send send;
+	struct slice text;
+	struct server *server;
+};
+
 struct server {
 	struct server_config config;
 	struct loop_client client;
@@ -253,8 +260,6 @@ static inline struct client_view exchange_client(const struct exchange *x)
 }
 
 /* connection.c */
-/* Of struct refusal. */
-size_t connection_refusal_size(void);
 void connections_init(struct server *s);
 /* For an accepted one, of this client; NULL: of nobody who has a limit. NULL, and the caller has to release it: it has too
  * many, or there is none. */
@@ -262,6 +267,10 @@ struct connection *connection_open(struct server *s, struct tcp_conn *tcp, const
 void connection_event(struct connection *c, uint32_t events);
 /* Its exchange has been given back: there is no request at work any more. */
 void connection_rest(struct connection *c);
+/* There is no memory for its request: tells it to come again, and closes. (server.c) */
+void connection_refuse(struct connection *c);
+/* The number of its client's counter in server->addresses; 0: it is not counted. (server.c) */
+uint32_t connection_address(const struct server *s, const struct net_address *client);
 /* Nothing more is sent or wanted: the engine ends the connection by itself. */
 void connection_close(struct connection *c);
 /* The TCP connection is over, or is ended here without ceremony. */

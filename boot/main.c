@@ -155,8 +155,7 @@ static void plan_connections(struct program *p, size_t mib)
 		.exchanges = exchanges,
 		.idle_ns = (uint64_t)p->options.keep_alive_s * NS_PER_S,
 		.blocks = clamp(mib * 4, 16, 4096),
-		.per_address_max = p->options.per_address ? p->options.per_address
-			: clamp(connections / 4, PER_ADDRESS_MIN, CONNECTIONS_MAX),
+		.per_address_max = clamp(connections / 4, PER_ADDRESS_MIN, CONNECTIONS_MAX),
 		.command_line = p->platform->command_line,
 	};
 	p->parts[PART_NET] = (struct budget_item){.name = "tcp/ip",

@@ -66,23 +66,13 @@ static bool secret_parse(struct slice text, struct options *o)
 	return text.len > 0;
 }
 
-static bool count_parse(struct slice text, uint32_t max, uint32_t *out)
-{
-	uint64_t count;
-	if (!slice_to_u64(text, &count) || count < 1 || count > max)
-		return false;
-	*out = (uint32_t)count;
-	return true;
-}
-
 static bool keep_alive_parse(struct slice text, struct options *o)
 {
-	return count_parse(text, 86400, &o->keep_alive_s);
-}
-
-static bool per_address_parse(struct slice text, struct options *o)
-{
-	return count_parse(text, 1 << 20, &o->per_address);
+	uint64_t seconds;
+	if (!slice_to_u64(text, &seconds) || seconds < 1 || seconds > 86400)
+		return false;
+	o->keep_alive_s = (uint32_t)seconds;
+	return true;
 }
 
 /* "9000" or "9000,any" */
@@ -108,7 +98,6 @@ static bool value_parse(struct slice word, struct options *o)
 		{SLICE_INIT("ip6="), network6_parse},
 		{SLICE_INIT("ip6.secret="), secret_parse},
 		{SLICE_INIT("keep-alive="), keep_alive_parse},
-		{SLICE_INIT("per-address="), per_address_parse},
 		{SLICE_INIT("diagnose="), diagnose_parse},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)

@@ -422,11 +422,6 @@ bool http_conn_respond(struct http_conn *c, uint64_t now)
 	return c->keep;
 }
 
-enum http_event http_conn_refuse(struct http_conn *c, uint16_t status, uint64_t now)
-{
-	return error(c, status, now);
-}
-
 void http_conn_progress(struct http_conn *c, uint64_t now)
 {
 	if (c->state == HTTP_CONN_RESPONDING)

@@ -88,6 +88,8 @@ struct app_limits {
 	bool (*apply)(struct server *, struct request *, const struct app_limits *); /* Ingot's */
 	uint32_t head_s;  /* from the first byte of a request to the end of its head; APP_LIMITS only [10] */
 	uint32_t idle_s;  /* between requests; APP_LIMITS only, and `keep-alive=` at the boot comes first [75] */
+	uint32_t per_address; /* connections of one client: an IPv4 address, a /64 of IPv6; one more is reset. Trusted
+	                         proxies have no limit. APP_LIMITS only [a quarter of all, 64 at least] */
 	uint32_t body_s;  /* what a body may take beyond its share at body_bytes_per_s [10] */
 	uint32_t body_bytes_per_s; /* the least rate of a body [1024] */
 	/* From the request's end until its answer begins [30]. A statement that runs then ends, and the answer is 503; so

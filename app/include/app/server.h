@@ -25,7 +25,8 @@ struct server_config {
 	uint32_t exchanges;       /* requests at work at a time; connections with others wait */
 	uint64_t idle_ns;         /* a connection without a request is kept so long; 0: SERVER_IDLE_NS */
 	uint32_t blocks;          /* of SERVER_BLOCK_SIZE bytes, for requests that need more memory */
-	uint32_t per_address_max; /* connections of one client: an IPv4 address, a /64 of IPv6; 0: as many as there are */
+	uint32_t per_address_max; /* connections of one client: an IPv4 address, a /64 of IPv6; 0: as many as there are.
+	                             APP_LIMITS comes first */
 	struct slice command_line; /* of the boot: words for parts of the server that only some applications have */
 };
 

@@ -199,8 +199,6 @@ void http_conn_resume(struct http_conn *c, uint64_t now);
  * end is discarded if that is little, else the connection closes. Call exactly once for each
  * request, and for each HTTP_EVENT_ERROR. */
 bool http_conn_respond(struct http_conn *c, uint64_t now);
-/* There is no room for it: as when it were malformed, but by that status. While a head or a body is being read. */
-enum http_event http_conn_refuse(struct http_conn *c, uint16_t status, uint64_t now);
 /* Some bytes of the response were taken by the peer: the write deadline starts anew. */
 void http_conn_progress(struct http_conn *c, uint64_t now);
 /* All of the response that there is has been taken, and the rest is yet to be made: no deadline until the next
