@@ -239,6 +239,8 @@ static bool head_build(struct request *req, struct reply_stream *s, struct slice
 	http_response_static_fields(&r, req->type_fields);
 	for (struct reply_field *f = req->fields; f; f = f->next)
 		http_response_header(&r, f->name, f->value);
+	if (req->status == 503)
+		http_response_static_fields(&r, SLICE("Retry-After: 1\r\n"));
 	http_response_date(&r, &x->server->dates, server_time(x->server));
 	if (s->has_length)
 		http_response_stream_length(&r, s->length);
