@@ -6,8 +6,9 @@
 #include <string.h>
 #include <http/conditional.h>
 
-/* Of the head, and of an asset or a text behind it. */
+/* Of the head, and of what is behind it: an asset or a text, or an error's page. */
 #define HEAD_SEGMENTS (HTTP_RESPONSE_HEAD_SEGMENTS + 2)
+#define ERROR_SEGMENTS (HTTP_RESPONSE_HEAD_SEGMENTS + HTTP_ERROR_PAGE_SEGMENTS)
 
 #define SAFE_FIELDS "X-Content-Type-Options: nosniff\r\n"
 #define HTML_FIELDS "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-cache\r\n" SAFE_FIELDS
@@ -228,11 +229,12 @@ static bool build(struct request *req, bool keep_alive)
 	struct http_response r;
 	struct slice *list;
 	uint32_t len;
-	struct slice *segments = ARENA_NEW_ARRAY(&x->arena, struct slice, HEAD_SEGMENTS);
+	uint32_t count = req->reply == REPLY_ERROR ? ERROR_SEGMENTS : HEAD_SEGMENTS;
+	struct slice *segments = ARENA_NEW_ARRAY(&x->arena, struct slice, count);
 	if (!segments)
 		return false;
 	const struct http_request *http = x->head_known ? &x->http.request : NULL;
-	http_response_init(&r, segments, HEAD_SEGMENTS, &x->arena, http, keep_alive);
+	http_response_init(&r, segments, count, &x->arena, http, keep_alive);
 	build_head(req, &r);
 	if (failed(http_response_finish(&r, &list, &len)))
 		return false;
