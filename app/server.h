@@ -286,6 +286,8 @@ void request_fail(struct request *req, uint16_t status);
 /* misuse.c. Says in the log what the handler should not have done, and fails the request; nothing when it has failed
  * before. */
 void request_misuse(struct request *req, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* request.c. A number in decimal digits; `otherwise` when it is none, or outside of min..max. */
+int64_t request_int(struct request *req, struct slice text, int64_t min, int64_t max, int64_t otherwise);
 /* Answers with an error that a handler cannot go on after, even if it does: what it calls then does nothing. */
 void request_refuse(struct request *req, uint16_t status, const char *sentence);
 /* A name that the handler gives; NULL is a misuse of `call`, and empty. */

@@ -1,6 +1,7 @@
 /* What becomes of pages/, static/, migrations/ and queries/: C and assembler source in the application's
  * .ingot folder. The same folder always gives the same bytes. */
 #include "assets.h"
+#include "forms.h"
 #include "literals.h"
 #include "sink.h"
 
@@ -242,6 +243,17 @@ static void generate_manifest(const struct app_folder *app, const struct page_as
 	text_sink_save(&t, app, "manifest.c");
 }
 
+static void refuse_sql(const struct app_folder *app)
+{
+	struct report r = {0};
+	for (size_t i = 0; i < app->sources.count; i++) {
+		struct source s = source_read(app, app->sources.item[i]);
+		literals_without_database(&s, &r);
+	}
+	if (r.errors)
+		die("SQL without a database");
+}
+
 void app_generate(const struct app_folder *app, struct strings *sources)
 {
 	struct arena arena;
@@ -261,6 +273,9 @@ void app_generate(const struct app_folder *app, struct strings *sources)
 		die("queries/ needs migrations/: numbered files that make the tables, like migrations/001-entries.sql");
 	if (app->migrations.count)
 		generate_sql(app, sources);
+	else
+		refuse_sql(app);
+	forms_check(app, &(struct report){0});
 	generate_manifest(app, &assets);
 	strings_add(sources, "manifest.c");
 }

@@ -196,7 +196,7 @@ size_t request_read_full(struct request *req, void *out, size_t len);
  * Every form that posts carries {{{csrf}}} inside its <form>, and the page that shows it takes that
  * from form_protect(); form_open() then refuses what another site sends in a visitor's name.
  *
- * Example: a form, shown and taken; the page has <form method="post">{{{csrf}}}<input name="name">...
+ * Example: a form, shown and taken; the page has <form method="post">{{{csrf}}}<input name="name"><input name="copies">...
  *
  *	static void show_form(struct request *req)
  *	{
@@ -210,8 +210,9 @@ size_t request_read_full(struct request *req, void *out, size_t len);
  *		if (!form_open(req))
  *			return; // it has answered
  *		struct slice name = form_text(req, "name");
- *		if (!name.len || text_length(name) > 80)
- *			reply_error(req, 422, "Please write a name of at most 80 letters.");
+ *		int64_t copies = form_int(req, "copies", 1, 100, 0);
+ *		if (!name.len || text_length(name) > 80 || !copies)
+ *			reply_error(req, 422, "Please write a name of at most 80 letters, and how many (1 to 100).");
  *		else
  *			reply_redirect(req, "/sign");
  *	}
@@ -225,6 +226,8 @@ bool form_open(struct request *req);
 /* A field's text, without blanks around it; empty when absent. After form_open(), else it is a misuse. Always valid
  * UTF-8, without control characters except newline and tab. Lives until the request's end. */
 struct slice form_text(struct request *req, const char *name);
+/* A field as a number, as request_query_int. */
+int64_t form_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t otherwise);
 
 /* A form with files (enctype="multipart/form-data") comes as parts, one for each field, in the form's order. In a route
  * that is BODY_STREAMED, a file may be of any size.
