@@ -1,7 +1,7 @@
-/* Paths that swallow large packets without a word (RFC 4821, 8899): when full segments time out three times in a
- * row, smaller ones are tried, first 1,024 bytes and then 512 (with the options; with IPv6 1,220, which every
- * path carries). What gets through stays in use; a minute later the old size is tried again, and given up at
- * its first timeout.
+/* Paths that swallow large packets without a word (RFC 4821, 8899): when a segment times out three times in a row
+ * that is larger than the next size, this is tried: first 1,024 bytes and then 512 (with the options; with IPv6 1,220,
+ * which every path carries). What gets through stays in use; a minute later the old size is tried again, and given
+ * up at its first timeout.
  *
  *   full --3 timeouts in a row--> 1024 --2 more--> 512 --1 min--> trial of full
  *   trial --timeout--> the size of before;  --a full segment arrives--> full
@@ -40,13 +40,13 @@ void tcp_pmtu_timeout(struct tcp_conn *c)
 		return;
 	}
 	uint32_t timeouts = c->backoff + 1u;
-	if (timeouts < TIMEOUTS_FIRST || (timeouts - TIMEOUTS_FIRST) % TIMEOUTS_NEXT
-		|| first->end - first->start < c->mss)
+	if (timeouts < TIMEOUTS_FIRST || (timeouts - TIMEOUTS_FIRST) % TIMEOUTS_NEXT)
 		return;
+	uint64_t len = first->end - first->start;
 	bool ip6 = tcp_key_is_ip6(&c->key);
 	for (uint32_t i = 0; i < (ip6 ? ARRAY_LEN(sizes6) : ARRAY_LEN(sizes)); i++) {
 		uint32_t mss = (ip6 ? sizes6[i] : sizes[i]) - (c->ts_ok ? TCP_TIMESTAMP_OPTION : 0u);
-		if (mss >= c->mss)
+		if (mss >= c->mss || mss >= len)
 			continue;
 		mss_set(c, mss);
 		c->mss_told = false;
