@@ -143,17 +143,18 @@ static bool value_is_safe(struct slice value)
 
 void http_response_header(struct http_response *r, struct slice name, struct slice value)
 {
-	if (!slice_is(name, BYTE_TOKEN) || name_is_ours(name) || !value_is_safe(value)) {
+	bool valid = slice_is(name, BYTE_TOKEN) && !name_is_ours(name) && value_is_safe(value);
+	if (failed(r->error))
+		return;
+	if (!valid)
 		fail(r, ERR(INVALID));
-		return;
-	}
-	if (name.len > HTTP_RESPONSE_FIELDS_MAX || value.len > HTTP_RESPONSE_FIELDS_MAX) {
+	else if (name.len > HTTP_RESPONSE_FIELDS_MAX || value.len > HTTP_RESPONSE_FIELDS_MAX)
 		fail(r, ERR(TOO_LARGE));
+	uint8_t *p = fields_reserve(r, name.len + value.len + 4);
+	if (!p) {
+		r->bad_name = name;
 		return;
 	}
-	uint8_t *p = fields_reserve(r, name.len + value.len + 4);
-	if (!p)
-		return;
 	struct writer w = writer_of(p, name.len + value.len + 4);
 	write_bytes(&w, name);
 	write_bytes(&w, SLICE(": "));
@@ -168,9 +169,10 @@ void http_response_date(struct http_response *r, struct http_date_cache *cache, 
 	r->has_date = true;
 }
 
+/* RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5. */
 static bool has_no_body(const struct http_response *r)
 {
-	return r->status == 204 || r->status == 304;
+	return r->status - 204u <= 1 || r->status == 304;
 }
 
 void http_response_body(struct http_response *r, struct slice piece)
@@ -197,17 +199,21 @@ void http_response_stream(struct http_response *r)
 void http_response_stream_length(struct http_response *r, uint64_t len)
 {
 	r->length_known = true;
-	fields_add_number(r, SLICE("Content-Length: "), len);
+	if (!has_no_body(r))
+		fields_add_number(r, SLICE("Content-Length: "), len);
 }
 
 static void end_fields(struct http_response *r)
 {
-	if (has_no_body(r))
+	bool none = has_no_body(r);
+	if (none) {
 		r->count = HTTP_RESPONSE_HEAD_SEGMENTS;
-	else if (r->chunked)
-		fields_add(r, SLICE("Transfer-Encoding: chunked\r\n"));
-	else if (!r->length_known && !r->until_close)
+		r->body_len = 0;
+	}
+	if (none ? r->status == 205 : !r->chunked && !r->length_known && !r->until_close)
 		fields_add_number(r, SLICE("Content-Length: "), r->body_len);
+	else if (r->chunked && !none)
+		fields_add(r, SLICE("Transfer-Encoding: chunked\r\n"));
 	if (!r->keep_alive)
 		fields_add(r, SLICE("Connection: close\r\n\r\n"));
 	else if (r->http10)
@@ -239,8 +245,13 @@ void http_response_error_page(struct http_response *r, uint16_t status)
 	http_response_status(r, status);
 	http_response_static_fields(r, SLICE("Content-Type: text/html; charset=utf-8\r\n"
 					      "Cache-Control: no-store\r\n"));
-	http_response_body(r, e ? e->page : SLICE("<!DOCTYPE html>\n<title>Error</title>\n"
-						    "<h1>Error</h1>\n"));
+	struct slice title = e ? slice_sub(e->line, 9, e->line.len - 11) : SLICE("Error");
+	http_response_body(r, SLICE("<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
+				    "<meta name=\"viewport\" content=\"width=device-width\">\n<title>"));
+	http_response_body(r, title);
+	http_response_body(r, SLICE("</title>\n<h1>"));
+	http_response_body(r, title);
+	http_response_body(r, SLICE("</h1>\n</html>\n"));
 }
 
 struct slice http_chunk_head(uint8_t *buf, uint64_t len)
