@@ -156,6 +156,7 @@ static void plan_connections(struct program *p, size_t mib)
 		.idle_ns = (uint64_t)p->options.keep_alive_s * NS_PER_S,
 		.blocks = clamp(mib * 4, 16, 4096),
 		.per_address_max = clamp(connections / 4, PER_ADDRESS_MIN, CONNECTIONS_MAX),
+		.memory_is_zero = true,
 		.command_line = p->platform->command_line,
 	};
 	p->parts[PART_NET] = (struct budget_item){.name = "tcp/ip",

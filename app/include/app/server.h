@@ -27,6 +27,7 @@ struct server_config {
 	uint32_t blocks;          /* of SERVER_BLOCK_SIZE bytes, for requests that need more memory */
 	uint32_t per_address_max; /* connections of one client: an IPv4 address, a /64 of IPv6; 0: as many as there are.
 	                             APP_LIMITS comes first */
+	bool memory_is_zero;      /* what server_start is given: then its tables need not be cleared */
 	struct slice command_line; /* of the boot: words for parts of the server that only some applications have */
 };
 
