@@ -33,7 +33,8 @@ static const struct world_site site = {app_routes, &app_route_count, &database, 
 static struct client *start(void)
 {
 	return client_new(world_new((struct world_options){
-		.seed = 1, .database = true, .site = &site, .access_log = app_access_log}));
+		.seed = 1, .database = true, .site = &site, .access_log = app_access_log, .limits = &app_limits,
+		.behind_proxy = app_behind_proxy}));
 }
 
 static void add_books(struct client *c)
@@ -51,10 +52,13 @@ static void a_page_and_what_is_known_of_a_request(void **state)
 		"Accept-Language: fr\r\nCookie: a=b; theme=\"dark\"\r\n", "");
 	assert_has(a.body, "/book/7: 2 of 7; x y; fr; dark; year ");
 	assert_text(client_ask(c, "POST", "/echo", "", "as it is").body, "as it is");
+	assert_text(client_ask(c, "GET", "/who", "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\n", "").body, "203.0.113.7");
+	assert_int_equal(client_ask(c, "GET", "/who", "X-Forwarded-For: 203.0.113.7\r\n", "").status, 303);
 	assert_int_equal(client_get(c, "/healthz").status, 200);
 	assert_int_equal(client_get(c, "/readyz").status, 200);
 	assert_has(client_get(c, "/metrics").body, "/book/{id}\"");
 	assert_true(world_logged(c->w, "GET /book/7?copies=2"));
+	assert_true(world_logged(c->w, "203.0.113.7 - - ["));
 	world_end(c->w);
 }
 

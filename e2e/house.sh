@@ -167,7 +167,7 @@ fi
 # compiles and runs. (DB_* and *_values: what its macros are made of. app_*: what its rows refer to.)
 awk '/^(#define )?[A-Za-z].*\(/ && !/^#define DB_/ && !/^[ \t]/' app/include/app/ingot.h |
 	grep -oE '^#define [A-Z_]+\(|\b[a-z_]+\(' | sed 's/#define //; s/($//' | sort -u |
-	grep -vxE 'APP_ROUTE|PRINTF_LIKE|app_(body_limited|body_streamed|metrics)|.*_values|db_value_(int|real|slice|self|cstr)|run' >"$OUT/calls"
+	grep -vxE 'APP_ROUTE|APP_PREFIXES|PRINTF_LIKE|app_(body_limited|body_streamed|limits_apply|metrics)|.*_values|db_value_(int|real|slice|self|cstr)|run' >"$OUT/calls"
 awk -f app/support/examples.awk app/include/app/ingot.h >"$OUT/examples"
 while read -r call; do grep -qE "\b$call\(" "$OUT/examples" || echo "$call"; done <"$OUT/calls" >"$OUT/calls-without"
 if [ "$(wc -l <"$OUT/calls")" -gt 60 ] && [ ! -s "$OUT/calls-without" ]; then

@@ -67,16 +67,20 @@ extern const size_t app_route_count;
 /* Example: the routes of all examples here
  *
  *	APP_ROUTES(
- *		GET("/", home), GET("/book/{id}", show_book), POST("/echo", echo, BODY_MAX(2000)),
+ *		GET("/", home), GET("/book/{id}", show_book), POST("/echo", echo, BODY_MAX(2000)), GET("/who", who),
  *		PUT("/file/{name}", put_file, BODY_STREAMED(1 << 30)),
  *		GET("/sign", show_form), POST("/sign", take_form), POST("/upload", take_upload, BODY_STREAMED(1 << 30)),
  *		GET("/cover", show_cover), GET("/theme", show_theme), POST("/theme/{name}", set_theme), DELETE("/theme", forget_theme),
  *		GET("/books.csv", send_csv), GET("/zeros", send_zeros), GET("/cards", send_cards),
  *		GET("/news", send_news), GET("/clock", send_time),
  *		GET("/books", list_books), GET("/columns", show_columns), POST("/books", add_book), PATCH("/book/{id}", change_price),
- *		POST("/order", order), POST("/swap", swap), POST("/draft", draft), GET("/report", report), POST("/scan/{id}", scan),
+ *		POST("/order", order), POST("/swap", swap), POST("/draft", draft),
+ *		GET("/report", report, LIMITS(.handle_s = 120)), POST("/scan/{id}", scan),
  *		HEALTH("/healthz"), READY("/readyz"), METRICS("/metrics"))
  *	APP_ACCESS_LOG(combined)
+ *	APP_LIMITS(.head_s = 5, .handle_s = 10)
+ *	APP_BEHIND_PROXY(x_forwarded, "10.0.0.0/8", "fd00::/8")
+ *	APP_PROXY_PROTOCOL("10.0.0.7")
  */
 
 #define APP_ROUTE(method_, pattern_, handler_, ...)                                                \
@@ -190,6 +194,14 @@ extern const struct app_service *const app_access_log;
  *	static void echo(struct request *req)
  *	{
  *		reply_bytes(req, 200, "application/octet-stream", request_body(req));
+ *	}
+ *
+ *	static void who(struct request *req)
+ *	{
+ *		if (!request_is_https(req))
+ *			reply_redirect(req, "https://example.com/who");
+ *		else
+ *			reply_text(req, 200, request_client(req));
  *	}
  */
 struct slice request_path(struct request *req); /* decoded and normalised, "/entry/7" */
