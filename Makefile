@@ -199,6 +199,10 @@ FUZZ_SECONDS ?= 20
 $(foreach m,$(MODULES),$(eval $(call test_rules,$m)))
 # The player of net/scripts.
 $(BUILD)/host/test/net/script_test: $(wildcard net/support/script/*.c)
+# http/vectors, which app/ reads too.
+$(BUILD)/host/test/app/vectors_test: $(BUILD)/host/http/support/vector.o
+$(BUILD)/host/test/app/vectors_test: private host.flags += -Ihttp/support
+-include $(BUILD)/host/http/support/vector.d
 # The examples in the comments of the header that applications include.
 $(BUILD)/host/test/app/examples_test: $(BUILD)/host/test/app/examples.inc
 $(BUILD)/host/test/app/examples.inc: app/include/app/ingot.h app/support/examples.awk
