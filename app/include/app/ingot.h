@@ -29,6 +29,7 @@
 #include <base/slice.h>
 #include <page/template.h>
 #include <page/value.h>
+#include <app/json.h> /* answers in JSON */
 
 API_BEGIN
 
@@ -197,6 +198,10 @@ size_t text_length(struct slice text);
 struct page_value *page_data(struct request *req);
 void reply_page(struct request *req, int status, const struct page_template *page,
 	const struct page_value *data);
+/* The same for a template that is no HTML page, "application/atom+xml" say. Its values are escaped as in HTML, which is
+ * right for XML, too. */
+void reply_page_as(struct request *req, int status, const char *content_type,
+	const struct page_template *page, const struct page_value *data);
 /* "text/plain; charset=utf-8". The text is not copied: it lives as long as the request, or longer. */
 void reply_text(struct request *req, int status, struct slice text);
 void reply_bytes(struct request *req, int status, const char *content_type, struct slice bytes);
@@ -204,6 +209,10 @@ void reply_bytes(struct request *req, int status, const char *content_type, stru
 void reply_redirect(struct request *req, const char *location);
 /* The error page for a status of 400 to 599, with a sentence for people (may be NULL). */
 void reply_error(struct request *req, int status, const char *sentence);
+/* After an answer of status 200 to GET (and HEAD) that was given as a whole: adds a strong ETag made of its bytes. A client
+ * that says it has just these (If-None-Match) is answered with 304 and no body; If-Match with another tag, with 412. Costs
+ * a look at each byte, and spares sending them. */
+void reply_etag(struct request *req);
 /* A header field besides those that Ingot writes itself; before or after the reply_ call. Control
  * characters in it make the request fail: nobody can split a response. */
 void reply_header(struct request *req, const char *name, struct slice value);
@@ -316,6 +325,7 @@ double db_real(struct db_rows *rows, unsigned column);
 struct slice db_text(struct db_rows *rows, unsigned column);
 struct slice db_blob(struct db_rows *rows, unsigned column); /* of a BLOB */
 bool db_is_null(struct db_rows *rows, unsigned column);
+unsigned db_type(struct db_rows *rows, unsigned column); /* DB_NULL, DB_INT, DB_REAL, DB_TEXT or DB_BLOB */
 unsigned db_column_count(struct db_rows *rows);
 struct slice db_column_name(struct db_rows *rows, unsigned column); /* until the query's end */
 void db_end(struct db_rows *rows);
