@@ -111,7 +111,7 @@ static void write_into(const struct query *q, FILE *out)
 
 static void write_json(const struct query *q, FILE *out)
 {
-	fprintf(out, "%s %s_json(struct json *json, const char *key", q->form == QUERY_ONE ? "bool" : "size_t", q->name);
+	fprintf(out, "%s %s_json(struct json *json_, const char *key_", q->form == QUERY_ONE ? "bool" : "size_t", q->name);
 	write_parameters(q, out);
 	fputs(")", out);
 }
@@ -268,7 +268,7 @@ static void define(const struct query *q, FILE *out)
 	write_values(q, out);
 	fputs(");\n}\n\n", out);
 	write_json(q, out);
-	fprintf(out, "\n{\n\treturn %s(json, key, sql_%s, ", q->form == QUERY_ONE ? "json_row_values" : "json_rows_values",
+	fprintf(out, "\n{\n\treturn %s(json_, key_, sql_%s, ", q->form == QUERY_ONE ? "json_row_values" : "json_rows_values",
 		q->name);
 	write_values(q, out);
 	fputs(");\n}\n", out);
