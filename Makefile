@@ -82,7 +82,7 @@ guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache 
 		virtio_entropy virtio_mmio virtio_pci) \
 	$(addprefix machine/x86_64/,fault interrupts paging power rtc serial traps) \
 	$(addprefix boot/,diagnose main network options) \
-	$(addprefix app/,asset_coding asset_directory asset_ranges server) page/asset_directory \
+	$(addprefix app/,asset_coding asset_directory asset_ranges cookie error_page misuse server) page/asset_directory \
 	$(addprefix http/,body coding conditional cookie date range status) \
 	$(addprefix libc/,sys_io sys_memory sys_process sys_time) \
 	$(addprefix core/,budget log trace) base/random
@@ -143,7 +143,8 @@ guest: $(BUILD)/guest/toolchain
 # <ingot.h> needs, and the parts to link. Rewritten (and so, applications rebuilt) when a part changes.
 # What the compiler calls for that this processor has no instruction for.
 LIBGCC = $(shell $(guest.cc) -print-libgcc-file-name)
-app.warn := -Wall -Wextra -Wstrict-prototypes
+app.warn := -Wall -Wextra -Wstrict-prototypes \
+	$(addprefix -Werror=,implicit-function-declaration incompatible-pointer-types int-conversion return-type)
 app.flags = $(patsubst -I%,-I$(CURDIR)/%,$(filter-out $(WARN),$(guest.flags))) $(app.warn) \
 	$(foreach m,app base platform core net store sql http page,-I$(CURDIR)/$m/include) \
 	-I$(CURDIR)/app/include/app
@@ -170,7 +171,7 @@ $(BUILD)/host/test/$1/%_test: $1/%_test.c $(wildcard $1/support/*.c) \
 		$(BUILD)/host/host/assert.o $(needs.$1.host)
 	@mkdir -p $$(@D)
 	$$(host.cc) $$(host.flags) $$(call includes,$1) -I$1 $$(foreach m,$(testuses.$1),-I$$m/include) \
-		$$(extra.$1) -MMD -MP -MF $$@.d $$(filter-out $$(without.$1),$$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^))) -o $$@ \
+		-I$$(@D) $$(extra.$1) -MMD -MP -MF $$@.d $$(filter-out $$(without.$1),$$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^))) -o $$@ \
 		-lcmocka $(testlibs.$1) -lm -lpthread
 .PHONY: test-$1 fuzz-$1
 unit-programs.$1 := $$(patsubst %.c,$(BUILD)/host/test/%,$(call tests,$1))
@@ -196,6 +197,12 @@ FUZZ_SECONDS ?= 20
 $(foreach m,$(MODULES),$(eval $(call test_rules,$m)))
 # The player of net/scripts.
 $(BUILD)/host/test/net/script_test: $(wildcard net/support/script/*.c)
+# The examples in the comments of the headers that applications include.
+app.examples := app/include/app/ingot.h app/include/app/json.h
+$(BUILD)/host/test/app/examples_test: $(BUILD)/host/test/app/examples.inc
+$(BUILD)/host/test/app/examples.inc: $(app.examples) app/support/examples.awk
+	@mkdir -p $(@D)
+	awk -f app/support/examples.awk $(app.examples) >$@
 unit-programs: $(foreach m,$(MODULES),$(unit-programs.$m))
 fuzz-programs: $(foreach m,$(MODULES),$(fuzz-programs.$m))
 unit: $(foreach m,$(MODULES),$(if $(call tests,$m),test-$m))

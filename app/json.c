@@ -15,12 +15,6 @@
 #define PIECES_MAX (JSON_WHOLE_MAX / PIECE_LEN)
 #define LONG_MIN_ROUNDED (INT64_C(1) << 53)
 
-static void mistake(struct json *json, const char *what)
-{
-	log_write(json->req->exchange->server->config.log, LOG_ERROR, "app", "json: %s", what);
-	request_fail(json->req, 500);
-}
-
 static bool is_over(const struct json *json)
 {
 	return json->unwanted || json->req->broken;
@@ -166,11 +160,12 @@ bool json_member(struct json *json, struct slice key)
 		return false;
 	bool in_object = json->depth && !(json->is_array & level_bit(json)), first = !(json->has_items & level_bit(json));
 	if (in_object != (key.ptr != NULL)) {
-		mistake(json, in_object ? "a member of an object needs a name" : "only members of objects have names");
+		request_misuse(json->req, in_object ? "json: a member of an object needs a name"
+						    : "json: only members of objects have names, here it is NULL");
 		return false;
 	}
 	if (!json->depth && !first) {
-		mistake(json, "a second value: an answer is one value");
+		request_misuse(json->req, "json: a second value: an answer is one, put an object or an array around them");
 		return false;
 	}
 	json->has_items |= level_bit(json);
@@ -193,7 +188,7 @@ static void level_open(struct json *json, const char *key, bool is_array)
 	if (!member(json, key))
 		return;
 	if (json->depth == JSON_DEPTH_MAX) {
-		mistake(json, "too many objects and arrays in one another");
+		request_misuse(json->req, "json: more than %u objects and arrays in one another", (unsigned)JSON_DEPTH_MAX);
 		return;
 	}
 	json->depth++;
@@ -217,7 +212,7 @@ void json_close(struct json *json)
 	if (is_over(json))
 		return;
 	if (!json->depth) {
-		mistake(json, "json_close, and nothing is open");
+		request_misuse(json->req, "json_close, and nothing is open");
 		return;
 	}
 	put(json, json->is_array & level_bit(json) ? SLICE("]") : SLICE("}"));
@@ -237,7 +232,8 @@ bool json_end(struct json *json)
 {
 	struct request *req = json->req;
 	if (!is_over(json) && (json->depth || !(json->has_items & 1)))
-		mistake(json, json->depth ? "an object or an array is not closed" : "an answer without a value");
+		request_misuse(json->req, json->depth ? "json_end: an object or an array is not closed"
+						      : "json_end: an answer without a value");
 	if (json->streams || req->broken)
 		return !is_over(json);
 	return (json->unwanted || piece_close(json)) && reply_pieces(req, json->status,

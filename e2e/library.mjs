@@ -49,7 +49,7 @@ check("a book has a page", moby.includes("<h1>Moby-Dick; or, The Whale</h1>") &&
 const dickens = (await get("/author/dickens")).text;
 check("an author has one, with the books", dickens.includes("1812–1870") && all(dickens, /href="\/book\/([^"]*)"/g).includes("bleak-house"), dickens);
 check("what is not there is 404, in the same clothes", (await get("/book/nothing")).status === 404 && (await get("/author/nobody")).status === 404 &&
-  (await get("/book/nothing")).text.includes("/search"), "");
+  (await get("/nowhere")).status === 404 && (await get("/book/nothing")).text.includes('action="/search"') && (await get("/nowhere")).text.includes('action="/search"'), "");
 check("a place beyond the end is an empty page", (await get("/?year=9000")).text.includes("From the beginning"), "");
 
 // --- Search ---

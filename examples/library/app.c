@@ -39,18 +39,13 @@ static void show_catalogue(struct request *req)
 	reply_page(req, 200, PAGE(catalogue), data);
 }
 
-static void show_missing(struct request *req)
-{
-	reply_page(req, 404, PAGE(missing), page_data(req));
-}
-
 static void show_book(struct request *req)
 {
 	struct page_value *data = page_data(req);
 	if (book_into(req, data, "entry", request_param(req, "slug")))
 		reply_page(req, 200, PAGE(book), data);
 	else
-		show_missing(req);
+		reply_error(req, 404, NULL); /* pages/404.html */
 }
 
 static void show_author(struct request *req)
@@ -58,7 +53,7 @@ static void show_author(struct request *req)
 	struct slice slug = request_param(req, "slug");
 	struct page_value *data = page_data(req);
 	if (!author_into(req, data, "person", slug)) {
-		show_missing(req);
+		reply_error(req, 404, NULL); /* pages/404.html */
 		return;
 	}
 	books_of_into(req, data, "entries", slug);

@@ -1,23 +1,56 @@
 /* Answers in JSON (RFC 8259), written as they are made: no tree of objects stands between a row and the answer.
  *
- *	struct json json;
- *	json_begin(&json, req, 200);
- *	json_object(&json, NULL);
- *	json_text(&json, "author", name);
- *	books_of_json(&json, "books", author);          // a query of queries/: an array with an object for each row
- *	json_close(&json);
- *	json_end(&json);
- *	reply_etag(req);                                // 304 for who has just these bytes
+ * Example: rows, as they are; who has just these bytes is answered with 304
  *
- * gives {"author":"Jane Austen","books":[{"title":"Emma","year":1815}, ...]}. Each call writes one value: as the member
- * `key` of the object that is open, or with NULL in an array and as the whole. At most JSON_DEPTH_MAX are open at a time.
+ *	static void send_books(struct request *req)
+ *	{
+ *		struct json json;
+ *		json_begin(&json, req, 200);
+ *		json_object(&json, NULL);
+ *		json_text(&json, "shop", SLICE("Ingot & Sons"));
+ *		json_rows(&json, "books", "SELECT id, title, price FROM book ORDER BY id");
+ *		json_row(&json, "dearest", "SELECT title FROM book ORDER BY price DESC LIMIT 1");
+ *		json_close(&json);
+ *		json_end(&json);
+ *		reply_etag(req);
+ *	}
+ *
+ * gives {"shop":"Ingot & Sons","books":[{"id":1,"title":"Emma","price":9.5}, ...],"dearest":{"title":"Emma"}}. Each call writes
+ * one value: as the member `key` of the object that is open, or with NULL in an array and as the whole. At most JSON_DEPTH_MAX
+ * are open at a time. A query of queries/ has NAME_json(&json, key, ...) (docs/sql.md).
+ *
+ * Example: values one by one
+ *
+ *	static void send_facts(struct request *req)
+ *	{
+ *		struct db_rows *rows = db_query(req, "SELECT title, cover FROM book");
+ *		struct json json;
+ *		json_begin(&json, req, 200);
+ *		json.long_as_text = true;
+ *		json_object(&json, NULL);
+ *		json_int(&json, "most", INT64_MAX);
+ *		json_real(&json, "tax", 0.07);
+ *		json_bool(&json, "open", true);
+ *		json_null(&json, "owner");
+ *		json_base64(&json, "mark", slice_of("\x89PNG", 4));
+ *		json_array(&json, "covers");
+ *		while (db_next(rows)) {
+ *			json_object(&json, NULL);
+ *			json_columns(&json, rows);
+ *			json_bool(&json, "drawn", db_type(rows, 1) == DB_BLOB);
+ *			json_close(&json);
+ *		}
+ *		json_close(&json);
+ *		json_close(&json);
+ *		json_end(&json);
+ *	}
  *
  * Up to JSON_WHOLE_MAX bytes are kept in the request's memory and answered with their length; a longer answer goes on
  * piece by piece (reply_begin says what that means), so any number of rows takes the same memory.
  *
  * Text that is no UTF-8 gets U+FFFD in place of what is wrong. As everywhere, no call need be checked: after a failure,
  * and when nobody wants the answer any more, they do nothing. What would be no JSON (a name in an array, an object that
- * is not closed) is a mistake of the application's: it is logged, and the answer is a 500 or is cut. */
+ * is not closed) is a misuse: it is logged with its route, and the answer is a 500, or is cut. */
 #ifndef APP_JSON_H
 #define APP_JSON_H
 
