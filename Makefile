@@ -145,12 +145,14 @@ guest: $(BUILD)/guest/toolchain
 LIBGCC = $(shell $(guest.cc) -print-libgcc-file-name)
 app.warn := -Wall -Wextra -Wstrict-prototypes \
 	$(addprefix -Werror=,implicit-function-declaration incompatible-pointer-types int-conversion return-type)
+# What is wrong in PAGE(x) stands where PAGE does, and not in the header. (An option of gcc's.)
+app.places := $(if $(findstring clang,$(CC)),,-ftrack-macro-expansion=0)
 app.flags = $(patsubst -I%,-I$(CURDIR)/%,$(filter-out $(WARN),$(guest.flags))) $(app.warn) \
 	$(foreach m,app base platform core net store sql http page,-I$(CURDIR)/$m/include) \
 	-I$(CURDIR)/app/include/app
 $(BUILD)/guest/toolchain: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o) machine/x86_64/link.sh \
 		machine/x86_64/link.ld machine/x86_64/symbols.sh Makefile
-	@printf '%s\n' 'CC $(guest.cc)' 'FLAGS $(app.flags)' 'LINK $(CURDIR)/machine/x86_64/link.sh' \
+	@printf '%s\n' 'CC $(guest.cc)' 'FLAGS $(app.flags) $(app.places)' 'LINK $(CURDIR)/machine/x86_64/link.sh' \
 		'PARTS $(abspath $(guest.parts) $(sqlite.guest.o) $(MUSL_LIB)) $(LIBGCC)' >$@
 
 tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
@@ -197,6 +199,10 @@ FUZZ_SECONDS ?= 20
 $(foreach m,$(MODULES),$(eval $(call test_rules,$m)))
 # The player of net/scripts.
 $(BUILD)/host/test/net/script_test: $(wildcard net/support/script/*.c)
+# http/vectors, which app/ reads too.
+$(BUILD)/host/test/app/vectors_test: $(BUILD)/host/http/support/vector.o
+$(BUILD)/host/test/app/vectors_test: private host.flags += -Ihttp/support
+-include $(BUILD)/host/http/support/vector.d
 # The examples in the comments of the headers that applications include.
 app.examples := app/include/app/ingot.h app/include/app/json.h
 $(BUILD)/host/test/app/examples_test: $(BUILD)/host/test/app/examples.inc

@@ -70,10 +70,10 @@ static void bodies_and_forms(void **state)
 	char token[33] = {0};
 	memcpy(token, answer_field(&a, "Set-Cookie").ptr + 5, 32);
 	snprintf(fields, sizeof fields, "Cookie: csrf=%s\r\nContent-Type: application/x-www-form-urlencoded\r\n", token);
-	snprintf(body, sizeof body, "csrf=%s&name=Ada", token);
+	snprintf(body, sizeof body, "csrf=%s&name=Ada&copies=2", token);
 	a = client_ask(c, "POST", "/sign", fields, body);
 	assert_int_equal(a.status, 303);
-	snprintf(body, sizeof body, "csrf=%s&name=+", token);
+	snprintf(body, sizeof body, "csrf=%s&name=Ada&copies=two", token);
 	assert_int_equal(client_ask(c, "POST", "/sign", fields, body).status, 422);
 	assert_int_equal(client_ask(c, "POST", "/sign", "", "name=Ada").status, 415);
 	snprintf(fields, sizeof fields, "Cookie: csrf=%s\r\nContent-Type: multipart/form-data; boundary=b\r\n", token);

@@ -192,6 +192,11 @@ struct slice form_text(struct request *req, const char *name)
 	return text_clean(req, http_form_get(&req->form, text));
 }
 
+int64_t form_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t otherwise)
+{
+	return request_int(req, form_text(req, name), min, max, otherwise);
+}
+
 struct slice part_text(struct request *req, size_t len_max)
 {
 	if (len_max > PART_TEXT_MAX)

@@ -335,7 +335,7 @@ static const struct {
 	{"GET", "/names-null?call=2", "", "request_header without a name"},
 	{"GET", "/names-null?call=3", "", "request_cookie without a name"},
 	{"GET", "/names-null?call=4", "", "form_text without a name"},
-	{"GET", "/range?n=5", "", "request_query_int of \"n\": its least value is above its largest"},
+	{"GET", "/range?n=5", "", "a number between 10 and 1 is asked for"},
 	{"PUT", "/body-of-stream", "some", "request_body in a route that is BODY_STREAMED"},
 	{"POST", "/form-of-stream", "some", "form_open in a route that is BODY_STREAMED"},
 	{"POST", "/text-before-form", "name=x", "form_text before form_open"},

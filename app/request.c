@@ -55,9 +55,13 @@ struct slice request_query(struct request *req, const char *name)
 int64_t request_query_int(
 	struct request *req, const char *name, int64_t min, int64_t max, int64_t otherwise)
 {
-	struct slice text = request_query(req, name);
+	return request_int(req, request_query(req, name), min, max, otherwise);
+}
+
+int64_t request_int(struct request *req, struct slice text, int64_t min, int64_t max, int64_t otherwise)
+{
 	if (min > max)
-		request_misuse(req, "request_query_int of \"%s\": its least value is above its largest", name ? name : "");
+		request_misuse(req, "a number between %ld and %ld is asked for: the least value comes first", (long)min, (long)max);
 	bool negative = text.len && text.ptr[0] == '-';
 	uint64_t magnitude;
 	if (!slice_to_u64(slice_sub(text, negative, text.len), &magnitude) || magnitude > INT64_MAX)
@@ -81,6 +85,23 @@ struct slice request_body(struct request *req)
 int64_t request_time(struct request *req)
 {
 	return server_time(req->exchange->server);
+}
+
+struct slice request_client(struct request *req)
+{
+	struct exchange *x = req->exchange;
+	uint8_t *text = x->tcp ? arena_alloc(&x->arena, NET_ADDRESS_TEXT_MAX) : NULL;
+	if (!text)
+		return (struct slice){NULL, 0};
+	struct client_view client = exchange_client(x);
+	struct writer w = writer_of(text, NET_ADDRESS_TEXT_MAX);
+	net_address_write(&w, &client.address);
+	return writer_slice(&w);
+}
+
+bool request_is_https(struct request *req)
+{
+	return req->exchange->tcp && exchange_client(req->exchange).is_https;
 }
 
 struct arena *request_arena(struct request *req)

@@ -1,6 +1,7 @@
 /* What becomes of pages/, static/, migrations/ and queries/: C and assembler source in the application's
  * .ingot folder. The same folder always gives the same bytes. */
 #include "assets.h"
+#include "forms.h"
 #include "literals.h"
 #include "sink.h"
 
@@ -233,13 +234,28 @@ static void generate_manifest(const struct app_folder *app, const struct page_as
 	if (!app->sources.count)
 		fputs("const struct app_route app_routes[1];\nconst size_t app_route_count = 0;\n", t.file);
 	/* Only some applications define it. */
-	fputs("extern const struct app_service *const app_access_log __attribute__((weak));\n", t.file);
+	fputs("extern const struct app_service *const app_access_log __attribute__((weak));\n"
+		"extern const struct app_proxy *const app_behind_proxy __attribute__((weak));\n"
+		"extern const struct app_proxy *const app_proxy_protocol __attribute__((weak));\n"
+		"extern const struct app_limits app_limits __attribute__((weak));\n", t.file);
 	fprintf(t.file, "\nconst struct app_manifest app_manifest = {\n\t\"%s\",\n\tapp_routes,\n"
-		"\t&app_route_count,\n\t%s,\n\t%s,\n\t%s,\n\t%s,\n\t&app_access_log,\n\t%s,\n};\n", app->name,
+		"\t&app_route_count,\n\t%s,\n\t%s,\n\t%s,\n\t%s,\n\t&app_access_log,\n"
+		"\t&app_behind_proxy,\n\t&app_proxy_protocol,\n\t&app_limits,\n\t%s,\n};\n", app->name,
 		app->assets.count ? "&app_assets" : "0", app->migrations.count ? "&app_database" : "0",
 		assets_have_codings(assets) ? "app_asset_coding" : "0", assets_have_large(assets) ? "app_asset_ranges" : "0",
 		errors ? "&error_pages" : "0");
 	text_sink_save(&t, app, "manifest.c");
+}
+
+static void refuse_sql(const struct app_folder *app)
+{
+	struct report r = {0};
+	for (size_t i = 0; i < app->sources.count; i++) {
+		struct source s = source_read(app, app->sources.item[i]);
+		literals_without_database(&s, &r);
+	}
+	if (r.errors)
+		die("SQL without a database");
 }
 
 void app_generate(const struct app_folder *app, struct strings *sources)
@@ -261,6 +277,9 @@ void app_generate(const struct app_folder *app, struct strings *sources)
 		die("queries/ needs migrations/: numbered files that make the tables, like migrations/001-entries.sql");
 	if (app->migrations.count)
 		generate_sql(app, sources);
+	else
+		refuse_sql(app);
+	forms_check(app, &(struct report){0});
 	generate_manifest(app, &assets);
 	strings_add(sources, "manifest.c");
 }

@@ -396,6 +396,38 @@ void literals_check(const struct schema *schema, const struct source *s, struct 
 	free(t.item);
 }
 
+/* The first call of that function; t->count: there is none. */
+static size_t find_call(const struct source *s, const struct c_tokens *t, const char *function)
+{
+	for (size_t i = 0; i + 1 < t->count; i++)
+		if (t->item[i].type == C_WORD && is_mark(s, t, i + 1, '(')
+			&& slice_eq(c_word(s, &t->item[i]), slice_from_cstr(function)))
+			return i;
+	return t->count;
+}
+
+bool literals_calls(const struct source *s, const char *function)
+{
+	struct c_tokens t = lex_c(s->text);
+	bool found = find_call(s, &t, function) < t.count;
+	free(t.item);
+	return found;
+}
+
+void literals_without_database(const struct source *s, struct report *r)
+{
+	struct c_tokens t = lex_c(s->text);
+	size_t first = t.count;
+	for (size_t k = 0; k < ARRAY_LEN(calls); k++) {
+		size_t at = find_call(s, &t, calls[k].name);
+		first = at < first ? at : first;
+	}
+	if (first < t.count)
+		report_error(r, s, t.item[first].start, c_word(s, &t.item[first]).len, "there is no database: it takes a "
+			"folder migrations/ with the tables, like migrations/001-entries.sql");
+	free(t.item);
+}
+
 /* --- Lists for pages -------------------------------------------------------------------------- */
 
 static struct shown_list *list_named(struct shown_lists *lists, const char *name)

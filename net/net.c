@@ -33,7 +33,7 @@ static uint32_t window_max_default(const struct net_config *c)
 	return max < WINDOW_DEFAULT ? WINDOW_DEFAULT : max > WINDOW_MAX ? WINDOW_MAX : (uint32_t)max;
 }
 
-static struct net_config with_defaults(const struct net_config *config)
+static COLD struct net_config with_defaults(const struct net_config *config)
 {
 	struct net_config c = *config;
 	c.mtu = c.mtu ? c.mtu : 1500;
@@ -174,7 +174,7 @@ static void memory_init(struct net *net, const struct net_config *c, const struc
 	}
 }
 
-err net_init(struct net **out, const struct net_config *config, void *memory)
+COLD err net_init(struct net **out, const struct net_config *config, void *memory)
 {
 	struct net_config c = with_defaults(config);
 	struct layout l = layout_of(&c);

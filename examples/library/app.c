@@ -210,8 +210,8 @@ static void send_feed(struct request *req)
 {
 	struct page_value *data = page_data(req);
 	struct last_added_row last;
-	struct slice host = request_header(req, "Host");
-	page_set_text(data, "site", arena_format(request_arena(req), "http://%.*s", SLICE_ARG(host)));
+	page_set_text(data, "site", arena_format(request_arena(req), "%s://%.*s", request_is_https(req) ? "https" : "http",
+		SLICE_ARG(request_header(req, "Host"))));
 	if (last_added(req, &last))
 		page_set_text(data, "updated", last.at);
 	newest_books_into(req, data, "entries", BOOKS_IN_THE_FEED);

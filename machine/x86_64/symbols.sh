@@ -22,11 +22,8 @@ functions "$1" | awk -v n=0 -v last= -v text="0x$text" '
 		print "\t.section .ingot.symbols, \"a\""
 		print "\t.balign 8"
 		print "\t.ascii \"INGS\"\n\t.long " n + 0
-		at = 0
-		for (i = 0; i < n; i++) {
-			print "\t.long 0x" address[i] " - " text ", " at
-			at += length(name[i]) + 1
-		}
+		for (i = 0; i < n; i++)
+			print "\t.long 0x" address[i] " - " text
 		for (i = 0; i < n; i++)
 			print "\t.asciz \"" name[i] "\""
 		print "\t.section .note.GNU-stack, \"\", @progbits"
