@@ -203,11 +203,12 @@ $(BUILD)/host/test/net/script_test: $(wildcard net/support/script/*.c)
 $(BUILD)/host/test/app/vectors_test: $(BUILD)/host/http/support/vector.o
 $(BUILD)/host/test/app/vectors_test: private host.flags += -Ihttp/support
 -include $(BUILD)/host/http/support/vector.d
-# The examples in the comments of the header that applications include.
+# The examples in the comments of the headers that applications include.
+app.examples := app/include/app/ingot.h app/include/app/json.h
 $(BUILD)/host/test/app/examples_test: $(BUILD)/host/test/app/examples.inc
-$(BUILD)/host/test/app/examples.inc: app/include/app/ingot.h app/support/examples.awk
+$(BUILD)/host/test/app/examples.inc: $(app.examples) app/support/examples.awk
 	@mkdir -p $(@D)
-	awk -f app/support/examples.awk $< >$@
+	awk -f app/support/examples.awk $(app.examples) >$@
 unit-programs: $(foreach m,$(MODULES),$(unit-programs.$m))
 fuzz-programs: $(foreach m,$(MODULES),$(fuzz-programs.$m))
 unit: $(foreach m,$(MODULES),$(if $(call tests,$m),test-$m))

@@ -89,7 +89,7 @@ static void json_unit(struct writer *w, uint32_t unit)
 }
 
 /* A string. Bytes that are no UTF-8 are taken for Latin-1. */
-static void json_text(struct writer *w, struct slice s, size_t max)
+static void field_as_json(struct writer *w, struct slice s, size_t max)
 {
 	const uint8_t *start = w->pos;
 	bool is_utf8 = http_utf8_is_valid(s);
@@ -223,7 +223,7 @@ static void json_member(struct writer *w, const char *name, struct slice value, 
 	write_bytes(w, SLICE(",\""));
 	write_bytes(w, slice_from_cstr(name));
 	write_bytes(w, SLICE("\":"));
-	json_text(w, value, max);
+	field_as_json(w, value, max);
 }
 
 static void json_write(struct writer *w, const struct exchange *x, uint16_t status)

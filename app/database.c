@@ -716,6 +716,13 @@ bool db_is_null(struct db_rows *rows, unsigned column)
 	return !has_column(rows, column) || sql_column_type(&rows->query, column) == SQL_NULL;
 }
 
+unsigned db_type(struct db_rows *rows, unsigned column)
+{
+	static const uint8_t types[] = {
+		[SQL_NULL] = DB_NULL, [SQL_INT] = DB_INT, [SQL_REAL] = DB_REAL, [SQL_TEXT] = DB_TEXT, [SQL_BLOB] = DB_BLOB};
+	return has_column(rows, column) ? types[sql_column_type(&rows->query, column)] : DB_NULL;
+}
+
 unsigned db_column_count(struct db_rows *rows)
 {
 	return rows && rows->open ? sql_column_count(&rows->query) : 0;
@@ -1040,7 +1047,8 @@ bool event_wait_change(struct request *req)
 
 /* --- Rows into pages -------------------------------------------------------------------------- */
 
-static void column_into(struct arena *arena, struct sql_query *q, uint32_t i, struct page_value *v)
+/* Text has to outlive its row: it is copied to where TCP takes it from, if it needs no escaping. */
+static void column_into(struct request *req, struct sql_query *q, uint32_t i, struct page_value *v)
 {
 	struct slice text;
 	switch (sql_column_type(q, i)) {
@@ -1053,8 +1061,9 @@ static void column_into(struct arena *arena, struct sql_query *q, uint32_t i, st
 	case SQL_REAL:
 	case SQL_TEXT:
 	case SQL_BLOB:
-		text = sql_column_text(q, i);
-		page_become_text(v, arena_copy(arena, text));
+		text = arena_copy(&req->exchange->arena, sql_column_text(q, i));
+		req->bytes_copied += text.len;
+		page_become_text(v, text);
 		break;
 	}
 }
@@ -1077,7 +1086,7 @@ size_t db_rows_into_values(struct request *req, struct page_value *data, const c
 	for (; !arena->exhausted && db_next(rows); n++) {
 		struct page_value *row = page_list_add(list);
 		for (uint32_t i = 0; i < columns; i++)
-			column_into(arena, &rows->query, i, page_member(row, names[i]));
+			column_into(req, &rows->query, i, page_member(row, names[i]));
 	}
 	db_end(rows);
 	if (arena->exhausted && !req->broken) {

@@ -26,6 +26,7 @@ static const char *const pages[][2] = {
 	{"home", "<!doctype html><h1>{{greeting}}</h1>\n"},
 	{"sign", "<!doctype html><form method=\"post\">{{{csrf}}}<input name=\"name\"></form>\n"},
 	{"card", "<p>{{number}}</p>\n"},
+	{"feed", "<feed>{{#books}}<entry><title>{{title}}</title></entry>{{/books}}</feed>\n"},
 	{"books", "<!doctype html>{{count}}:{{#books}} {{id}} {{title}} {{price}};{{/books}}\n"},
 };
 static const struct world_site site = {app_routes, &app_route_count, &database, pages, ARRAY_LEN(pages)};
@@ -138,6 +139,26 @@ static void answers_piece_by_piece(void **state)
 	world_end(w);
 }
 
+static void feeds_and_json(void **state)
+{
+	(void)state;
+	struct client *c = start();
+	char fields[64];
+	add_books(c);
+	struct answer a = client_get(c, "/feed");
+	assert_text(answer_field(&a, "Content-Type"), "application/atom+xml");
+	assert_text(a.body, "<feed><entry><title>Ulysses</title></entry><entry><title>Emma</title></entry></feed>\n");
+	a = client_get(c, "/books.json");
+	assert_text(a.body, "{\"shop\":\"Ingot & Sons\",\"books\":[{\"id\":1,\"title\":\"Emma\",\"price\":9.5},"
+		"{\"id\":2,\"title\":\"Ulysses\",\"price\":9.5}],\"dearest\":{\"title\":\"Emma\"}}");
+	snprintf(fields, sizeof fields, "If-None-Match: %.*s\r\n", SLICE_ARG(answer_field(&a, "ETag")));
+	assert_int_equal(client_ask(c, "GET", "/books.json", fields, "").status, 304);
+	assert_text(client_get(c, "/facts.json").body, "{\"most\":\"9223372036854775807\",\"tax\":0.07,\"open\":true,\"owner\":null,"
+		"\"mark\":\"iVBORw==\",\"covers\":[{\"title\":\"Emma\",\"cover\":null,\"drawn\":false},"
+		"{\"title\":\"Ulysses\",\"cover\":null,\"drawn\":false}]}");
+	world_end(c->w);
+}
+
 static void rows_and_changes(void **state)
 {
 	(void)state;
@@ -171,6 +192,7 @@ int main(void)
 		cmocka_unit_test(bodies_and_forms),
 		cmocka_unit_test(answers_and_cookies),
 		cmocka_unit_test(answers_piece_by_piece),
+		cmocka_unit_test(feeds_and_json),
 		cmocka_unit_test(rows_and_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

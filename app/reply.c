@@ -78,6 +78,14 @@ void reply_page(struct request *req, int status, const struct page_template *pag
 	request_fail(req, e.code == ERR_NO_MEMORY ? 503 : 500);
 }
 
+bool reply_pieces(struct request *req, int status, struct slice type_fields)
+{
+	if (!reply_claim(req, REPLY_PAGE, status, 200))
+		return false;
+	req->type_fields = type_fields;
+	return true;
+}
+
 void reply_text(struct request *req, int status, struct slice text)
 {
 	if (!reply_claim(req, REPLY_BYTES, status, 200))

@@ -6,6 +6,7 @@
  *   handler.c    routes, and the fibers on which handlers run
  *   request.c  what a handler asks;  reply.c  what it answers;  form.c  forms and CSRF
  *   stream.c   answers that are made piece by piece;  event.c  server-sent events on top of that
+ *   json.c     answers in JSON (json_real.c, json_rows.c);  etag.c  answers that a client has already
  *   upload.c   bodies that are read piece by piece;  part.c  multipart forms on top of that
  *   misuse.c   calls that an application should not have made;  error_page.c  its pages for errors
  *   health.c, metrics.c, access_log.c  for who operates the machine
@@ -362,6 +363,9 @@ void reply_not_built(struct request *req, const struct http_response *r);
 /* Builds the response that the request has come to into the exchange's sends; when that fails, an error
  * page in the exchange's own kilobyte, of which nothing else is used then. False: not even that. */
 bool reply_build(struct request *req, bool keep_alive);
+
+/* The answer is the segments that stand in req->page, with these header lines (static). False: there can be none. */
+bool reply_pieces(struct request *req, int status, struct slice type_fields);
 
 /* asset_directory.c. A directory with an index, asked for without its final slash, gets a redirect: true then. */
 bool asset_directory_reply(struct request *req);

@@ -109,6 +109,13 @@ static void write_into(const struct query *q, FILE *out)
 	fputs(")", out);
 }
 
+static void write_json(const struct query *q, FILE *out)
+{
+	fprintf(out, "%s %s_json(struct json *json_, const char *key_", q->form == QUERY_ONE ? "bool" : "size_t", q->name);
+	write_parameters(q, out);
+	fputs(")", out);
+}
+
 static void write_one(const struct query *q, FILE *out)
 {
 	fprintf(out, "bool %s(struct request *req", q->name);
@@ -159,6 +166,8 @@ static void declare(const struct query *q, FILE *out)
 	if (gives_rows(q)) {
 		fputs(";\n", out);
 		write_into(q, out);
+		fputs(";\n", out);
+		write_json(q, out);
 	}
 	fputs(";\n", out);
 }
@@ -171,6 +180,7 @@ void queries_emit_header(const struct queries *all, FILE *out)
 	      " *        request or at NAME_end. Text lives until the next NAME_next.\n"
 	      " * :one   true when there is a row; its text lives as long as the request.\n"
 	      " *        NAME_into puts the rows of either into a page's data as a list, and says how many there were.\n"
+	      " *        NAME_json writes them as JSON: an array of objects and how many; of :one, an object or null.\n"
 	      " * :exec  true when it was carried out. NAME_try: false also when a constraint stood against it, and the\n"
 	      " *        request goes on.\n"
 	      " * :execrows, :execlastid  how many rows it changed; the number of the new row.\n"
@@ -255,6 +265,11 @@ static void define(const struct query *q, FILE *out)
 	fputc('\n', out);
 	write_into(q, out);
 	fprintf(out, "\n{\n\treturn db_rows_into_values(req, data, list, sql_%s, ", q->name);
+	write_values(q, out);
+	fputs(");\n}\n\n", out);
+	write_json(q, out);
+	fprintf(out, "\n{\n\treturn %s(json_, key_, sql_%s, ", q->form == QUERY_ONE ? "json_row_values" : "json_rows_values",
+		q->name);
 	write_values(q, out);
 	fputs(");\n}\n", out);
 }

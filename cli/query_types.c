@@ -334,7 +334,7 @@ static void take_parameter(struct work *w, size_t at)
 	if (!f) {
 		f = field_add(&q->params, (struct field){.name = name, .offset = k->offset, .len = k->text.len});
 		if (!is_c_name(name) || strcmp(name, "req") == 0 || strcmp(name, "row") == 0 || strcmp(name, "data") == 0
-			|| strcmp(name, "list") == 0)
+			|| strcmp(name, "list") == 0 || strcmp(name, "json_") == 0 || strcmp(name, "key_") == 0)
 			report_error(w->report, q->source, k->offset, k->text.len,
 				":%s cannot be the name of an argument in C; choose another one", name);
 		if (a) {

@@ -1,12 +1,12 @@
 // Drives a headless Chromium over the DevTools protocol, spoken on a pipe (messages end with a NUL):
 //
-//	node browser.mjs CHROMIUM URL FOLDER
+//	node browser.mjs CHROMIUM URL FOLDER [guestbook|library]
 //
 // Prints "ok - ..." and "not ok - ..." lines; pictures go to FOLDER.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 
-const [program, url, folder] = process.argv.slice(2);
+const [program, url, folder, site = "guestbook"] = process.argv.slice(2);
 const PATIENCE_MS = 60000;
 let failed = false;
 function check(name, good, otherwise) {
@@ -96,8 +96,36 @@ listeners.push(({ method, params }) => {
   if (method === "Network.loadingFailed" && !params.canceled) complaints.push(`loading failed: ${params.errorText}`);
 });
 
-async function tour(device, width, height, mobile) {
-  await command("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: mobile ? 2 : 1, mobile });
+async function library(device) {
+  const path = () => ask("location.pathname + location.search");
+  await visit("/");
+  await picture(`${device}-1-catalogue`);
+  check(`on a ${device} nothing sticks out to the side`, await ask("document.documentElement.scrollWidth <= innerWidth"),
+    await ask("`${document.documentElement.scrollWidth} px of ${innerWidth}`"));
+  const first = await ask("document.querySelector('.books a').href");
+  await loaded(() => click("a[rel=next]"));
+  check(`on a ${device} the next page has other books`, (await ask("document.querySelectorAll('.books li').length")) === 20 &&
+    (await ask("document.querySelector('.books a').href")) !== first, await path());
+  await type("input[type=search]", "träumen ungeziefer");
+  await loaded(() => click("form button"));
+  check(`on a ${device} searching finds the book`, (await ask("document.querySelector('.books h2').textContent")) === "The Metamorphosis", await path());
+  check(`on a ${device} what was found is marked`, (await ask("[...document.querySelectorAll('mark')].map((e) => e.textContent).join()")) === "Träumen,Ungeziefer",
+    await ask("document.querySelector('.books').innerHTML"));
+  check(`on a ${device} the words are still there`, (await ask("document.querySelector('input').value")) === "träumen ungeziefer", "");
+  await picture(`${device}-2-found`);
+  await loaded(() => click(".books h2 a"));
+  check(`on a ${device} the book opens`, (await path()) === "/book/metamorphosis" && (await ask("document.querySelector('h1').textContent")) === "The Metamorphosis" &&
+    (await ask("document.querySelector('blockquote').textContent")).startsWith("Als Gregor Samsa"), await path());
+  await picture(`${device}-3-book`);
+  await loaded(() => click(".by a"));
+  check(`on a ${device} its author has others`, (await ask("document.querySelectorAll('.books li').length")) === 3, await path());
+  check(`on a ${device} the page has nothing to complain about`, complaints.length === 0, complaints.splice(0).join("; "));
+  await type("input[type=search]", "<b>nothing</b>");
+  await loaded(() => click("form button"));
+  check(`on a ${device} what is typed stays text`, (await ask("document.querySelector('h1').textContent")) === "0 found for “<b>nothing</b>”", await ask("document.querySelector('h1').innerHTML"));
+}
+
+async function guestbook(device) {
   await visit("/");
   await picture(`${device}-1-open`);
   check(`on a ${device} nothing sticks out to the side`, await ask("document.documentElement.scrollWidth <= innerWidth"),
@@ -140,8 +168,10 @@ try {
   const page = targetInfos.find((t) => t.type === "page");
   ({ sessionId: session } = await command("Target.attachToTarget", { targetId: page.targetId, flatten: true }));
   for (const domain of ["Page", "Runtime", "Log", "Network"]) await command(`${domain}.enable`);
-  await tour("phone", 390, 844, true);
-  await tour("desktop", 1200, 900, false);
+  for (const [device, width, height, mobile] of [["phone", 390, 844, true], ["desktop", 1200, 900, false]]) {
+    await command("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: mobile ? 2 : 1, mobile });
+    await { guestbook, library }[site](device);
+  }
   session = undefined;
   command("Browser.close").catch(() => {});
   await Promise.race([new Promise((r) => browser.on("exit", r)), new Promise((r) => setTimeout(r, 3000))]);

@@ -165,10 +165,10 @@ fi
 
 # 12. Each call of the header that applications include has an example in its comments, which app/examples_test.c
 # compiles and runs. (DB_* and *_values: what its macros are made of. app_*: what its rows refer to.)
-awk '/^(#define )?[A-Za-z].*\(/ && !/^#define DB_/ && !/^[ \t]/' app/include/app/ingot.h |
+awk '/^(#define )?[A-Za-z].*\(/ && !/^#define DB_/ && !/^[ \t]/' $(var app.examples) |
 	grep -oE '^#define [A-Z_]+\(|\b[a-z_]+\(' | sed 's/#define //; s/($//' | sort -u |
 	grep -vxE 'APP_ROUTE|APP_PREFIXES|PRINTF_LIKE|app_(body_limited|body_streamed|limits_apply|metrics)|.*_values|db_value_(int|real|slice|self|cstr)|run' >"$OUT/calls"
-awk -f app/support/examples.awk app/include/app/ingot.h >"$OUT/examples"
+awk -f app/support/examples.awk $(var app.examples) >"$OUT/examples"
 while read -r call; do grep -qE "\b$call\(" "$OUT/examples" || echo "$call"; done <"$OUT/calls" >"$OUT/calls-without"
 if [ "$(wc -l <"$OUT/calls")" -gt 60 ] && [ ! -s "$OUT/calls-without" ]; then
 	ok "each call of <ingot.h> has an example ($(wc -l <"$OUT/calls") calls)"

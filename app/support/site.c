@@ -1,5 +1,6 @@
 /* The application that the tests serve: handlers that do what applications do, and what they should
  * not. Each route is one behaviour. */
+#include "site_json.h"
 #include "site_stream.h"
 
 #include <app/assets.h>
@@ -465,7 +466,7 @@ static const struct app_route routes[] = {
 	POST("/sql/blob", sql_blob_pieces), GET("/sql/columns", sql_columns),
 	GET("/sql/too-many-rows", sql_too_many_rows), GET("/sql/all-rows", sql_all_rows),
 	GET("/sql/endless", sql_endless), POST("/sql/write-and-wait", sql_write_and_wait),
-	SITE_STREAM_ROUTES
+	SITE_STREAM_ROUTES SITE_JSON_ROUTES
 	HEALTH("/healthz"), READY("/readyz"), METRICS("/metrics"),
 	GET("/quote\"d\\path", show_text),
 };

@@ -37,6 +37,7 @@
 #include <base/slice.h>
 #include <page/template.h>
 #include <page/value.h>
+#include <app/json.h> /* answers in JSON */
 
 API_BEGIN
 
@@ -73,6 +74,7 @@ extern const size_t app_route_count;
  *		GET("/cover", show_cover), GET("/theme", show_theme), POST("/theme/{name}", set_theme), DELETE("/theme", forget_theme),
  *		GET("/books.csv", send_csv), GET("/zeros", send_zeros), GET("/cards", send_cards),
  *		GET("/news", send_news), GET("/clock", send_time),
+ *		GET("/feed", send_feed), GET("/books.json", send_books), GET("/facts.json", send_facts),
  *		GET("/books", list_books), GET("/columns", show_columns), POST("/books", add_book), PATCH("/book/{id}", change_price),
  *		POST("/order", order), POST("/swap", swap), POST("/draft", draft),
  *		GET("/report", report, LIMITS(.handle_s = 120)), POST("/scan/{id}", scan),
@@ -367,11 +369,25 @@ size_t text_length(struct slice text);
  *		reply_header(req, "Cache-Control", SLICE("max-age=3600"));
  *		reply_bytes(req, 200, "image/gif", slice_of(pixel, sizeof pixel));
  *	}
+ *
+ * Example: a feed from pages/feed.mustache, that is sent to nobody twice
+ *
+ *	static void send_feed(struct request *req)
+ *	{
+ *		struct page_value *data = page_data(req);
+ *		db_rows_into(req, data, "books", "SELECT id, title FROM book ORDER BY id DESC LIMIT 20");
+ *		reply_page_as(req, 200, "application/atom+xml", PAGE(feed), data);
+ *		reply_etag(req);
+ *	}
  */
 /* An object for a page's values, in the request's arena. What is put into it (page/value.h) is not copied. */
 struct page_value *page_data(struct request *req);
 void reply_page(struct request *req, int status, const struct page_template *page,
 	const struct page_value *data);
+/* The same for a template that is no HTML page, "application/atom+xml" say. Its values are escaped as in HTML, which is
+ * right for XML, too. */
+void reply_page_as(struct request *req, int status, const char *content_type,
+	const struct page_template *page, const struct page_value *data);
 /* "text/plain; charset=utf-8". */
 void reply_text(struct request *req, int status, struct slice text);
 /* The type may be NULL: the answer says none. */
@@ -385,6 +401,10 @@ void reply_redirect(struct request *req, const char *location);
  * built-in page is. With such a page, a client that asks for JSON (Accept: application/json, and no HTML) gets
  * {"type":"about:blank","title":REASON,"status":STATUS,"detail":SENTENCE} as application/problem+json. */
 void reply_error(struct request *req, int status, const char *sentence);
+/* After an answer of status 200 to GET (and HEAD) that was given as a whole: adds a strong ETag made of its bytes. A client
+ * that says it has just these (If-None-Match) is answered with 304 and no body; If-Match with another tag, with 412. Costs
+ * a look at each byte, and spares sending them. */
+void reply_etag(struct request *req);
 /* A header field besides those that Ingot writes itself (Date, Connection, Content-Length, Transfer-Encoding); before
  * or after the reply_ call, but before the first reply_write. At most 16 KiB of them. A control character in it fails
  * the request: nobody can split a response. */
@@ -723,6 +743,7 @@ double db_real(struct db_rows *rows, unsigned column);
 struct slice db_text(struct db_rows *rows, unsigned column);
 struct slice db_blob(struct db_rows *rows, unsigned column); /* of a BLOB */
 bool db_is_null(struct db_rows *rows, unsigned column);
+unsigned db_type(struct db_rows *rows, unsigned column); /* DB_NULL, DB_INT, DB_REAL, DB_TEXT or DB_BLOB */
 unsigned db_column_count(struct db_rows *rows);
 struct slice db_column_name(struct db_rows *rows, unsigned column); /* until the query's end */
 void db_end(struct db_rows *rows);
