@@ -110,7 +110,7 @@ static bool patterns_are_alike(struct slice a, struct slice b)
 	return i >= a.len && j >= b.len;
 }
 
-err http_routes_check(const struct http_route *routes, uint32_t count, uint32_t *row)
+COLD err http_routes_check(const struct http_route *routes, uint32_t count, uint32_t *row)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		*row = i;
