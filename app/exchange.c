@@ -169,10 +169,9 @@ bool exchange_shed(struct server *s, bool with_blocks)
 	return true;
 }
 
-void blocks_reserve(struct server *s)
+COLD void blocks_make_room(struct server *s)
 {
-	uint32_t most = s->blocks.capacity - s->blocks.capacity / 4;
-	while (s->blocks.used >= most && exchange_shed(s, true))
+	while (blocks_are_short(s) && exchange_shed(s, true))
 		;
 }
 
@@ -238,10 +237,12 @@ void exchange_respond(struct exchange *x)
 	}
 	x->responding = true;
 	loop_trace(x->server->config.loop, "response: connection, status",
-		pool_index(&x->server->connections, x->connection), x->request.status);
+		connection_number(x->server, x->connection), x->request.status);
 	stats->responses++;
-	stats->errors += x->request.status >= 500;
-	stats->shed += x->request.status == 503;
+	if (UNLIKELY(x->request.status >= 500)) {
+		stats->errors++;
+		stats->shed += x->request.status == 503;
+	}
 	stats->bytes_copied += x->request.bytes_copied;
 	sends_queue(x);
 	x->unsent = tcp_unsent(x->tcp);
@@ -404,7 +405,7 @@ void exchange_read(struct exchange *x)
 		return;
 	if (x->http.state == HTTP_CONN_IDLE)
 		exchange_give(x);
-	else
+	else if (!x->responding) /* else exchange_respond did */
 		exchange_deadline_arm(x);
 }
 

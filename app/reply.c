@@ -16,6 +16,7 @@ void request_init(struct request *req, struct exchange *x)
 {
 	memset(req, 0, offsetof(struct request, page));
 	req->exchange = x;
+	req->match.param_count = 0;
 	req->fields = NULL;
 	req->broken = false;
 	req->head_lost = false;
@@ -222,6 +223,43 @@ static bool has_page(const struct request *req)
 	return req->reply == REPLY_PAGE || (req->reply == REPLY_ERROR && req->bytes.len);
 }
 
+/* A file as it is: what most requests are for. */
+struct file_reply {
+	struct slice segment[3]; /* the head that the build made, the fields that vary, the file */
+	uint8_t fields[sizeof((struct http_date_cache *)0)->line + 2];
+};
+
+/* The answer to a plain GET of a file, to which nothing was added: what http_response would come to. */
+static bool build_file(struct request *req)
+{
+	struct exchange *x = req->exchange;
+	struct server *s = x->server;
+	struct file_reply *f = arena_alloc(&x->arena, sizeof *f);
+	if (!f)
+		return false;
+	(void)server_time(s);
+	memcpy(f->fields, s->dates.line, sizeof s->dates.line);
+	memcpy(f->fields + sizeof s->dates.line, "\r\n", 2);
+	f->segment[0] = req->type_fields;
+	f->segment[1] = slice_of(f->fields, sizeof f->fields);
+	f->segment[2] = req->bytes;
+	x->send_head.segments = f->segment;
+	x->send_head.count = ARRAY_LEN(f->segment);
+	x->send_head.next = NULL;
+	x->sends = &x->send_head;
+	req->bytes_copied += sizeof f->fields;
+	req->bytes_body = req->bytes.len;
+	s->stats.bytes_sent += req->bytes.len;
+	return true;
+}
+
+static bool is_plain_file(const struct request *req, bool keep_alive)
+{
+	const struct http_request *http = &req->exchange->http.request;
+	return req->reply == REPLY_ASSET && keep_alive && !req->fields && req->exchange->head_known
+		&& http->method == HTTP_GET && http->version_minor;
+}
+
 static bool build(struct request *req, bool keep_alive)
 {
 	struct exchange *x = req->exchange;
@@ -247,10 +285,9 @@ static bool build(struct request *req, bool keep_alive)
 	return !has_page(req) || !with_body || build_page_sends(req, &x->send_head);
 }
 
-bool reply_build(struct request *req, bool keep_alive)
+/* When `build` has failed. */
+static COLD bool build_without_memory(struct request *req, bool keep_alive)
 {
-	if (build(req, keep_alive))
-		return true;
 	/* A field that is no field, or no memory: the error page needs next to nothing, and nothing that
 	 * the request had in its memory is wanted any more. */
 	uint16_t status = req->exchange->arena.exhausted ? 503 : 500;
@@ -261,4 +298,11 @@ bool reply_build(struct request *req, bool keep_alive)
 	req->head_lost = true;
 	exchange_memory_reset(req->exchange);
 	return build(req, keep_alive);
+}
+
+bool reply_build(struct request *req, bool keep_alive)
+{
+	if (is_plain_file(req, keep_alive) && build_file(req))
+		return true;
+	return build(req, keep_alive) || build_without_memory(req, keep_alive);
 }
