@@ -226,11 +226,14 @@ static bool has_page(const struct request *req)
 /* A file as it is: what most requests are for. */
 struct file_reply {
 	struct slice segment[3]; /* the head that the build made, the fields that vary, the file */
-	uint8_t fields[sizeof((struct http_date_cache *)0)->line + 2];
+	uint8_t fields[64];
 };
+#define FILE_CLOSES "Connection: close\r\n\r\n"
+_Static_assert(sizeof((struct file_reply *)0)->fields
+	>= sizeof((struct http_date_cache *)0)->line + sizeof FILE_CLOSES, "the fields have room");
 
 /* The answer to a plain GET of a file, to which nothing was added: what http_response would come to. */
-static bool build_file(struct request *req)
+static bool build_file(struct request *req, bool keep_alive)
 {
 	struct exchange *x = req->exchange;
 	struct server *s = x->server;
@@ -239,24 +242,28 @@ static bool build_file(struct request *req)
 		return false;
 	(void)server_time(s);
 	memcpy(f->fields, s->dates.line, sizeof s->dates.line);
-	memcpy(f->fields + sizeof s->dates.line, "\r\n", 2);
+	size_t len = sizeof s->dates.line + (keep_alive ? 2 : sizeof FILE_CLOSES - 1);
+	if (LIKELY(keep_alive))
+		memcpy(f->fields + sizeof s->dates.line, "\r\n", 2);
+	else
+		memcpy(f->fields + sizeof s->dates.line, FILE_CLOSES, sizeof FILE_CLOSES - 1);
 	f->segment[0] = req->type_fields;
-	f->segment[1] = slice_of(f->fields, sizeof f->fields);
+	f->segment[1] = slice_of(f->fields, len);
 	f->segment[2] = req->bytes;
 	x->send_head.segments = f->segment;
 	x->send_head.count = ARRAY_LEN(f->segment);
 	x->send_head.next = NULL;
 	x->sends = &x->send_head;
-	req->bytes_copied += sizeof f->fields;
+	req->bytes_copied += len;
 	req->bytes_body = req->bytes.len;
 	s->stats.bytes_sent += req->bytes.len;
 	return true;
 }
 
-static bool is_plain_file(const struct request *req, bool keep_alive)
+static bool is_plain_file(const struct request *req)
 {
 	const struct http_request *http = &req->exchange->http.request;
-	return req->reply == REPLY_ASSET && keep_alive && !req->fields && req->exchange->head_known
+	return req->reply == REPLY_ASSET && !req->fields && req->exchange->head_known
 		&& http->method == HTTP_GET && http->version_minor;
 }
 
@@ -302,7 +309,7 @@ static COLD bool build_without_memory(struct request *req, bool keep_alive)
 
 bool reply_build(struct request *req, bool keep_alive)
 {
-	if (is_plain_file(req, keep_alive) && build_file(req))
+	if (is_plain_file(req) && build_file(req, keep_alive))
 		return true;
 	return build(req, keep_alive) || build_without_memory(req, keep_alive);
 }

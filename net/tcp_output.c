@@ -193,7 +193,7 @@ static inline ALWAYS_INLINE void headers_write_at(struct tcp_conn *c, struct net
 }
 
 /* The payload is in place; writes all headers. */
-static COLD void headers_write(struct tcp_conn *c, struct net_frame *f, const struct piece *p)
+static NOINLINE void headers_write(struct tcp_conn *c, struct net_frame *f, const struct piece *p)
 {
 	headers_write_at(c, f, p, tcp_ip_header(&c->key));
 }
@@ -530,7 +530,7 @@ static inline struct tcp_send *whole_next(const struct tcp_conn *c)
 	uint64_t flight = s->end - c->snd_una, len = s->end - s->start;
 	if ((c->cursor.index | c->cursor.offset | c->ooo_frames | c->sacked | c->lost | c->dup_acks
 		    | c->acks_owed | c->recovery) || c->dsack_due || c->cwr_due || c->probe || c->tail_probe || c->keepalive_due
-		|| c->state != TCP_STATE_ESTABLISHED)
+		|| !tcp_is_open(c))
 		return NULL;
 	bool fits = len - 1 < c->mss && flight <= c->snd_wnd && flight <= c->cwnd
 		&& s->count <= c->net->tx_segments_max;
@@ -580,24 +580,29 @@ static NOINLINE struct net_frame *send_piece(struct tcp_conn *c, struct piece *p
 	return f;
 }
 
-/* The same for what whole_next has found, of which all is known that send_piece looks at. */
+/* The same for what whole_next has found, of which nearly all is known that send_piece looks at. */
 static inline struct net_frame *send_whole(struct tcp_conn *c, struct tcp_send *s)
 {
 	struct net *net = c->net;
 	struct net_frame *f = frame_get(net);
 	struct piece p = {s->start, (uint32_t)(s->end - s->start), TCP_ACK | TCP_PSH, false};
+	uint64_t end = s->end;
 	if (UNLIKELY(!f)) {
 		tcp_conn_wake(c);
 		return NULL;
 	}
 	whole_attach(c, f, s, p.len);
+	if (c->fin_queued) {
+		p.flags |= TCP_FIN;
+		end++;
+	}
 	if (LIKELY(!tcp_key_is_ip6(&c->key)))
 		headers_write_at(c, f, &p, IP4_HEADER);
 	else
 		headers_write(c, f, &p);
-	tcp_flight_sent(c, s->start, s->end);
-	c->snd_nxt = c->snd_max = s->end;
-	timer_accounting(c, true, s->end);
+	tcp_flight_sent(c, s->start, end);
+	c->snd_nxt = c->snd_max = end;
+	timer_accounting(c, true, end);
 	ack_accounting(c, true);
 	net->counters.tcp_out_segs++;
 	net->counters.ip_out_requests++;
