@@ -81,8 +81,11 @@ guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache 
 	$(addprefix machine/,acpi aml command_line entropy main panic pci symbols virtio virtio_console \
 		virtio_entropy virtio_mmio virtio_pci) \
 	$(addprefix machine/x86_64/,clock fault interrupts paging power rtc serial traps) \
-	$(addprefix boot/,diagnose main options) app/server $(addprefix libc/,sys_io sys_memory sys_process sys_time) core/budget core/log core/trace http/body http/date http/status http/cookie http/range boot/network
-guest.small += http/conditional http/coding page/asset_directory $(addprefix app/,asset_coding asset_directory asset_ranges)
+	$(addprefix boot/,diagnose main network options) \
+	$(addprefix app/,asset_coding asset_directory asset_ranges server) page/asset_directory \
+	$(addprefix http/,body coding conditional cookie date range status) \
+	$(addprefix libc/,sys_io sys_memory sys_process sys_time) \
+	$(addprefix core/,budget log trace) base/random
 MUSL_INCLUDE := $(abspath $(BUILD)/third_party/musl/include)
 guest.cc := $(CC)
 guest.flags = $(COMMON) -O2 $(guest.arch) -nostdinc -isystem $(MUSL_INCLUDE) \

@@ -116,7 +116,7 @@ static void memory_take(struct session *s)
 		.random = &s->random, .cache_pages = CACHE_PAGES, .txn_pages_max = TXN_PAGES,
 		.accept_loss = s->accept_loss, .rebuild_space = s->rebuild_space,
 		.must_exist = s->must_exist || s->mode == SESSION_READ};
-	snprintf(d->name, sizeof d->name, "the volume");
+	snprintf(d->name, sizeof d->name, "the file");
 	s->config.memory_len = store_memory_size(&s->config);
 	void *m = mmap(NULL, s->config.memory_len, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -69,7 +69,7 @@ class Guest {
 					this.disk.note({ what: "answer", method, path, status: answer.statusCode });
 					resolve({ status: answer.statusCode, body });
 				});
-				answer.on("error", () => resolve({ status: 0 }));
+				answer.on("error", () => resolve({ status: 0, cut: body }));
 			});
 			q.on("timeout", () => q.destroy());
 			q.on("error", () => resolve({ status: 0 }));
@@ -97,6 +97,10 @@ async function rot() {
 	let guest = await Guest.boot(disk);
 	check("a guest boots on a disk of its own", guest?.isUp, guest?.log);
 	for (let i = 0; i < 150; i++) await guest.post(`/add?name=${name(i)}`);
+	const pieces = 150; // 600,000 bytes
+	check("a large value is written in pieces", (await guest.post(`/file?pieces=${pieces}`)).status === 200);
+	const file = await guest.get("/file");
+	check("and sent in pieces, whole", file.body?.length === pieces * 4000 && file.body.includes("piece 000149"), file.status);
 	await sleep(2500); // the seal: what is there now is known to be durable
 	const seals = await guest.counter("store_seals");
 	check("an idle store has sealed its journal", seals >= 1, seals);
@@ -107,6 +111,8 @@ async function rot() {
 	for (let at = 0; at < whole.length; at += BLOCK)
 		if (whole[at] === 10 && whole.subarray(at, at + BLOCK).includes(name(7))) blocks.push(at); // (10: of an index)
 	for (const at of blocks) disk.data[at + 2000] ^= 0x10;
+	for (let at = 0; at < whole.length; at += BLOCK)
+		if (whole.subarray(at, at + BLOCK).includes("piece 000100")) disk.data[at + 3000] ^= 0x10;
 	guest = await Guest.boot(disk);
 	check("it boots with a page that has rotted", guest?.isUp, guest?.log);
 	const start = Date.now();
@@ -118,6 +124,9 @@ async function rot() {
 	const lines = [guest.lines(/does not match/), guest.lines(/has rotted/)];
 	check("that many of them do not fill the log", Math.max(...lines) <= 4 * (2 + (Date.now() - start) / 1000), lines);
 	check("it is counted", (await guest.counter("store_corrupt_pages")) >= 1);
+	const torn = await guest.get("/file");
+	check("what is sent in pieces is cut off before the piece that has rotted", torn.status === 0 && torn.cut?.includes("piece 000010")
+		&& !torn.cut.includes("piece 000101"), [torn.status, torn.cut?.length]);
 	check("the rest of the site lives", (await guest.get("/alive")).status === 200);
 	check("and so does writing", (await guest.post(`/add?name=zzz`)).status === 200);
 	check("the store is not read-only for it", (await guest.counter("store_read_only")) === 0);
