@@ -416,7 +416,8 @@ static void response_finish(struct exchange *x)
 	x->sends = NULL;
 	enum http_event event = http_conn_response_sent(&x->http, now_of(x));
 	request_end(x);
-	event_take(x, event);
+	if (UNLIKELY(event != HTTP_EVENT_NEED_MORE))
+		event_take(x, event);
 	if (x->tcp && x->http.state == HTTP_CONN_IDLE && !list_is_empty(&x->server->queued))
 		exchange_give(x);
 }

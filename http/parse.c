@@ -21,7 +21,10 @@
 #include "scan.h"
 #include "target.h"
 
-#define VERSION_1_1 UINT64_C(0x312e312f50545448) /* "HTTP/1.1", as load_le64 reads it */
+/* As load_le32 and load_le64 read them. */
+#define GET_BLANK 0x20544547u
+#define POST 0x54534f50u
+#define VERSION_1_1 UINT64_C(0x312e312f50545448) /* "HTTP/1.1" */
 
 enum phase {
 	PHASE_START,
@@ -148,7 +151,7 @@ static COLD enum http_parse_result parse_method(struct http_parser *p, const uin
 	struct http_request *req)
 {
 	const uint8_t *at = p->base + p->pos;
-	if (LIKELY(end - at >= 4 && load_le32(at) == 0x20544547 && p->pos == p->mark)) /* "GET " */
+	if (LIKELY(end - at >= 4 && load_le32(at) == GET_BLANK && p->pos == p->mark)) /* "GET " */
 		at += 3;
 	while (at < end && byte_is(*at, BYTE_TOKEN))
 		at++;
@@ -268,14 +271,22 @@ static inline const uint8_t *parse_usual_fields(const uint8_t *at, const uint8_t
 	return at;
 }
 
-/* "GET /path?query HTTP/1.1" with a path that is what it looks like, as nearly all requests begin; its end. NULL: it
- * is another one, or not all there, and nothing has been noted: the phases look at it. */
+/* "GET /path?query HTTP/1.1" (or POST) with a path that is what it looks like, as nearly all requests begin; its
+ * end. NULL: it is another one, or not all there, and nothing that the phases rely on has been noted. */
 static const uint8_t *parse_usual_line(const uint8_t *line, const uint8_t *end, struct http_request *req)
 {
-	const uint8_t *path = line + 4, *at = path;
-	unsigned count = 16;
+	unsigned count = 16, method_len = 3;
 	bool special = false;
-	if (end - line < 32 || load_le32(line) != 0x20544547 || *path != '/')
+	if (end - line < 32)
+		return NULL;
+	if (UNLIKELY(load_le32(line) != GET_BLANK)) {
+		if (load_le32(line) != POST)
+			return NULL;
+		req->method = HTTP_POST;
+		method_len = 4;
+	}
+	const uint8_t *path = line + method_len + 1, *at = path;
+	if (path[-1] != ' ' || *path != '/')
 		return NULL;
 	while (count == 16 && end - at >= 16) {
 		count = scan_path(at, &special);
@@ -288,8 +299,7 @@ static const uint8_t *parse_usual_line(const uint8_t *line, const uint8_t *end, 
 	if (special || end - at < 11 || *at != ' ' || load_le64(at + 1) != VERSION_1_1
 		|| load_le16(at + 9) != 0x0a0d)
 		return NULL;
-	req->method = HTTP_GET;
-	req->method_name = slice_of(line, 3);
+	req->method_name = slice_of(line, method_len);
 	req->path = slice_of(path, (size_t)(question - path));
 	req->target = slice_of(path, (size_t)(at - path));
 	if (UNLIKELY(at != question))
