@@ -196,6 +196,10 @@ FUZZ_SECONDS ?= 20
 $(foreach m,$(MODULES),$(eval $(call test_rules,$m)))
 # The player of net/scripts.
 $(BUILD)/host/test/net/script_test: $(wildcard net/support/script/*.c)
+# http/vectors, which app/ reads too.
+$(BUILD)/host/test/app/vectors_test: $(BUILD)/host/http/support/vector.o
+$(BUILD)/host/test/app/vectors_test: private host.flags += -Ihttp/support
+-include $(BUILD)/host/http/support/vector.d
 unit-programs: $(foreach m,$(MODULES),$(unit-programs.$m))
 fuzz-programs: $(foreach m,$(MODULES),$(fuzz-programs.$m))
 unit: $(foreach m,$(MODULES),$(if $(call tests,$m),test-$m))

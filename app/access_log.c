@@ -130,8 +130,8 @@ static void peer_write(struct writer *w, const struct exchange *x)
 		write_u8(w, '-');
 		return;
 	}
-	struct net_endpoint peer = tcp_peer(x->tcp);
-	net_address_write(w, &peer.address);
+	struct client_view client = exchange_client(x);
+	net_address_write(w, &client.address);
 }
 
 static void seconds_write(struct writer *w, uint64_t ns)
@@ -355,14 +355,16 @@ static struct access_log *access_start(struct server *s, void *memory)
 	return l;
 }
 
-static void combined_start(struct server *s, void *memory)
+static err combined_start(struct server *s, void *memory)
 {
 	access_start(s, memory)->line_write = combined_write;
+	return OK;
 }
 
-static void json_start(struct server *s, void *memory)
+static err json_start(struct server *s, void *memory)
 {
 	access_start(s, memory)->line_write = json_write;
+	return OK;
 }
 
 const struct app_service app_service_access_log_combined = {.memory_size = access_memory_size, .start = combined_start};

@@ -20,7 +20,9 @@
  * 3. `idle` and `queued` are in the order of since_ns, so one timer for all looks at their first ones only,
  *    and neither costs a timer for each connection.
  * 4. What is queued has its bytes in the engine; when these are many, the window closes.
- * 5. `ending` is in that order too. TCP alone would let a peer that never closes, or never opens its window for our
+ * 5. A client (an IPv4 address, a /64 of IPv6) has per_address_max connections at most, in all states. They are counted
+ *    under a keyed hash: two clients that share a counter share their limit, and nobody knows who that is.
+ * 6. `ending` is in that order too. TCP alone would let a peer that never closes, or never opens its window for our
  *    FIN, keep its connection for ever, if only it says a word now and then. */
 #include "server.h"
 
@@ -58,8 +60,7 @@ static void patience_ends(struct timer *t)
 	struct connection *c;
 	uint32_t left = ENDED_IN_A_ROUND;
 	for (; left && (c = first_of(&s->queued)) && c->since_ns + s->limits.head_ns <= now; left--) {
-		s->stats.shed++;
-		connection_end(c);
+		connection_refuse(c);
 	}
 	for (; left && (c = first_of(&s->idle)) && c->since_ns + s->limits.idle_ns <= now; left--)
 		connection_close(c);
@@ -108,15 +109,22 @@ static void list_leave(struct connection *c)
 	list_remove(&c->link);
 }
 
-void connection_open(struct server *s, struct tcp_conn *tcp)
+struct connection *connection_open(struct server *s, struct tcp_conn *tcp, const struct net_address *client)
 {
+	uint32_t number = connection_address(s, client);
+	if (number && s->addresses[number] >= s->config.per_address_max) {
+		s->stats.refused_address++;
+		return NULL;
+	}
 	struct connection *c = s->draining ? NULL : pool_get(&s->connections);
 	if (!c)
-		return; /* without a cookie: the caller releases it */
-	*c = (struct connection){.server = s, .tcp = tcp};
+		return NULL;
+	*c = (struct connection){.server = s, .tcp = tcp, .counted = number};
+	s->addresses[number]++;
 	idle_begin(c);
 	tcp_set_cookie(tcp, c);
 	s->stats.connections++;
+	return c;
 }
 
 void connection_end(struct connection *c)
@@ -128,6 +136,7 @@ void connection_end(struct connection *c)
 	if (c->exchange)
 		exchange_abandon(c->exchange);
 	c->tcp = NULL;
+	s->addresses[c->counted]--;
 	pool_put(&s->connections, c);
 }
 

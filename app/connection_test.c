@@ -232,6 +232,47 @@ static void a_head_that_was_cut_waits_with_its_bytes(void **state)
 
 /* --- Deadlines -------------------------------------------------------------------------------- */
 
+/* Told to come again, and closed. */
+static void is_refused(struct client *c)
+{
+	struct answer a = client_answer(c);
+	assert_int_equal(a.status, 503);
+	assert_text(answer_field(&a, "Retry-After"), "1");
+	assert_text(answer_field(&a, "Connection"), "close");
+	assert_true(c->peer_closed && !c->reset);
+}
+
+/* Without a word when there are more than can be told: a quarter of the exchanges and eight. */
+static void many_that_wait_for_too_long_are_cut_off(void **state)
+{
+	(void)state;
+	struct world *w = start(1);
+	struct client *c[12];
+	uint32_t told = 0, cut = 0;
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = client_new(w);
+		client_text(c[i], GET_WAIT);
+		world_pass(w, 10 * MS);
+		c[i]->stalled = i > 0; /* what it is told stays on its way */
+	}
+	w->loss = 10000;
+	world_pass(w, 11 * SECOND);
+	assert_int_equal(w->server->refusals.used, 8);
+	assert_int_equal(stats(w).shed, 11);
+	w->loss = 0;
+	world_pass(w, 20 * SECOND);
+	for (size_t i = 1; i < ARRAY_LEN(c); i++) {
+		client_read(c[i], SIZE_MAX);
+		told += client_unread(c[i]).len > 0;
+		cut += client_unread(c[i]).len == 0;
+	}
+	assert_int_equal(told, 8);
+	assert_int_equal(cut, 3);
+	fiber_queue_wake_all(&w->gate);
+	assert_text(client_answer(c[0]).body, "abc");
+	end(w);
+}
+
 static void who_waits_for_an_exchange_for_too_long_is_shed(void **state)
 {
 	(void)state;
@@ -243,12 +284,12 @@ static void who_waits_for_an_exchange_for_too_long_is_shed(void **state)
 		world_pass(w, SECOND);
 	}
 	world_pass(w, 6500 * MS);
-	assert_false(c[1]->closed); /* 9.5 seconds */
+	assert_false(c[1]->peer_closed); /* 9.5 seconds */
 	world_pass(w, SECOND);
-	assert_true(c[1]->closed);
-	assert_false(c[2]->closed);
+	is_refused(c[1]);
+	assert_false(c[2]->peer_closed);
 	world_pass(w, SECOND);
-	assert_true(c[2]->closed);
+	is_refused(c[2]);
 	assert_int_equal(stats(w).shed, 2);
 	fiber_queue_wake_one(&w->gate);
 	assert_text(client_answer(c[0]).body, "abc");
@@ -391,6 +432,7 @@ int main(void)
 		cmocka_unit_test(those_that_dribble_their_heads_do_not_keep_the_exchanges),
 		cmocka_unit_test(a_head_that_was_cut_waits_with_its_bytes),
 		cmocka_unit_test(who_waits_for_an_exchange_for_too_long_is_shed),
+		cmocka_unit_test(many_that_wait_for_too_long_are_cut_off),
 		cmocka_unit_test(the_time_for_a_head_counts_from_its_first_byte),
 		cmocka_unit_test(the_exchange_comes_back_whatever_ends),
 		cmocka_unit_test(who_leaves_while_it_waits_for_an_exchange_is_forgotten),

@@ -12,7 +12,6 @@
 #include <base/assert.h>
 #include <string.h>
 
-#define QUERY_DEADLINE_NS 30000000000u
 /* SQLite's share of the memory, of 16; the rest is the page cache. */
 #define SQLITE_SHARE 6
 #define SQLITE_MEMORY_MAX (64u << 20)
@@ -487,6 +486,15 @@ static bool database_settle(struct request *req)
 	return false;
 }
 
+/* Half of the time after which a request that is not answered loses its connection: 30 s, unless its route says
+ * otherwise. That counts from the request's end; what is usual, from where the database is first asked. */
+static uint64_t deadline_of(const struct exchange *x)
+{
+	const struct http_limits *limits = x->http.limits;
+	bool from_end = limits != &x->server->limits && x->http.state == HTTP_CONN_HANDLING;
+	return (from_end ? x->http.since : x->server->config.loop->now_ns) + limits->handle_ns / 2;
+}
+
 /* The handler waits for its client, and that may be slow: between statements it needs no connection. */
 static bool database_park(struct request *req)
 {
@@ -502,7 +510,7 @@ static void database_renew(struct request *req)
 	struct db_request *d = req->database;
 	d->half_closed_ns = 0; /* it gets on with its client */
 	if (d->conn && !sql_in_transaction(d->conn))
-		sql_set_deadline(d->conn, d->req->exchange->server->config.loop->now_ns + QUERY_DEADLINE_NS);
+		sql_set_deadline(d->conn, deadline_of(d->req->exchange));
 }
 
 static bool database_is_awaited(struct request *req)
@@ -518,7 +526,7 @@ static const struct request_hold database_hold = {
 static bool conn_take(struct request *req, struct db_request *d)
 {
 	struct database *db = req->exchange->server->config.database;
-	err e = sql_acquire_watched(db->sql, db->loop->now_ns + QUERY_DEADLINE_NS,
+	err e = sql_acquire_watched(db->sql, deadline_of(req->exchange),
 		&(struct sql_watch){client_gone, d}, &d->conn);
 	if (failed(e)) {
 		database_fail(req, NULL, "connecting", e);

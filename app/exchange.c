@@ -84,6 +84,7 @@ void exchange_memory_reset(struct exchange *x)
 		pool_put(&x->server->bodies, x->body);
 	x->body = NULL;
 	x->body_len = x->body_capacity = 0;
+	x->http.limits = &x->server->limits; /* its route's lay there */
 	arena_reset(&x->arena);
 }
 
@@ -365,8 +366,7 @@ static bool head_gather(struct exchange *x)
 	blocks_reserve(x->server);
 	x->head_buffer = arena_alloc(&x->arena, HEAD_BYTES_MAX);
 	if (!x->head_buffer) {
-		x->server->stats.shed++;
-		connection_end(x->connection);
+		connection_refuse(x->connection);
 		return false;
 	}
 	http_conn_give_buffer(&x->http, x->head_buffer, HEAD_BYTES_MAX);

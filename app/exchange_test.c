@@ -508,6 +508,7 @@ static void a_request_whose_turn_never_comes_is_503(void **state)
 	}
 	struct answer a = client_answer(c[6]);
 	assert_int_equal(a.status, 503);
+	assert_text(answer_field(&a, "Retry-After"), "1");
 	assert_int_equal(client_answer(c[7]).status, 503);
 	assert_int_equal(server_stats(w->server).requests_waiting, 0);
 	fiber_queue_wake_all(&w->gate);
@@ -651,6 +652,7 @@ static void a_response_that_finds_no_memory_is_503(void **state)
 	for (int i = 0; i < 3; i++) {
 		struct answer a = client_get(c, "/hog");
 		assert_int_equal(a.status, 503);
+		assert_text(answer_field(&a, "Retry-After"), "1");
 		assert_true(a.body.len > 0);
 		assert_text(client_get(c, "/echo/next").body, "next");
 	}
@@ -670,6 +672,7 @@ static void no_room_for_a_body_is_503(void **state)
 	}
 	struct answer a = client_answer(c[2]);
 	assert_int_equal(a.status, 503);
+	assert_text(answer_field(&a, "Retry-After"), "1");
 	for (size_t i = 0; i < 2; i++) {
 		client_send(c[i], slice_of(w->big + 20000, 40000));
 		a = client_answer(c[i]);
@@ -695,13 +698,34 @@ static void no_room_for_heads_costs_those_that_dribble_them(void **state)
 	end(w);
 }
 
+static void no_room_for_a_head_that_was_cut_is_503(void **state)
+{
+	(void)state;
+	struct world *w = world_new((struct world_options){.blocks = 4, .seed = 3});
+	struct client *c = client_new(w), *next = client_new(w);
+	void *taken[4];
+	for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+		assert_non_null(taken[i] = pool_get(&w->server->blocks));
+	client_segment(c, SLICE("GET /te"));
+	struct answer a = client_answer(c);
+	assert_int_equal(a.status, 503);
+	assert_text(answer_field(&a, "Retry-After"), "1");
+	world_pass(w, ACK_TIME);
+	assert_true(c->peer_closed && !c->reset);
+	assert_int_equal(client_get(next, "/site.css").status, 200); /* a head in one piece */
+	assert_int_equal(server_stats(w->server).shed, 1);
+	for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+		pool_put(&w->server->blocks, taken[i]);
+	end(w);
+}
+
 /* However little memory is left, from nothing on: the answer or 503, and the connection goes on. */
 static void a_request_is_answered_with_any_memory(void **state)
 {
 	(void)state;
 	static const char *const target[] = {"/site.css", "/text", "/page?text=a%26b", "/error", "/redirect",
 		"/echo/%41%42", "/nothing", "/form", "/head", "/huge?n=300", "/huge?n=3000", "/sql/list",
-		"/sql/values", "/a%20b%c3%a9/docs"};
+		"/sql/values", "/a%20b%c3%a9/docs", "/client", "/limited/big"};
 	struct world *w = world_new((struct world_options){.seed = 3, .blocks = 40, .database = true});
 	struct client *c = client_new(w);
 	for (uint32_t left = 0; left < 12; left++) {
@@ -810,6 +834,7 @@ int main(void)
 		cmocka_unit_test(a_response_that_finds_no_memory_is_503),
 		cmocka_unit_test(no_room_for_a_body_is_503),
 		cmocka_unit_test(no_room_for_heads_costs_those_that_dribble_them),
+		cmocka_unit_test(no_room_for_a_head_that_was_cut_is_503),
 		cmocka_unit_test(a_request_is_answered_with_any_memory),
 		cmocka_unit_test(a_drain_finishes_what_has_begun),
 	};

@@ -173,6 +173,10 @@ static NOINLINE bool route_take(struct exchange *x, bool is_asset)
 		exchange_respond_error(x, 503);
 		return false;
 	}
+	if (route->limits && !route->limits->apply(s, req, route->limits)) {
+		exchange_respond_error(x, 503);
+		return false;
+	}
 	const struct app_body *body = route->body;
 	if (http->framing != HTTP_BODY_NONE && !(body && body->begin(req, body->bytes_max)))
 		return true;

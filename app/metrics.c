@@ -71,16 +71,17 @@ static void metrics_answered(struct observer *o, const struct exchange *x, uint1
 	row->class[status < 500 ? status / 100 - 1 : CLASSES - 1]++;
 }
 
-static void metrics_start(struct server *s, void *memory)
+static err metrics_start(struct server *s, void *memory)
 {
 	struct http_metrics *m = memory;
 	if (s->metrics)
-		return; /* a second such route */
+		return OK; /* a second such route */
 	memset(m, 0, metrics_memory_size(&s->config));
 	m->server = s;
 	m->observer = (struct observer){.next = s->observers, .answered = metrics_answered};
 	s->observers = &m->observer;
 	s->metrics = m;
+	return OK;
 }
 
 const struct app_service app_service_metrics = {.memory_size = metrics_memory_size, .start = metrics_start};
@@ -281,6 +282,9 @@ static void server_write(struct text *t)
 	counter(t, "http_exchange_waits_total", stats.exchange_waits, "Requests that found no memory and had to wait.");
 	counter(t, "http_access_log_dropped_total", stats.access_log_dropped, "Lines of the access log that were left out.");
 	counter(t, "http_shed_total", stats.shed, "Requests that were refused or ended for want of room.");
+	counter(t, "http_refused_address_total", stats.refused_address, "Connections of a client that had as many as it may.");
+	counter(t, "http_refused_proxy_total", stats.refused_proxy,
+		"Connections that did not come from a trusted proxy, or began without a PROXY header.");
 }
 
 struct level {

@@ -163,10 +163,10 @@ static void build_error(struct request *req, struct http_response *r)
 	http_response_stream_length(r, req->page.byte_count);
 }
 
-/* RFC 9110 sections 15.3.5 and 15.4.5. */
+/* RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5. */
 static bool is_bodiless(const struct request *req)
 {
-	return req->status == 204 || req->status == 304;
+	return req->status - 204u <= 1 || req->status == 304;
 }
 
 static void build_head(struct request *req, struct http_response *r)

@@ -62,6 +62,23 @@ int64_t request_time(struct request *req)
 	return server_time(req->exchange->server);
 }
 
+struct slice request_client(struct request *req)
+{
+	struct exchange *x = req->exchange;
+	uint8_t *text = x->tcp ? arena_alloc(&x->arena, NET_ADDRESS_TEXT_MAX) : NULL;
+	if (!text)
+		return (struct slice){NULL, 0};
+	struct client_view client = exchange_client(x);
+	struct writer w = writer_of(text, NET_ADDRESS_TEXT_MAX);
+	net_address_write(&w, &client.address);
+	return writer_slice(&w);
+}
+
+bool request_is_https(struct request *req)
+{
+	return req->exchange->tcp && exchange_client(req->exchange).is_https;
+}
+
 struct arena *request_arena(struct request *req)
 {
 	return &req->exchange->arena;

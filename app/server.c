@@ -26,26 +26,52 @@ static size_t routes_size(const struct server_config *config)
 	return round_up(*config->manifest->route_count * sizeof(struct http_route));
 }
 
-/* The routes' services and the access log: their memory, and their start when there is a server. */
-static size_t services_each(const struct server_config *config, struct server *s, uint8_t *memory)
+enum { SERVICES_BESIDES = 3 };
+
+/* The routes' services, then those that stand beside the routes; NULL: none. */
+static const struct app_service *service_at(const struct app_manifest *m, size_t i)
+{
+	if (i < *m->route_count)
+		return m->routes[i].service;
+	if (i == *m->route_count)
+		return m->access_log ? *m->access_log : NULL;
+	const struct app_proxy *const *proxy = i == *m->route_count + 1 ? m->behind_proxy : m->proxy_protocol;
+	return proxy ? (*proxy)->service : NULL;
+}
+
+/* Their memory, and their start when there is a server. */
+static err services_each(const struct server_config *config, struct server *s, uint8_t *memory, size_t *size)
 {
 	const struct app_manifest *m = config->manifest;
-	size_t size = 0;
-	for (size_t i = 0; i <= *m->route_count; i++) {
-		const struct app_service *service = i < *m->route_count ? m->routes[i].service
-			: m->access_log ? *m->access_log : NULL;
+	*size = 0;
+	for (size_t i = 0; i < *m->route_count + SERVICES_BESIDES; i++) {
+		const struct app_service *service = service_at(m, i);
 		if (!service || !service->memory_size)
 			continue;
 		if (s)
-			service->start(s, memory + size);
-		size += round_up(service->memory_size(config));
+			TRY(service->start(s, memory + *size));
+		*size += round_up(service->memory_size(config));
 	}
-	return size;
+	return OK;
+}
+
+static size_t addresses_size(const struct server_config *config)
+{
+	return round_up(((size_t)config->connections_max + 1) * sizeof(uint32_t));
+}
+
+static uint32_t refusal_count(const struct server_config *config)
+{
+	return config->exchanges / 4 + 8;
 }
 
 size_t server_memory_size(const struct server_config *config)
 {
-	return round_up(sizeof(struct server)) + routes_size(config) + services_each(config, NULL, NULL)
+	size_t services;
+	if (failed(services_each(config, NULL, NULL, &services)))
+		return SIZE_MAX; /* only starts fail */
+	return round_up(sizeof(struct server)) + routes_size(config) + addresses_size(config) + services
+		+ pool_memory_size(sizeof(struct refusal), refusal_count(config))
 		+ pool_memory_size(sizeof(struct connection), config->connections_max)
 		+ pool_memory_size(sizeof(struct exchange), config->exchanges)
 		+ pool_memory_size(SERVER_BLOCK_SIZE, config->blocks)
@@ -95,14 +121,54 @@ static err routes_set(struct server *s)
 	return e;
 }
 
+/* --- What connections seldom need, small here ------------------------------------------------- */
+
+static void refusal_done(struct tcp_send *send, bool delivered)
+{
+	struct refusal *r = CONTAINER_OF(send, struct refusal, send);
+	(void)delivered;
+	pool_put(&r->server->refusals, r);
+}
+
+/* When too many are told so at a time, without a word. */
+void connection_refuse(struct connection *c)
+{
+	struct server *s = c->server;
+	struct refusal *r = pool_get(&s->refusals);
+	s->stats.shed++;
+	if (!r) {
+		connection_end(c);
+		return;
+	}
+	r->text = SLICE("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+	r->send = (struct tcp_send){.segments = &r->text, .count = 1, .done = refusal_done};
+	r->server = s;
+	if (failed(tcp_send(c->tcp, &r->send)))
+		pool_put(&s->refusals, r);
+	connection_close(c);
+}
+
+uint32_t connection_address(const struct server *s, const struct net_address *client)
+{
+	if (!client || !s->config.per_address_max || (s->is_proxy && s->is_proxy(s, client)))
+		return 0;
+	bool is_ip4 = net_address_is_v4(client);
+	uint64_t hash = hash_sip13(s->address_key, slice_of(client->octet + (is_ip4 ? 12 : 0), is_ip4 ? 4 : 8));
+	return 1 + (uint32_t)((hash >> 32) * s->config.connections_max >> 32);
+}
+
+/* --- The loop --------------------------------------------------------------------------------- */
+
 static bool server_poll(struct loop_client *client)
 {
 	struct server *s = CONTAINER_OF(client, struct server, client);
 	uint32_t events;
 	bool worked = false;
 	for (struct tcp_conn *tcp; (tcp = net_event_next(s->config.net, &events)); worked = true) {
-		if (events & TCP_ACCEPTED)
-			connection_open(s, tcp);
+		if (events & TCP_ACCEPTED) {
+			struct net_address peer = tcp_peer(tcp).address;
+			(void)connection_open(s, tcp, &peer);
+		}
 		struct connection *c = tcp_cookie(tcp);
 		if (c)
 			connection_event(c, events);
@@ -121,10 +187,24 @@ void observers_tell(const struct exchange *x, uint16_t status)
 		o->answered(o, x, status);
 }
 
-COLD err server_start(const struct server_config *config, void *memory, struct server **out)
+static void limits_set(struct server *s)
+{
+	const struct app_limits *limits = s->config.manifest->limits;
+	http_limits_default(&s->limits);
+	s->limits.head_bytes_max = HEAD_BYTES_MAX;
+	s->limits.body_bytes_max = SERVER_BODY_MAX;
+	s->limits.idle_ns = SERVER_IDLE_NS;
+	if (limits)
+		(void)limits->apply(s, NULL, limits);
+	if (s->config.idle_ns)
+		s->limits.idle_ns = s->config.idle_ns;
+}
+
+err server_start(const struct server_config *config, void *memory, struct server **out)
 {
 	struct server *s = memory;
 	uint8_t *at = (uint8_t *)memory + round_up(sizeof *s);
+	size_t services;
 	*s = (struct server){.config = *config, .client = {.poll = server_poll}};
 	s->routes = (struct http_route *)(void *)at;
 	at += routes_size(config);
@@ -132,15 +212,17 @@ COLD err server_start(const struct server_config *config, void *memory, struct s
 	at = pool_place(&s->exchanges, at, sizeof(struct exchange), config->exchanges);
 	at = pool_place(&s->blocks, at, SERVER_BLOCK_SIZE, config->blocks);
 	at = pool_place(&s->bodies, at, SERVER_BODY_MAX, body_count(config));
+	at = pool_place(&s->refusals, at, sizeof(struct refusal), refusal_count(config));
+	s->addresses = (uint32_t *)(void *)at;
+	memset(at, 0, addresses_size(config));
+	at += addresses_size(config);
+	random_bytes(config->random, &s->address_key, sizeof s->address_key);
 	connections_init(s);
 	list_init(&s->waiting);
-	http_limits_default(&s->limits);
-	s->limits.head_bytes_max = HEAD_BYTES_MAX;
-	s->limits.body_bytes_max = SERVER_BODY_MAX;
-	s->limits.idle_ns = config->idle_ns ? config->idle_ns : SERVER_IDLE_NS;
+	limits_set(s);
 	TRY(routes_set(s));
-	(void)services_each(config, s, at);
-	TRY(tcp_listen(config->net, config->port, config->connections_max));
+	TRY(services_each(config, s, at, &services));
+	TRY(tcp_listen_for(config->net, config->port, config->connections_max, s->gate));
 	loop_add(config->loop, &s->client);
 	*out = s;
 	return OK;

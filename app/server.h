@@ -8,6 +8,7 @@
  *   stream.c   answers that are made piece by piece;  event.c  server-sent events on top of that
  *   upload.c   bodies that are read piece by piece;  part.c  multipart forms on top of that
  *   health.c, metrics.c, access_log.c  for who operates the machine
+ *   proxy.c, proxy_protocol.c  who the client is, behind a proxy;  limits.c  deadlines of routes
  *   asset.c    static files (asset_coding.c, asset_directory.c, asset_ranges.c);  database.c  SQL
  *
  * What streams is reached through pointers only (exchange->stream, app_route.body): an application that does
@@ -23,6 +24,7 @@
 #include <http/response.h>
 #include <http/route.h>
 #include <page/render.h>
+#include <base/hash.h>
 
 /* Each exchange's own memory for a request; most need no more. */
 #define REQUEST_MEMORY 1024
@@ -45,7 +47,7 @@ struct observer {
 /* What Ingot offers to whoever operates the machine, in the routes of applications that want it. */
 struct app_service {
 	size_t (*memory_size)(const struct server_config *config); /* NULL: it has none, and no start */
-	void (*start)(struct server *s, void *memory);
+	err (*start)(struct server *s, void *memory); /* the server does not start without it; logs why */
 	void (*answer)(struct request *req); /* at once, without a fiber; NULL: the route's handler does it */
 };
 
@@ -139,6 +141,18 @@ enum connection_state {
 	CONNECTION_ENDING, /* we have closed it, in server->ending; TCP_CLOSED will follow */
 };
 
+/* Who is at the other end, as far as it is known and believed. */
+struct client_view {
+	struct net_address address;
+	bool is_https;
+};
+
+/* What a proxy has said before a connection's first byte. */
+struct proxied {
+	struct net_address client;
+	bool has_client, is_encrypted;
+};
+
 /* All that the server keeps of a connection on which nobody asks for anything. */
 struct connection {
 	struct list link;
@@ -147,6 +161,7 @@ struct connection {
 	struct exchange *exchange; /* NULL unless BUSY */
 	uint64_t since_ns;  /* IDLE, ENDING: when that began. QUEUED: when the first byte was seen */
 	uint32_t requests;  /* answered */
+	uint32_t counted;   /* in server->addresses[] of that number; 0: nowhere */
 	uint8_t state;      /* enum connection_state */
 	bool peer_closed;
 };
@@ -181,6 +196,13 @@ struct exchange {
 	_Alignas(16) uint8_t memory[REQUEST_MEMORY];
 };
 
+/* What is sent where there is no exchange to make an answer. */
+struct refusal {
+	struct tcp_send send;
+	struct slice text;
+	struct server *server;
+};
+
 struct server {
 	struct server_config config;
 	struct loop_client client;
@@ -189,6 +211,9 @@ struct server {
 	int64_t second;          /* see server_time */
 	uint64_t second_ends_ns; /* by the loop's clock */
 	struct pool connections, exchanges, blocks, bodies;
+	struct pool refusals; /* sends that say "503" where there is no exchange to say it */
+	uint32_t *addresses;  /* open connections by the hash of their client's address; the first one is not used */
+	struct hash_key address_key;
 	struct list idle;     /* connections; the one that is idle for longest comes first */
 	struct list queued;   /* connections that wait for an exchange; oldest first */
 	struct list ending;   /* connections that we have closed; oldest first */
@@ -201,6 +226,13 @@ struct server {
 	struct http_route *routes;
 	uint32_t route_count;
 	struct observer *observers;   /* NULL: nobody wants to know */
+	struct tcp_handler *gate;     /* has connections before they come here; NULL: none */
+	struct proxied *proxied;      /* by the connection's number; NULL: no PROXY protocol */
+	/* proxy.c's; NULL: no fields are believed. Corrects what is known of the client by the request's head; */
+	void (*client_correct)(const struct exchange *x, struct client_view *client);
+	/* whether an address is that of a proxy, which has many clients. */
+	bool (*is_proxy)(const struct server *s, const struct net_address *address);
+	struct trust *trust;
 	struct http_metrics *metrics; /* metrics.c's; NULL: not wanted */
 	uint64_t next_look_ns[2]; /* for a slow exchange; [1]: for one with blocks */
 	bool draining;
@@ -222,12 +254,32 @@ static inline void exchange_answered(const struct exchange *x, uint16_t status)
 		observers_tell(x, status);
 }
 
+/* The client whose request that is. Its connection is there. */
+static inline struct client_view exchange_client(const struct exchange *x)
+{
+	const struct server *s = x->server;
+	struct client_view client = {.is_https = false};
+	const struct proxied *p = s->proxied ? &s->proxied[pool_index(&s->connections, x->connection)] : NULL;
+	if (p)
+		client.is_https = p->is_encrypted;
+	client.address = p && p->has_client ? p->client : tcp_peer(x->tcp).address;
+	if (s->client_correct)
+		s->client_correct(x, &client);
+	return client;
+}
+
 /* connection.c */
 void connections_init(struct server *s);
-void connection_open(struct server *s, struct tcp_conn *tcp);
+/* For an accepted one, of this client; NULL: of nobody who has a limit. NULL, and the caller has to release it: it has too
+ * many, or there is none. */
+struct connection *connection_open(struct server *s, struct tcp_conn *tcp, const struct net_address *client);
 void connection_event(struct connection *c, uint32_t events);
 /* Its exchange has been given back: there is no request at work any more. */
 void connection_rest(struct connection *c);
+/* There is no memory for its request: tells it to come again, and closes. (server.c) */
+void connection_refuse(struct connection *c);
+/* The number of its client's counter in server->addresses; 0: it is not counted. (server.c) */
+uint32_t connection_address(const struct server *s, const struct net_address *client);
 /* Nothing more is sent or wanted: the engine ends the connection by itself. */
 void connection_close(struct connection *c);
 /* The TCP connection is over, or is ended here without ceremony. */
@@ -279,6 +331,17 @@ static inline void blocks_reserve(struct server *s)
 	if (UNLIKELY(blocks_are_short(s)))
 		blocks_make_room(s);
 }
+
+/* proxy.c: prefixes of proxies that are believed, of the boot's word "proxies=" or of the application. */
+struct trust {
+	uint32_t count;
+	struct net_prefix prefix[];
+};
+/* Their number, in either. */
+uint32_t trust_count(const struct server_config *config, const char *const *prefixes);
+/* ERR_INVALID: one is no prefix, or there is none (logged). */
+MUST_USE err trust_read(struct trust *t, const struct server_config *config, const char *const *prefixes);
+bool trust_has(const struct trust *t, const struct net_address *address);
 
 /* handler.c */
 /* What answers this request, once its head is there: at once, or by a handler that begins. True when a handler

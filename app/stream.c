@@ -239,6 +239,8 @@ static bool head_build(struct request *req, struct reply_stream *s, struct slice
 	http_response_static_fields(&r, req->type_fields);
 	for (struct reply_field *f = req->fields; f; f = f->next)
 		http_response_header(&r, f->name, f->value);
+	if (req->status == 503)
+		http_response_static_fields(&r, SLICE("Retry-After: 1\r\n"));
 	http_response_date(&r, &x->server->dates, server_time(x->server));
 	if (s->has_length)
 		http_response_stream_length(&r, s->length);
@@ -410,7 +412,7 @@ static bool begin(struct request *req, int status, const char *type, bool has_le
 	}
 	s->stream.kind = &reply_kind;
 	fiber_queue_init(&s->changed);
-	s->bodiless = x->http.request.method == HTTP_HEAD || status == 204 || status == 304;
+	s->bodiless = x->http.request.method == HTTP_HEAD || status == 204 || status == 205 || status == 304;
 	s->has_length = has_length;
 	s->length = length;
 	req->type_fields = SLICE("X-Content-Type-Options: nosniff\r\n");

@@ -29,6 +29,7 @@ enum {
 	LEAST_MEMORY = 4 << 20,
 	CONNECTIONS_MIN = 64,
 	CONNECTIONS_MAX = 1 << 20,
+	PER_ADDRESS_MIN = 64, /* several people behind one address, with some connections each */
 	TABLES_SIZE = 192,
 	TRACE_EVENTS = 64, /* kept, and shown by a panic */
 };
@@ -154,6 +155,8 @@ static void plan_connections(struct program *p, size_t mib)
 		.exchanges = exchanges,
 		.idle_ns = (uint64_t)p->options.keep_alive_s * NS_PER_S,
 		.blocks = clamp(mib * 4, 16, 4096),
+		.per_address_max = clamp(connections / 4, PER_ADDRESS_MIN, CONNECTIONS_MAX),
+		.command_line = p->platform->command_line,
 	};
 	p->parts[PART_NET] = (struct budget_item){.name = "tcp/ip",
 		.item_size = net_memory_size(&p->net_config), .alignment = 64, .count_min = 1, .count_max = 1};

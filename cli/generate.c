@@ -176,9 +176,13 @@ static void generate_manifest(const struct app_folder *app, const struct page_as
 	if (!app->sources.count)
 		fputs("const struct app_route app_routes[1];\nconst size_t app_route_count = 0;\n", t.file);
 	/* Only some applications define it. */
-	fputs("extern const struct app_service *const app_access_log __attribute__((weak));\n", t.file);
+	fputs("extern const struct app_service *const app_access_log __attribute__((weak));\n"
+		"extern const struct app_proxy *const app_behind_proxy __attribute__((weak));\n"
+		"extern const struct app_proxy *const app_proxy_protocol __attribute__((weak));\n"
+		"extern const struct app_limits app_limits __attribute__((weak));\n", t.file);
 	fprintf(t.file, "\nconst struct app_manifest app_manifest = {\n\t\"%s\",\n\tapp_routes,\n"
-		"\t&app_route_count,\n\t%s,\n\t%s,\n\t%s,\n\t%s,\n\t&app_access_log,\n};\n", app->name,
+		"\t&app_route_count,\n\t%s,\n\t%s,\n\t%s,\n\t%s,\n\t&app_access_log,\n"
+		"\t&app_behind_proxy,\n\t&app_proxy_protocol,\n\t&app_limits,\n};\n", app->name,
 		app->assets.count ? "&app_assets" : "0", app->migrations.count ? "&app_database" : "0",
 		assets_have_codings(assets) ? "app_asset_coding" : "0", assets_have_large(assets) ? "app_asset_ranges" : "0");
 	text_sink_save(&t, app, "manifest.c");

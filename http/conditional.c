@@ -145,8 +145,8 @@ enum http_range_result http_range_parse(struct slice spec, uint64_t size, struct
 	}
 	if (first > last)
 		return HTTP_RANGE_WHOLE;
-	if (first >= size)
-		return HTTP_RANGE_UNSATISFIABLE;
+	if (first >= size) /* nothing has no last bytes: a suffix can be satisfied, but no Content-Range would say so */
+		return a.len ? HTTP_RANGE_UNSATISFIABLE : HTTP_RANGE_WHOLE;
 	*out = (struct http_range){first, (last < size ? last + 1 : size) - first};
 	return HTTP_RANGE_PARTIAL;
 }

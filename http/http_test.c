@@ -119,6 +119,8 @@ static void framing_fits_status_method_and_version(void **state)
 	} v[] = {
 		{204, false, true, false, "GET", "HTTP/1.1 204 No Content\r\n" DATE_LINE "\r\n"},
 		{304, false, true, false, "GET", "HTTP/1.1 304 Not Modified\r\n" DATE_LINE "\r\n"},
+		{205, false, true, false, "GET", "HTTP/1.1 205 Reset Content\r\n" DATE_LINE "Content-Length: 0\r\n\r\n"},
+		{205, false, true, true, "GET", "HTTP/1.1 205 Reset Content\r\n" DATE_LINE "Content-Length: 0\r\n\r\n"},
 		{200, false, true, false, "HEAD", "HTTP/1.1 200 OK\r\n" DATE_LINE "Content-Length: 1\r\n\r\n"},
 		{200, true, true, false, "GET",
 			"HTTP/1.1 200 OK\r\n" DATE_LINE "Content-Length: 1\r\nConnection: keep-alive\r\n\r\nx"},
@@ -139,6 +141,10 @@ static void framing_fits_status_method_and_version(void **state)
 			http_response_body(r, SLICE("x"));
 		assert_string_equal(finish(), v[i].wanted);
 	}
+	struct http_response *r = build(NULL, true); /* a length that may not be said */
+	http_response_status(r, 204);
+	http_response_stream_length(r, 7);
+	assert_string_equal(finish(), "HTTP/1.1 204 No Content\r\n" DATE_LINE "\r\n");
 	uint8_t buf[HTTP_CHUNK_HEAD_MAX];
 	expect_slice(http_chunk_head(buf, 26), "1a\r\n");
 	expect_slice(http_chunk_head(buf, UINT64_MAX), "ffffffffffffffff\r\n");

@@ -168,9 +168,10 @@ void http_response_date(struct http_response *r, struct http_date_cache *cache, 
 	r->has_date = true;
 }
 
+/* RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5. */
 static bool has_no_body(const struct http_response *r)
 {
-	return r->status == 204 || r->status == 304;
+	return r->status - 204u <= 1 || r->status == 304;
 }
 
 void http_response_body(struct http_response *r, struct slice piece)
@@ -197,17 +198,21 @@ void http_response_stream(struct http_response *r)
 void http_response_stream_length(struct http_response *r, uint64_t len)
 {
 	r->length_known = true;
-	fields_add_number(r, SLICE("Content-Length: "), len);
+	if (!has_no_body(r))
+		fields_add_number(r, SLICE("Content-Length: "), len);
 }
 
 static void end_fields(struct http_response *r)
 {
-	if (has_no_body(r))
+	bool none = has_no_body(r);
+	if (none) {
 		r->count = HTTP_RESPONSE_HEAD_SEGMENTS;
-	else if (r->chunked)
-		fields_add(r, SLICE("Transfer-Encoding: chunked\r\n"));
-	else if (!r->length_known && !r->until_close)
+		r->body_len = 0;
+	}
+	if (none ? r->status == 205 : !r->chunked && !r->length_known && !r->until_close)
 		fields_add_number(r, SLICE("Content-Length: "), r->body_len);
+	else if (r->chunked && !none)
+		fields_add(r, SLICE("Transfer-Encoding: chunked\r\n"));
 	if (!r->keep_alive)
 		fields_add(r, SLICE("Connection: close\r\n\r\n"));
 	else if (r->http10)

@@ -1,9 +1,8 @@
 /* Names for addresses in backtraces.
  *
  * The table is made from the first link of an image and added by the second (symbols.sh):
- *   "INGS", count (32 bits), then count pairs of 32 bits: a function's offset from the text's
- * start,
- *   ascending, and its name's offset in what follows: names, each ended by a zero byte.
+ *   "INGS", count (32 bits), then count times 32 bits: functions' offsets from the text's start, ascending; then their
+ *   names in the same order, each ended by a zero byte.
  * It is read by the panic code: whatever it holds, this does not fault. */
 #include "machine.h"
 
@@ -13,7 +12,7 @@
 
 #define MAGIC 0x53474e49u
 #define HEADER_LEN 8u
-#define ENTRY_LEN 8u
+#define ENTRY_LEN 4u
 
 static struct slice table(void)
 {
@@ -35,6 +34,21 @@ static uint32_t entry_find(const uint8_t *entries, uint32_t count, uint64_t offs
 	return low ? low - 1 : count;
 }
 
+/* The name of that number: found by walking, which a panic has time for. False: it has no end. */
+static bool name_find(struct slice names, uint32_t number, const char **name)
+{
+	for (;; number--) {
+		size_t end = slice_index(names, 0);
+		if (end == names.len)
+			return false;
+		if (number == 0)
+			break;
+		names = slice_sub(names, end + 1, names.len);
+	}
+	*name = (const char *)names.ptr;
+	return true;
+}
+
 bool symbols_find(uint64_t address, const char **name, uint64_t *offset)
 {
 	struct slice t = table();
@@ -51,11 +65,8 @@ bool symbols_find(uint64_t address, const char **name, uint64_t *offset)
 	uint32_t i = entry_find(entries, count, at);
 	if (i == count)
 		return false;
-	uint32_t name_at = load_le32(entries + (size_t)i * ENTRY_LEN + 4);
-	if (name_at >= names.len || slice_index(slice_sub(names, name_at, names.len), 0) ==
-		names.len - name_at)
+	if (!name_find(names, i, name))
 		return false;
-	*name = (const char *)names.ptr + name_at;
 	*offset = at - load_le32(entries + (size_t)i * ENTRY_LEN);
 	return true;
 }

@@ -109,6 +109,38 @@ static void kinds_are_told_apart(void **state)
 	assert_true(net_address_parse(SLICE("::1"), &a) && !net_address_is_unspecified(&a));
 }
 
+static bool holds(const char *prefix, const char *address)
+{
+	struct net_prefix p;
+	struct net_address a;
+	assert_true(net_prefix_parse(slice_from_cstr(prefix), &p));
+	assert_true(net_address_parse(slice_from_cstr(address), &a));
+	return net_prefix_contains(&p, &a);
+}
+
+static void a_prefix_holds_its_addresses_and_no_others(void **state)
+{
+	(void)state;
+	assert_true(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.0"));
+	assert_true(holds("192.168.128.0/17", "192.168.200.1") && !holds("192.168.128.0/17", "192.168.127.255"));
+	assert_true(holds("10.1.2.3", "10.1.2.3") && !holds("10.1.2.3", "10.1.2.2"));
+	assert_true(holds("0.0.0.0/0", "255.1.2.3") && !holds("0.0.0.0/0", "2001:db8::1"));
+	assert_true(holds("fd00::/8", "fdff::1") && !holds("fd00::/8", "fc00::1"));
+	assert_true(holds("2001:db8:8000::/33", "2001:db8:ffff::") && !holds("2001:db8:8000::/33", "2001:db8:7fff::"));
+	assert_true(holds("::/0", "::1") && holds("::1", "::1") && !holds("::1", "::2"));
+	assert_true(holds("::ffff:10.0.0.0/8", "10.1.1.1"));
+}
+
+static void what_is_no_prefix_is_refused(void **state)
+{
+	(void)state;
+	struct net_prefix p;
+	const char *const bad[] = {"", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/8/8", "10.0.0.0/-1", "10.0.0/8",
+		"fd00::/129", "fd00::1/8", "fd00::/0000008", "10.0.0.0/8 ", "/8", "localhost/8", "[::1]"};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_false(net_prefix_parse(slice_from_cstr(bad[i]), &p));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -117,6 +149,8 @@ int main(void)
 		cmocka_unit_test(every_address_survives_its_text),
 		cmocka_unit_test(a_writer_without_room_says_so),
 		cmocka_unit_test(kinds_are_told_apart),
+		cmocka_unit_test(a_prefix_holds_its_addresses_and_no_others),
+		cmocka_unit_test(what_is_no_prefix_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

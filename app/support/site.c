@@ -132,6 +132,17 @@ static void number(struct request *req)
 		(int)request_query_int(req, "n", -5, 10, 3)));
 }
 
+static void show_client(struct request *req)
+{
+	reply_text(req, 200, arena_format(request_arena(req), "%.*s %s", SLICE_ARG(request_client(req)),
+		request_is_https(req) ? "https" : "http"));
+}
+
+static void show_big(struct request *req)
+{
+	reply_bytes(req, 200, NULL, slice_of(world_of(req)->big, BIG_LEN));
+}
+
 static void wait_at_gate(struct request *req)
 {
 	struct world *w = world_of(req);
@@ -435,7 +446,12 @@ static const struct app_route routes[] = {
 	GET("/inject", inject), GET("/own-length", own_length), GET("/twice", twice), GET("/none", none),
 	GET("/status", status), GET("/status-page", status_page), GET("/huge", huge), GET("/hog", hog),
 	GET("/echo/{name}", echo_param), POST("/echo", echo_body), PUT("/echo", echo_body),
-	GET("/head", echo_head), GET("/number", number),
+	GET("/head", echo_head), GET("/number", number), GET("/client", show_client),
+	GET("/limited/wait", wait_at_gate, LIMITS(.handle_s = 2)),
+	GET("/limited/big", show_big, LIMITS(.write_s = 3)),
+	POST("/limited/body", echo_body, BODY_MAX(100), LIMITS(.body_s = 2, .body_bytes_per_s = 100)),
+	GET("/limited/endless", sql_endless, LIMITS(.handle_s = 2)),
+	GET("/limited/long", sql_endless, LIMITS(.handle_s = 90)),
 	GET("/wait", wait_at_gate), POST("/wait", wait_at_gate),
 	GET("/form", form_show), POST("/form", form_take),
 	GET("/sql/count", count_reply), POST("/sql/count", count_reply), POST("/sql/add", sql_add),

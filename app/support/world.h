@@ -37,6 +37,11 @@ struct world_options {
 	bool unoperated; /* nobody can ask for snapshots */
 	uint32_t disk_kib; /* [16 MiB] */
 	const struct app_service *access_log; /* NULL: none */
+	const struct app_proxy *behind_proxy, *proxy_protocol;
+	const struct app_limits *limits;
+	const char *command_line; /* [none] */
+	uint32_t per_address_max;
+	bool may_not_start; /* then world->server is NULL */
 };
 
 struct station {
@@ -91,6 +96,7 @@ struct world {
 	struct page_asset_table asset_table;
 	struct app_manifest manifest;
 	const struct app_service *access_log;
+	const struct app_proxy *behind_proxy, *proxy_protocol;
 	uint8_t *big; /* the content of /big.bin */
 	struct fiber_queue gate; /* of handlers that wait */
 	uint32_t at_gate;

@@ -181,7 +181,7 @@ static bool hz_known(struct machine *m, uint64_t hz, const char *source)
 	return true;
 }
 
-void clock_begin(struct machine *m)
+COLD void clock_begin(struct machine *m)
 {
 	measurement.hypervisor_apic =
 		cpu_hypervisor_is("TCGTCGTCGTCG") || cpu_hypervisor_is("KVMKVMKVM\0\0\0");
@@ -240,7 +240,7 @@ static uint64_t apic_measure(struct machine *m)
 		end.tsc - measurement.begin.tsc);
 }
 
-void clock_finish(struct machine *m)
+COLD void clock_finish(struct machine *m)
 {
 	if (measurement.reference != REFERENCE_NONE)
 		measure(m);

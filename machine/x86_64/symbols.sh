@@ -15,23 +15,16 @@ fi
 [ $# -ge 1 ] || { echo "usage: symbols.sh IMAGE [NM]" >&2; exit 2; }
 NM=${2:-nm}
 text=$("$NM" "$1" | awk '$3 == "image_text_start" { print $1 }')
-functions "$1" | awk -v n=0 -v m=0 -v last= -v text="0x$text" '
+functions "$1" | awk -v n=0 -v last= -v text="0x$text" '
 	$1 == last { next } # another name for the same address
 	{ last = $1; sub(/\.(constprop|isra|part|cold)\..*/, "", $2); address[n] = $1; name[n++] = $2 } # as the source has it
 	END {
 		print "\t.section .ingot.symbols, \"a\""
 		print "\t.balign 8"
 		print "\t.ascii \"INGS\"\n\t.long " n + 0
-		at = 0
-		for (i = 0; i < n; i++) {
-			if (!(name[i] in place)) { # the parts of one function share its name
-				place[name[i]] = at
-				order[m++] = name[i]
-				at += length(name[i]) + 1
-			}
-			print "\t.long 0x" address[i] " - " text ", " place[name[i]]
-		}
-		for (i = 0; i < m; i++)
-			print "\t.asciz \"" order[i] "\""
+		for (i = 0; i < n; i++)
+			print "\t.long 0x" address[i] " - " text
+		for (i = 0; i < n; i++)
+			print "\t.asciz \"" name[i] "\""
 		print "\t.section .note.GNU-stack, \"\", @progbits"
 	}'

@@ -33,6 +33,7 @@
 API_BEGIN
 
 struct request;
+struct server;
 
 /* --- Routes -----------------------------------------------------------------------------------
  * A pattern is a path; "{name}" matches one part of it, "{name...}" the rest. Files below static/
@@ -43,6 +44,7 @@ struct app_route {
 	void (*handler)(struct request *);
 	const struct app_body *body; /* NULL: as a whole, up to 64 KiB */
 	const struct app_service *service; /* Ingot's, for whoever operates the machine; NULL: none */
+	const struct app_limits *limits; /* NULL: those of APP_LIMITS, or of Ingot */
 };
 
 /* How a route takes its requests' bodies. */
@@ -77,6 +79,56 @@ extern const size_t app_route_count;
 bool app_body_limited(struct request *req, uint64_t bytes_max);
 bool app_body_streamed(struct request *req, uint64_t bytes_max);
 
+/* How long something may take, in seconds; what is 0 or left out is as in brackets. A route's last argument, for its own
+ * requests, from the end of their heads on:
+ *	GET("/report", report, LIMITS(.handle_s = 120))
+ * and beside APP_ROUTES, for all others and for what comes before a route is known:
+ *	APP_LIMITS(.head_s = 5, .idle_s = 20, .handle_s = 5) */
+struct app_limits {
+	bool (*apply)(struct server *, struct request *, const struct app_limits *); /* Ingot's */
+	uint32_t head_s;  /* from the first byte of a request to the end of its head; APP_LIMITS only [10] */
+	uint32_t idle_s;  /* between requests; APP_LIMITS only, and `keep-alive=` at the boot comes first [75] */
+	uint32_t per_address; /* connections of one client: an IPv4 address, a /64 of IPv6; one more is reset. Trusted
+	                         proxies have no limit. APP_LIMITS only [a quarter of all, 64 at least] */
+	uint32_t body_s;  /* what a body may take beyond its share at body_bytes_per_s [10] */
+	uint32_t body_bytes_per_s; /* the least rate of a body [1024] */
+	/* From the request's end until its answer begins [30]. A statement that runs then ends, and the answer is 503; so
+	 * is that of who still waits for a fiber at twice the time. A handler that has not begun to answer by then, since it
+	 * waits for something else, loses its connection. For handlers that stream, the time of a statement, from their
+	 * last wait for their client on. C that computes without a pause is not interrupted. */
+	uint32_t handle_s;
+	uint32_t write_s; /* without any progress of a client that takes its answer [30] */
+};
+#define LIMITS(...) .limits = &(const struct app_limits){.apply = app_limits_apply, __VA_ARGS__}
+#define APP_LIMITS(...) const struct app_limits app_limits = {.apply = app_limits_apply, __VA_ARGS__};
+bool app_limits_apply(struct server *server, struct request *req, const struct app_limits *limits);
+extern const struct app_limits app_limits;
+
+/* Behind a proxy, beside APP_ROUTES, if the client is to be known: what it says is believed when it comes from these
+ * addresses ("10.0.0.0/8", "fd00::/8", "10.1.2.3"), or from those of the word "proxies=10.0.0.0/8,fd00::/8" at the boot,
+ * which takes their place.
+ *	APP_BEHIND_PROXY(forwarded, "10.0.0.0/8")    it writes Forwarded fields (RFC 7239), or
+ *	APP_BEHIND_PROXY(x_forwarded, "10.0.0.0/8")  X-Forwarded-For and X-Forwarded-Proto
+ * The kind that is not named is not looked at: a proxy passes it on as its client has sent it. Both fields of the other
+ * kind have to be written, or removed, by the proxy. Of a chain of proxies, the client is the last address, from the
+ * right, that is not trusted.
+ *	APP_PROXY_PROTOCOL("10.0.0.0/8")             it begins each connection with a PROXY header, version 1 or 2
+ * Then nobody else is served: a connection from another address, or without such a header, is reset. Both may be given. */
+struct app_proxy {
+	const struct app_service *service; /* Ingot's */
+	const char *const *prefixes;       /* up to a NULL */
+};
+#define APP_PREFIXES(...) (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) 0}
+#define APP_BEHIND_PROXY(fields_, ...)                                                             \
+	const struct app_proxy *const app_behind_proxy = &(const struct app_proxy){                \
+		&app_service_behind_proxy_##fields_, APP_PREFIXES(__VA_ARGS__)};
+#define APP_PROXY_PROTOCOL(...)                                                                    \
+	const struct app_proxy *const app_proxy_protocol =                                         \
+		&(const struct app_proxy){&app_service_proxy_protocol, APP_PREFIXES(__VA_ARGS__)};
+extern const struct app_service app_service_behind_proxy_forwarded, app_service_behind_proxy_x_forwarded;
+extern const struct app_service app_service_proxy_protocol;
+extern const struct app_proxy *const app_behind_proxy, *const app_proxy_protocol;
+
 /* For whoever operates the machine (docs/operations.md); rows of APP_ROUTES as any other:
  *	APP_ROUTES(GET("/", home), HEALTH("/healthz"), READY("/readyz"), METRICS("/metrics"))
  * HEALTH: 200 as long as the machine's loop runs; needs no fiber and no memory beyond a request's. READY: the same, but
@@ -107,6 +159,12 @@ struct slice request_body(struct request *req); /* as it came; empty when it is 
 int64_t request_query_int(
 	struct request *req, const char *name, int64_t min, int64_t max, int64_t otherwise);
 int64_t request_time(struct request *req); /* seconds since 1970, UTC */
+/* The client's address, "192.0.2.1" or "2001:db8::1": of who has connected, or behind a proxy that is trusted, of whom that
+ * names (APP_BEHIND_PROXY, APP_PROXY_PROTOCOL); where it hides its client, its own. Empty when the client has gone. A
+ * copy, which lives until the request's end. */
+struct slice request_client(struct request *req);
+/* True when such a proxy says that its client speaks TLS with it. Ingot itself does not. */
+bool request_is_https(struct request *req);
 /* Memory until the request's end: half a MiB in all, about 8 KiB in one piece. arena_alloc gives NULL when there is none. */
 struct arena *request_arena(struct request *req);
 

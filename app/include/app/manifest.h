@@ -18,6 +18,8 @@ struct app_manifest {
 	const struct page_asset *(*asset_coding)(struct request *req, const struct page_asset *asset);
 	bool (*asset_ranges)(struct request *req, const struct page_asset *asset);
 	const struct app_service *const *access_log; /* NULL: the application has no APP_ACCESS_LOG */
+	const struct app_proxy *const *behind_proxy, *const *proxy_protocol; /* the same */
+	const struct app_limits *limits;
 };
 
 API_BEGIN

@@ -25,6 +25,9 @@ struct server_config {
 	uint32_t exchanges;       /* requests at work at a time; connections with others wait */
 	uint64_t idle_ns;         /* a connection without a request is kept so long; 0: SERVER_IDLE_NS */
 	uint32_t blocks;          /* of SERVER_BLOCK_SIZE bytes, for requests that need more memory */
+	uint32_t per_address_max; /* connections of one client: an IPv4 address, a /64 of IPv6; 0: as many as there are.
+	                             APP_LIMITS comes first */
+	struct slice command_line; /* of the boot: words for parts of the server that only some applications have */
 };
 
 /* Long enough for a proxy that keeps its connections for a minute. When room is needed for others, those that
@@ -40,6 +43,8 @@ struct server_stats {
 	uint64_t bytes_sent;    /* of responses */
 	uint64_t bytes_copied;  /* of these, by the CPU */
 	uint64_t shed;          /* answered with 503: out of memory */
+	uint64_t refused_address; /* connections of a client that had per_address_max */
+	uint64_t refused_proxy; /* connections that did not come from a proxy, or began without what it has to say */
 	uint64_t access_log_dropped; /* lines that found no room */
 	uint64_t exchange_waits; /* requests that found no exchange free */
 	uint32_t connections_open;

@@ -113,8 +113,9 @@ struct http_conn {
 	enum http_end end;           /* with HTTP_EVENT_CLOSE */
 	enum http_conn_state state;
 	struct http_conn_counters count;
-	/* The machine's own. */
+	/* For the glue to set as well: what deadlines are asked of. Others may take their place at any time. */
 	const struct http_limits *limits;
+	/* The machine's own. */
 	struct arena *arena;
 	struct http_parser parser;
 	struct http_body body;

@@ -74,10 +74,10 @@ void http_response_date(struct http_response *r, struct http_date_cache *cache, 
 void http_response_body(struct http_response *r, struct slice piece);
 /* The body follows later, in chunks; HTTP/1.0 clients get it until the connection closes. */
 void http_response_stream(struct http_response *r);
-/* For a body that follows later and has a known length. */
+/* For a body that follows later and has a known length; not said with a status that has no body. */
 void http_response_stream_length(struct http_response *r, uint64_t len);
 
-/* Ends the head and gives the list: status line, fields, empty line, body (none for HEAD, 1xx, 204
+/* Ends the head and gives the list: status line, fields, empty line, body (none for HEAD, 204, 205
  * and 304). The list lies in `segment`. Errors: what a call before ran into; ERR_NO_MEMORY when the
  * arena is full; ERR_INVALID without a status. */
 MUST_USE err http_response_finish(struct http_response *r, struct slice **list, uint32_t *list_len);

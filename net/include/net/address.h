@@ -68,6 +68,12 @@ static inline bool net_address_is_link_local(const struct net_address *a)
 		|| (net_address_is_v4(a) && load_be16(a->octet + 12) == 0xa9fe);
 }
 
+/* The addresses whose first `len` bits (0 to 128) are those of `address`: of IPv4, 96 to 128. */
+struct net_prefix {
+	struct net_address address;
+	uint8_t len;
+};
+
 #define NET_ADDRESS_TEXT_MAX 39 /* bytes of the longest text, without a NUL */
 
 API_BEGIN
@@ -78,6 +84,11 @@ API_BEGIN
 bool net_address_parse(struct slice text, struct net_address *out);
 /* As RFC 5952 wants it; an IPv4-mapped one as plain IPv4. */
 void net_address_write(struct writer *w, const struct net_address *a);
+
+/* "10.0.0.0/8", "fd00::/8", or an address alone. False: nothing of the kind, or a bit behind the prefix is set, which is
+ * a mistake more often than not. */
+bool net_prefix_parse(struct slice text, struct net_prefix *out);
+bool net_prefix_contains(const struct net_prefix *p, const struct net_address *a);
 
 API_END
 
