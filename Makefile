@@ -82,7 +82,7 @@ guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache 
 		virtio_entropy virtio_mmio virtio_pci) \
 	$(addprefix machine/x86_64/,clock fault interrupts paging power rtc serial traps) \
 	$(addprefix boot/,diagnose main network options) \
-	$(addprefix app/,asset_coding asset_directory asset_ranges server) page/asset_directory \
+	$(addprefix app/,asset_coding asset_directory asset_ranges cookie error_page misuse server) page/asset_directory \
 	$(addprefix http/,body coding conditional cookie date range status) \
 	$(addprefix libc/,sys_io sys_memory sys_process sys_time) \
 	$(addprefix core/,budget log trace) base/random
@@ -143,13 +143,16 @@ guest: $(BUILD)/guest/toolchain
 # <ingot.h> needs, and the parts to link. Rewritten (and so, applications rebuilt) when a part changes.
 # What the compiler calls for that this processor has no instruction for.
 LIBGCC = $(shell $(guest.cc) -print-libgcc-file-name)
-app.warn := -Wall -Wextra -Wstrict-prototypes
+app.warn := -Wall -Wextra -Wstrict-prototypes \
+	$(addprefix -Werror=,implicit-function-declaration incompatible-pointer-types int-conversion return-type)
+# What is wrong in PAGE(x) stands where PAGE does, and not in the header. (An option of gcc's.)
+app.places := $(if $(findstring clang,$(CC)),,-ftrack-macro-expansion=0)
 app.flags = $(patsubst -I%,-I$(CURDIR)/%,$(filter-out $(WARN),$(guest.flags))) $(app.warn) \
 	$(foreach m,app base platform core net store sql http page,-I$(CURDIR)/$m/include) \
 	-I$(CURDIR)/app/include/app
 $(BUILD)/guest/toolchain: $(guest.parts) $(MUSL_LIB) $(sqlite.guest.o) machine/x86_64/link.sh \
 		machine/x86_64/link.ld machine/x86_64/symbols.sh Makefile
-	@printf '%s\n' 'CC $(guest.cc)' 'FLAGS $(app.flags)' 'LINK $(CURDIR)/machine/x86_64/link.sh' \
+	@printf '%s\n' 'CC $(guest.cc)' 'FLAGS $(app.flags) $(app.places)' 'LINK $(CURDIR)/machine/x86_64/link.sh' \
 		'PARTS $(abspath $(guest.parts) $(sqlite.guest.o) $(MUSL_LIB)) $(LIBGCC)' >$@
 
 tool.parts := $(foreach m,$(tool.modules),$(call objects,tool,$m))
@@ -170,7 +173,7 @@ $(BUILD)/host/test/$1/%_test: $1/%_test.c $(wildcard $1/support/*.c) \
 		$(BUILD)/host/host/assert.o $(needs.$1.host)
 	@mkdir -p $$(@D)
 	$$(host.cc) $$(host.flags) $$(call includes,$1) -I$1 $$(foreach m,$(testuses.$1),-I$$m/include) \
-		$$(extra.$1) -MMD -MP -MF $$@.d $$(filter-out $$(without.$1),$$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^))) -o $$@ \
+		-I$$(@D) $$(extra.$1) -MMD -MP -MF $$@.d $$(filter-out $$(without.$1),$$(sort $$(filter $1/%_test.c $1/support/%.c %.o,$$^))) -o $$@ \
 		-lcmocka $(testlibs.$1) -lm -lpthread
 .PHONY: test-$1 fuzz-$1
 unit-programs.$1 := $$(patsubst %.c,$(BUILD)/host/test/%,$(call tests,$1))
@@ -200,6 +203,11 @@ $(BUILD)/host/test/net/script_test: $(wildcard net/support/script/*.c)
 $(BUILD)/host/test/app/vectors_test: $(BUILD)/host/http/support/vector.o
 $(BUILD)/host/test/app/vectors_test: private host.flags += -Ihttp/support
 -include $(BUILD)/host/http/support/vector.d
+# The examples in the comments of the header that applications include.
+$(BUILD)/host/test/app/examples_test: $(BUILD)/host/test/app/examples.inc
+$(BUILD)/host/test/app/examples.inc: app/include/app/ingot.h app/support/examples.awk
+	@mkdir -p $(@D)
+	awk -f app/support/examples.awk $< >$@
 unit-programs: $(foreach m,$(MODULES),$(unit-programs.$m))
 fuzz-programs: $(foreach m,$(MODULES),$(fuzz-programs.$m))
 unit: $(foreach m,$(MODULES),$(if $(call tests,$m),test-$m))

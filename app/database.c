@@ -548,9 +548,7 @@ static struct db_request *database_use(struct request *req)
 	if (d && d->conn)
 		return d->again ? NULL : d;
 	if (!req->exchange->server->config.database) {
-		log_write(req->exchange->server->config.log, LOG_ERROR, "sql",
-			"this application has no migrations/, so it has no database");
-		request_fail(req, 500);
+		request_misuse(req, "a db_ call, and this application has no database: it takes a folder migrations/");
 		return NULL;
 	}
 	if (!d) {
@@ -591,6 +589,14 @@ static struct sql_value *values_convert(struct request *req, size_t count, const
 	return out;
 }
 
+/* The connection for a statement; NULL, and the request has failed, when that is NULL. */
+static struct db_request *database_use_for(struct request *req, const char *sql)
+{
+	if (!sql)
+		request_misuse(req, "a statement that is NULL");
+	return database_use(req);
+}
+
 /* Whether it leaves what db_last_id tells as it is. */
 static bool starts_with_select(const char *sql)
 {
@@ -602,7 +608,7 @@ static bool starts_with_select(const char *sql)
 struct db_rows *db_query_values(
 	struct request *req, const char *sql, size_t count, const struct db_value *values)
 {
-	struct db_request *d = database_use(req);
+	struct db_request *d = database_use_for(req, sql);
 	if (!d)
 		return NULL;
 	struct sql_value few[VALUES_MAX], *args = values_convert(req, count, values, few);
@@ -678,9 +684,8 @@ static bool has_column(struct db_rows *rows, unsigned column)
 		return false;
 	if (column < sql_column_count(&rows->query))
 		return true;
-	log_write(rows->req->exchange->server->config.log, LOG_ERROR, "sql",
-		"there is no column %u in a row of %u", column, sql_column_count(&rows->query));
-	request_fail(rows->req, 500);
+	request_misuse(rows->req, "there is no column %u in a row of %u; the first one is 0", column,
+		sql_column_count(&rows->query));
 	return false;
 }
 
@@ -725,7 +730,7 @@ struct slice db_column_name(struct db_rows *rows, unsigned column)
 static bool run(struct request *req, const char *sql, size_t count, const struct db_value *values,
 	bool may_conflict)
 {
-	struct db_request *d = database_use(req);
+	struct db_request *d = database_use_for(req, sql);
 	if (!d)
 		return false;
 	struct sql_value few[VALUES_MAX], *args = values_convert(req, count, values, few);
@@ -861,6 +866,8 @@ static err body_attempt(struct sql_conn *conn, void *context)
 static bool transact(struct request *req, enum sql_mode mode, bool (*body)(struct request *, void *),
 	void *context)
 {
+	if (!body)
+		request_misuse(req, "db_transaction without a function (NULL)");
 	struct db_request *d = database_use(req);
 	struct body b = {.req = req, .run = body, .context = context};
 	if (!d)
@@ -908,6 +915,8 @@ bool db_savepoint_undo(struct request *req)
 static struct db_blob *blob_open(struct request *req, const char *table, const char *column, int64_t row,
 	enum sql_mode mode)
 {
+	if (!table || !column)
+		request_misuse(req, "db_blob_open without a table or column (NULL)");
 	struct db_request *d = database_use(req);
 	if (!d)
 		return NULL;
@@ -1054,8 +1063,10 @@ size_t db_rows_into_values(struct request *req, struct page_value *data, const c
 	const char *sql, size_t count, const struct db_value *values)
 {
 	struct arena *arena = &req->exchange->arena;
+	if (!name)
+		request_misuse(req, "db_rows_into without a name (NULL)");
 	struct db_rows *rows = db_query_values(req, sql, count, values);
-	struct page_value *list = page_set_list(data, name);
+	struct page_value *list = page_set_list(data, name ? name : "");
 	if (!rows)
 		return 0;
 	uint32_t columns = sql_column_count(&rows->query);

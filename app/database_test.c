@@ -134,7 +134,7 @@ static void without_a_database_sql_is_500(void **state)
 	assert_int_equal(client_get(c, "/sql/count").status, 500);
 	assert_int_equal(client_get(c, "/sql/list").status, 500);
 	assert_int_equal(post(c, "/sql/both"), 500);
-	assert_true(world_logged(w, "no migrations"));
+	assert_true(world_logged(w, "this application has no database"));
 	world_end(w);
 }
 

@@ -47,14 +47,14 @@ static void data_write(struct request *req, struct slice text)
 bool event_send(struct request *req, const struct app_event *event)
 {
 	struct slice type = slice_from_cstr(event->type ? event->type : "");
-	struct reply_stream *s = reply_stream_of(req, "event_send");
-	if (!s)
+	if (!reply_stream_of(req, "event_send"))
 		return false;
-	if (slice_index(type, '\n') < type.len || slice_index(type, '\r') < type.len) {
-		log_write(req->exchange->server->config.log, LOG_ERROR, "app", "an event's type has a line end in it");
-		request_fail(req, 500);
+	if (slice_index(type, '\n') < type.len || slice_index(type, '\r') < type.len)
+		request_misuse(req, "event_send of a type with a line end in it");
+	if (event->id < 0)
+		request_misuse(req, "event_send of an id below 0, which no client would say again");
+	if (req->broken)
 		return false;
-	}
 	if (event->id)
 		reply_writef(req, "id: %ld\n", (long)event->id);
 	if (event->retry_ms)

@@ -16,6 +16,7 @@
 
 #define TOKEN_LEN 32 /* hexadecimal digits */
 #define TOKEN_COOKIE "csrf"
+#define PART_TEXT_MAX 8000u
 
 static struct slice token_of_cookie(struct request *req)
 {
@@ -91,7 +92,7 @@ static bool form_admit(struct request *req, struct slice token)
 {
 	req->form_open = origin_fits(req) && token_fits(req, token);
 	if (!req->form_open)
-		reply_error(req, 403, "The form did not come from this site, or its page is too old. "
+		request_refuse(req, 403, "The form did not come from this site, or its page is too old. "
 			"Please go back, reload the page and send it again.");
 	return req->form_open;
 }
@@ -101,13 +102,11 @@ bool form_open(struct request *req)
 	if (req->broken || req->form_open)
 		return req->form_open;
 	if (req->body_left) {
-		log_write(req->exchange->server->config.log, LOG_ERROR, "app",
-			"form_open in a route whose body is streamed: use form_open_parts");
-		request_fail(req, 500);
+		request_misuse(req, "form_open in a route that is BODY_STREAMED: there it is form_open_parts");
 		return false;
 	}
 	if (!is_form_type(req)) {
-		reply_error(req, 415, "This address takes forms (application/x-www-form-urlencoded).");
+		request_refuse(req, 415, "This address takes forms (application/x-www-form-urlencoded).");
 		return false;
 	}
 	err e = http_form_parse(req->body, REQUEST_FIELDS_MAX, &req->exchange->arena, &req->form);
@@ -115,7 +114,7 @@ bool form_open(struct request *req)
 		if (e.code == ERR_NO_MEMORY)
 			request_fail(req, 503);
 		else
-			reply_error(req, 400, "The form has too many fields.");
+			request_refuse(req, 400, "The form has too many fields.");
 		return false;
 	}
 	return form_admit(req, http_form_get(&req->form, SLICE(TOKEN_COOKIE)));
@@ -130,7 +129,7 @@ bool form_open_parts(struct request *req)
 	size_t len = 0;
 	if (part_next(req, &part) && slice_eq(part.name, SLICE(TOKEN_COOKIE)))
 		len = part_read(req, token, sizeof token);
-	if (req->broken || req->reply != REPLY_NONE)
+	if (req->broken)
 		return false; /* it is no such form at all */
 	return form_admit(req, slice_of(token, len));
 }
@@ -185,12 +184,26 @@ static struct slice text_clean(struct request *req, struct slice text)
 
 struct slice form_text(struct request *req, const char *name)
 {
-	return text_clean(req, http_form_get(&req->form, slice_from_cstr(name)));
+	struct slice text = request_name(req, "form_text", name);
+	if (req->parts)
+		request_misuse(req, "form_text of a form that comes in parts: use part_next and part_text");
+	else if (!req->form_open && req->reply == REPLY_NONE)
+		request_misuse(req, "form_text before form_open, which says whether the form is this site's");
+	return text_clean(req, http_form_get(&req->form, text));
+}
+
+int64_t form_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t otherwise)
+{
+	return request_int(req, form_text(req, name), min, max, otherwise);
 }
 
 struct slice part_text(struct request *req, size_t len_max)
 {
-	uint8_t *text = req->broken ? NULL : arena_alloc(&req->exchange->arena, len_max + 1);
+	if (len_max > PART_TEXT_MAX)
+		request_misuse(req, "part_text of more than %u bytes: read them with part_read", PART_TEXT_MAX);
+	if (req->broken)
+		return (struct slice){NULL, 0};
+	uint8_t *text = arena_alloc(&req->exchange->arena, len_max + 1);
 	size_t len = text ? part_read(req, text, len_max + 1) : 0;
 	if (!text || len > len_max) {
 		request_fail(req, text ? 413 : 503);

@@ -39,9 +39,7 @@ static void handler_run(void *argument)
 	struct server *s = x->server;
 	s->config.manifest->routes[req->match.index].handler(req);
 	if (req->reply == REPLY_NONE) {
-		log_write(s->config.log, LOG_ERROR, "app", "the handler of %.*s gave no answer",
-			SLICE_ARG(s->routes[req->match.index].pattern));
-		request_fail(req, 500);
+		request_misuse(req, "the handler gave no answer: each way through it ends with a reply_ call");
 	}
 	if (!req->hold || !req->hold->finish(req))
 		handling_ended(x);

@@ -30,8 +30,7 @@ static struct form_parts *parts_of(struct request *req)
 		return NULL;
 	}
 	if (!http_multipart_init(&p->multipart, request_header(req, "Content-Type"), REQUEST_FIELDS_MAX)) {
-		if (req->reply == REPLY_NONE)
-			reply_error(req, 415, "This address takes forms with files (multipart/form-data).");
+		request_refuse(req, 415, "This address takes forms with files (multipart/form-data).");
 		return NULL;
 	}
 	p->input = p->data = (struct slice){NULL, 0};
@@ -108,6 +107,8 @@ size_t part_read(struct request *req, void *out, size_t len)
 {
 	struct form_parts *p = req->parts;
 	size_t n = 0;
+	if (!p)
+		request_misuse(req, "part_read before part_next has given a part");
 	while (p && p->in_part && n < len && (p->data.len || data_take(req, p))) {
 		struct slice some = slice_sub(p->data, 0, len - n);
 		memcpy((uint8_t *)out + n, some.ptr, some.len);

@@ -6,8 +6,9 @@
 #include <string.h>
 #include <http/conditional.h>
 
-/* Of the head, and of an asset or a text behind it. */
+/* Of the head, and of what is behind it: an asset or a text, or an error's page. */
 #define HEAD_SEGMENTS (HTTP_RESPONSE_HEAD_SEGMENTS + 2)
+#define ERROR_SEGMENTS (HTTP_RESPONSE_HEAD_SEGMENTS + HTTP_ERROR_PAGE_SEGMENTS)
 
 #define SAFE_FIELDS "X-Content-Type-Options: nosniff\r\n"
 #define HTML_FIELDS "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-cache\r\n" SAFE_FIELDS
@@ -37,20 +38,20 @@ void request_fail(struct request *req, uint16_t status)
 }
 
 /* False when there is an answer already; a second one is the application's mistake. */
+bool reply_is_due(struct request *req, int status, int min)
+{
+	if (req->reply != REPLY_NONE)
+		request_misuse(req, "a second answer (%d) after one with %u: return after the first", status,
+			(unsigned)req->status);
+	else if (status < min || status > 599)
+		request_misuse(req, "%d is not a status for this answer, which takes %d to 599", status, min);
+	return !req->broken;
+}
+
 static bool reply_claim(struct request *req, enum reply_kind kind, int status, int min)
 {
-	struct log *log = req->exchange->server->config.log;
-	if (req->broken)
+	if (!reply_is_due(req, status, min))
 		return false;
-	if (req->reply != REPLY_NONE) {
-		log_write(log, LOG_ERROR, "app", "a second answer was ignored");
-		return false;
-	}
-	if (status < min || status > 599) {
-		log_write(log, LOG_ERROR, "app", "%d is not a status for this answer", status);
-		request_fail(req, 500);
-		return false;
-	}
 	req->reply = kind;
 	req->status = (uint16_t)status;
 	return true;
@@ -101,7 +102,7 @@ void reply_redirect(struct request *req, const char *location)
 	if (!reply_claim(req, REPLY_BYTES, 303, 200))
 		return;
 	req->bytes = (struct slice){NULL, 0};
-	reply_header(req, "Location", slice_from_cstr(location));
+	reply_header(req, "Location", request_name(req, "reply_redirect", location));
 }
 
 void reply_error(struct request *req, int status, const char *sentence)
@@ -113,6 +114,9 @@ void reply_error(struct request *req, int status, const char *sentence)
 
 void reply_header(struct request *req, const char *name, struct slice value)
 {
+	struct slice text = request_name(req, "reply_header", name);
+	if (req->fields_closed)
+		request_misuse(req, "reply_header of %.*s %s", SLICE_ARG(text), req->fields_closed);
 	if (req->broken)
 		return;
 	struct reply_field *field = ARENA_NEW(&req->exchange->arena, struct reply_field);
@@ -120,7 +124,7 @@ void reply_header(struct request *req, const char *name, struct slice value)
 		request_fail(req, 503);
 		return;
 	}
-	*field = (struct reply_field){NULL, slice_from_cstr(name), value};
+	*field = (struct reply_field){NULL, text, value};
 	struct reply_field **end = &req->fields;
 	while (*end)
 		end = &(*end)->next;
@@ -149,11 +153,15 @@ static void build_error(struct request *req, struct http_response *r)
 		{.kind = PAGE_OP_RETURN},
 	};
 	static const struct page_template page = {ops, ARRAY_LEN(ops), SLICE_INIT("error"), NULL};
-	struct page_value *data = page_data(req);
+	const struct app_error_pages *own = req->exchange->server->config.manifest->error_pages;
+	if (own && (req->page_is_error = own->build(req, r)))
+		return;
 	if (!req->bytes.len) {
 		http_response_error_page(r, req->status);
 		return;
 	}
+	req->page_is_error = true;
+	struct page_value *data = page_data(req);
 	page_set_text(data, "reason", http_status_reason(req->status));
 	page_set_text(data, "sentence", req->bytes);
 	page_output_init(&req->page, &req->exchange->arena);
@@ -220,7 +228,7 @@ static bool build_page_sends(struct request *req, struct tcp_send *head)
 
 static bool has_page(const struct request *req)
 {
-	return req->reply == REPLY_PAGE || (req->reply == REPLY_ERROR && req->bytes.len);
+	return req->reply == REPLY_PAGE || req->page_is_error;
 }
 
 /* A file as it is: what most requests are for. */
@@ -267,24 +275,24 @@ static bool is_plain_file(const struct request *req)
 		&& http->method == HTTP_GET && http->version_minor;
 }
 
-static bool build(struct request *req, bool keep_alive)
+static bool build(struct request *req, struct http_response *r, bool keep_alive)
 {
 	struct exchange *x = req->exchange;
-	struct http_response r;
 	struct slice *list;
 	uint32_t len;
-	struct slice *segments = ARENA_NEW_ARRAY(&x->arena, struct slice, HEAD_SEGMENTS);
+	uint32_t count = req->reply == REPLY_ERROR ? ERROR_SEGMENTS : HEAD_SEGMENTS;
+	struct slice *segments = ARENA_NEW_ARRAY(&x->arena, struct slice, count);
 	if (!segments)
 		return false;
 	const struct http_request *http = x->head_known ? &x->http.request : NULL;
-	http_response_init(&r, segments, HEAD_SEGMENTS, &x->arena, http, keep_alive);
-	build_head(req, &r);
-	if (failed(http_response_finish(&r, &list, &len)))
+	http_response_init(r, segments, count, &x->arena, http, keep_alive);
+	build_head(req, r);
+	if (failed(http_response_finish(r, &list, &len)))
 		return false;
 	x->send_head = (struct tcp_send){.segments = list, .count = len};
 	x->sends = &x->send_head;
-	req->bytes_copied += r.bytes_copied;
-	uint64_t body_len = r.body_len + (has_page(req) ? req->page.byte_count : 0);
+	req->bytes_copied += r->bytes_copied;
+	uint64_t body_len = r->body_len + (has_page(req) ? req->page.byte_count : 0);
 	x->server->stats.bytes_sent += body_len;
 	bool with_body = (!http || http->method != HTTP_HEAD) && !is_bodiless(req);
 	if (with_body)
@@ -292,24 +300,33 @@ static bool build(struct request *req, bool keep_alive)
 	return !has_page(req) || !with_body || build_page_sends(req, &x->send_head);
 }
 
-/* When `build` has failed. */
-static COLD bool build_without_memory(struct request *req, bool keep_alive)
+void reply_not_built(struct request *req, const struct http_response *r)
 {
+	req->broken = false;
+	if (req->exchange->arena.exhausted) {
+		log_write(req->exchange->server->config.log, LOG_WARN, "http", "no answer: out of memory");
+		request_fail(req, 503);
+	} else {
+		request_misuse(req, "the header field \"%.*s\" is malformed, one that Ingot writes itself, or too long",
+			SLICE_ARG(slice_sub(r->bad_name, 0, 80)));
+	}
+}
+
+static NOINLINE bool build_any(struct request *req, bool keep_alive)
+{
+	struct http_response r = {.bad_name = {NULL, 0}};
+	if (build(req, &r, keep_alive))
+		return true;
 	/* A field that is no field, or no memory: the error page needs next to nothing, and nothing that
 	 * the request had in its memory is wanted any more. */
-	uint16_t status = req->exchange->arena.exhausted ? 503 : 500;
-	log_write(req->exchange->server->config.log, LOG_WARN, "http", "no answer: %s",
-		status == 503 ? "out of memory" : "a malformed header field");
-	req->broken = false;
-	request_fail(req, status);
+	reply_not_built(req, &r);
 	req->head_lost = true;
+	req->page_is_error = false;
 	exchange_memory_reset(req->exchange);
-	return build(req, keep_alive);
+	return build(req, &r, keep_alive);
 }
 
 bool reply_build(struct request *req, bool keep_alive)
 {
-	if (is_plain_file(req) && build_file(req, keep_alive))
-		return true;
-	return build(req, keep_alive) || build_without_memory(req, keep_alive);
+	return (is_plain_file(req) && build_file(req, keep_alive)) || build_any(req, keep_alive);
 }

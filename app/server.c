@@ -214,7 +214,6 @@ err server_start(const struct server_config *config, void *memory, struct server
 	at = pool_place(&s->bodies, at, SERVER_BODY_MAX, body_count(config));
 	at = pool_place(&s->refusals, at, sizeof(struct refusal), refusal_count(config));
 	s->addresses = (uint32_t *)(void *)at;
-	memset(at, 0, addresses_size(config));
 	at += addresses_size(config);
 	random_bytes(config->random, &s->address_key, sizeof s->address_key);
 	connections_init(s);

@@ -7,6 +7,7 @@
  *   request.c  what a handler asks;  reply.c  what it answers;  form.c  forms and CSRF
  *   stream.c   answers that are made piece by piece;  event.c  server-sent events on top of that
  *   upload.c   bodies that are read piece by piece;  part.c  multipart forms on top of that
+ *   misuse.c   calls that an application should not have made;  error_page.c  its pages for errors
  *   health.c, metrics.c, access_log.c  for who operates the machine
  *   proxy.c, proxy_protocol.c  who the client is, behind a proxy;  limits.c  deadlines of routes
  *   asset.c    static files (asset_coding.c, asset_directory.c, asset_ranges.c);  database.c  SQL
@@ -80,7 +81,9 @@ struct request {
 	bool query_parsed, form_open;
 	bool body_left; /* to the handler, which reads it piece by piece */
 	uint8_t target; /* enum request_target */
+	bool page_is_error;  /* the answer is an error, and its page is in `page` */
 	struct form_parts *parts; /* part.c's */
+	const char *fields_closed; /* why a header field comes too late, as a sentence's end; NULL: it does not */
 
 	enum reply_kind reply;
 	uint16_t status;
@@ -361,6 +364,19 @@ void request_release(struct request *req, bool ok);
 void request_init(struct request *req, struct exchange *x);
 /* Answers with the error page and marks the request as broken: what the handler says after is void. */
 void request_fail(struct request *req, uint16_t status);
+/* misuse.c. Says in the log what the handler should not have done, and fails the request; nothing when it has failed
+ * before. */
+void request_misuse(struct request *req, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* request.c. A number in decimal digits; `otherwise` when it is none, or outside of min..max. */
+int64_t request_int(struct request *req, struct slice text, int64_t min, int64_t max, int64_t otherwise);
+/* Answers with an error that a handler cannot go on after, even if it does: what it calls then does nothing. */
+void request_refuse(struct request *req, uint16_t status, const char *sentence);
+/* A name that the handler gives; NULL is a misuse of `call`, and empty. */
+struct slice request_name(struct request *req, const char *call, const char *name);
+/* False when the request has failed, or been answered, or the status is none of `min` to 599: a misuse that is said. */
+bool reply_is_due(struct request *req, int status, int min);
+/* Why there is no head: no memory, or a field that is none. */
+void reply_not_built(struct request *req, const struct http_response *r);
 /* Builds the response that the request has come to into the exchange's sends; when that fails, an error
  * page in the exchange's own kilobyte, of which nothing else is used then. False: not even that. */
 bool reply_build(struct request *req, bool keep_alive);

@@ -132,6 +132,8 @@ static bool reply_event(struct exchange *x)
 
 static void reply_finish(struct exchange *x);
 
+static const char body_begun[] = "after the body has begun: call it before the first reply_write";
+
 static const struct stream_kind reply_kind = {reply_event, reply_finish};
 
 /* NULL when the handler has not begun to stream: its mistake. */
@@ -142,37 +144,13 @@ struct reply_stream *reply_stream_of(struct request *req, const char *call)
 		return NULL;
 	if (stream && stream->kind == &reply_kind)
 		return CONTAINER_OF(stream, struct reply_stream, stream);
-	log_write(req->exchange->server->config.log, LOG_ERROR, "app", "%s without reply_begin", call);
-	request_fail(req, 500);
+	request_misuse(req, "%s without reply_begin before it", call);
 	return NULL;
 }
 
 bool reply_is_wanted(const struct request *req, const struct reply_stream *s)
 {
 	return !req->broken && req->exchange->tcp && !s->bodiless;
-}
-
-/* --- The head --------------------------------------------------------------------------------- */
-
-/* Fields from now on are a mistake. */
-static void body_begin(struct request *req, struct reply_stream *s)
-{
-	if (s->begun)
-		return;
-	s->begun = true;
-	for (struct reply_field *f = req->fields; f; f = f->next)
-		s->fields_end = f;
-}
-
-/* ... which is logged. */
-static void late_fields_drop(struct request *req, struct reply_stream *s)
-{
-	struct reply_field **late = s->fields_end ? &s->fields_end->next : &req->fields;
-	for (const struct reply_field *f = *late; s->begun && f; f = f->next)
-		log_write(req->exchange->server->config.log, LOG_ERROR, "app",
-			"the header field %.*s comes after the body has begun: it was not sent", SLICE_ARG(f->name));
-	if (s->begun)
-		*late = NULL;
 }
 
 /* --- To TCP ----------------------------------------------------------------------------------- */
@@ -222,10 +200,10 @@ static bool queue(struct exchange *x, struct tcp_send *send)
 	return true;
 }
 
-static bool head_build(struct request *req, struct reply_stream *s, struct slice **list, uint32_t *count)
+static bool head_build(struct request *req, struct reply_stream *s, struct http_response *r, struct slice **list,
+	uint32_t *count)
 {
 	struct exchange *x = req->exchange;
-	struct http_response r;
 	struct slice *segments = ARENA_NEW_ARRAY(&x->arena, struct slice, HTTP_RESPONSE_HEAD_SEGMENTS + 1);
 	bool http10 = x->http.request.version_minor == 0;
 	if (!segments)
@@ -234,21 +212,21 @@ static bool head_build(struct request *req, struct reply_stream *s, struct slice
 	if (!s->has_length && http10)
 		(void)http_conn_shutdown(&x->http, now_of(x)); /* the end of the connection is that of the answer */
 	s->keep = http_conn_respond(&x->http, now_of(x));
-	http_response_init(&r, segments, HTTP_RESPONSE_HEAD_SEGMENTS + 1, &x->arena, &x->http.request, s->keep);
-	http_response_status(&r, req->status);
-	http_response_static_fields(&r, req->type_fields);
+	http_response_init(r, segments, HTTP_RESPONSE_HEAD_SEGMENTS + 1, &x->arena, &x->http.request, s->keep);
+	http_response_status(r, req->status);
+	http_response_static_fields(r, req->type_fields);
 	for (struct reply_field *f = req->fields; f; f = f->next)
-		http_response_header(&r, f->name, f->value);
+		http_response_header(r, f->name, f->value);
 	if (req->status == 503)
-		http_response_static_fields(&r, SLICE("Retry-After: 1\r\n"));
-	http_response_date(&r, &x->server->dates, server_time(x->server));
+		http_response_static_fields(r, SLICE("Retry-After: 1\r\n"));
+	http_response_date(r, &x->server->dates, server_time(x->server));
 	if (s->has_length)
-		http_response_stream_length(&r, s->length);
+		http_response_stream_length(r, s->length);
 	else
-		http_response_stream(&r);
-	if (failed(http_response_finish(&r, list, count)))
+		http_response_stream(r);
+	if (failed(http_response_finish(r, list, count)))
 		return false;
-	req->bytes_copied += r.bytes_copied;
+	req->bytes_copied += r->bytes_copied;
 	return true;
 }
 
@@ -257,13 +235,11 @@ static bool head_send(struct request *req, struct reply_stream *s)
 {
 	struct exchange *x = req->exchange;
 	struct server_stats *stats = &x->server->stats;
+	struct http_response r = {.bad_name = {NULL, 0}};
 	struct slice *list;
 	uint32_t count;
-	late_fields_drop(req, s);
-	if (!head_build(req, s, &list, &count)) {
-		log_write(x->server->config.log, LOG_WARN, "http", "an answer could not be begun: %s",
-			x->arena.exhausted ? "out of memory" : "it has a malformed header field");
-		request_fail(req, x->arena.exhausted ? 503 : 500);
+	if (!head_build(req, s, &r, &list, &count)) {
+		reply_not_built(req, &r);
 		return false;
 	}
 	loop_trace(x->server->config.loop, "response: connection, status",
@@ -384,24 +360,10 @@ static bool buffer_take(struct request *req, struct reply_stream *s)
 
 /* --- What handlers call ----------------------------------------------------------------------- */
 
-static bool may_begin(struct request *req, int status)
-{
-	struct log *log = req->exchange->server->config.log;
-	if (req->reply != REPLY_NONE) {
-		log_write(log, LOG_ERROR, "app", "a second answer was ignored");
-		return false;
-	}
-	if (status >= 200 && status <= 599)
-		return true;
-	log_write(log, LOG_ERROR, "app", "%d is not a status for this answer", status);
-	request_fail(req, 500);
-	return false;
-}
-
 static bool begin(struct request *req, int status, const char *type, bool has_length, uint64_t length)
 {
 	struct exchange *x = req->exchange;
-	if (req->broken || !may_begin(req, status))
+	if (!reply_is_due(req, status, 200))
 		return false;
 	req->reply = REPLY_STREAM;
 	req->status = (uint16_t)status;
@@ -435,9 +397,7 @@ static bool length_allows(struct request *req, struct reply_stream *s, size_t mo
 {
 	if (!s->has_length || more <= s->length - s->written)
 		return true;
-	log_write(req->exchange->server->config.log, LOG_ERROR, "app",
-		"an answer is longer than its reply_begin_length said");
-	request_fail(req, 500);
+	request_misuse(req, "the answer is longer than reply_begin_length said (%u bytes)", (unsigned)s->length);
 	return false;
 }
 
@@ -446,7 +406,7 @@ bool reply_write(struct request *req, struct slice bytes)
 	struct reply_stream *s = reply_stream_of(req, "reply_write");
 	if (!s || !length_allows(req, s, bytes.len))
 		return false;
-	body_begin(req, s);
+	req->fields_closed = body_begun;
 	while (bytes.len && reply_is_wanted(req, s)) {
 		struct reply_buffer *b = s->current;
 		if (b && b->len == BUFFER_LEN) {
@@ -476,9 +436,7 @@ bool reply_writef(struct request *req, const char *fmt, ...)
 	va_end(args);
 	if (!w.failed)
 		return reply_write(req, writer_slice(&w));
-	log_write(req->exchange->server->config.log, LOG_ERROR, "app", "reply_writef writes at most %u bytes",
-		(unsigned)sizeof text);
-	request_fail(req, 500);
+	request_misuse(req, "reply_writef of more than %u bytes: use reply_write", (unsigned)sizeof text);
 	return false;
 }
 
@@ -508,7 +466,7 @@ bool reply_flush(struct request *req)
 	struct reply_stream *s = reply_stream_of(req, "reply_flush");
 	if (!s)
 		return false;
-	body_begin(req, s);
+	req->fields_closed = body_begun;
 	return push(req, s) && reply_is_wanted(req, s);
 }
 
@@ -572,11 +530,9 @@ static void reply_finish(struct exchange *x)
 	struct reply_stream *s = CONTAINER_OF(x->stream, struct reply_stream, stream);
 	struct request *req = &x->request;
 	stream_leave(x);
-	if (s->head_sent && !req->broken)
-		late_fields_drop(req, s);
 	if (x->tcp && !req->broken && !is_complete(s)) {
-		log_write(x->server->config.log, LOG_ERROR, "app", "an answer is shorter than its reply_begin_length said");
-		request_fail(req, 500);
+		request_misuse(req, "the answer has %u bytes, and reply_begin_length said %u", (unsigned)s->written,
+			(unsigned)s->length);
 	}
 	if (x->tcp && !req->broken && (s->head_sent || head_send_late(req, s)) && end_send(x, s)) {
 		buffer_drop(x, s); /* one without a byte in it */

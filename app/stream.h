@@ -15,8 +15,6 @@ struct reply_stream {
 	bool has_length;              /* `length` was announced, or is known by now */
 	bool bodiless;                /* HEAD, 204, 304: nothing that is written is sent */
 	bool head_sent, chunked, keep;
-	bool begun;                   /* with the body: there are to be no fields after `fields_end` */
-	struct reply_field *fields_end; /* the last one; NULL: none */
 	uint64_t length, written;     /* bytes of the body */
 	uint64_t sent_ns;             /* when the last piece left */
 	uint64_t generation;          /* event_wait_change: up to which the handler has been told */

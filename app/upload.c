@@ -74,8 +74,7 @@ static struct upload *upload_of(struct request *req)
 	if (x->stream && x->stream->kind == &upload_kind)
 		return CONTAINER_OF(x->stream, struct upload, stream);
 	if (x->stream) {
-		log_write(x->server->config.log, LOG_ERROR, "app", "request_read after reply_begin");
-		request_fail(req, 500);
+		request_misuse(req, "request_read after reply_begin: read the body first");
 		return NULL;
 	}
 	struct upload *u = ARENA_NEW(&x->arena, struct upload);

@@ -29,6 +29,16 @@ static struct strings find_sources(const char *dir)
 	return sources;
 }
 
+/* Hidden files are not served, but for those that RFC 8615 has in .well-known. */
+static struct strings find_assets(const char *dir)
+{
+	struct strings assets = files_below(format("%s/static", dir));
+	struct strings known = files_below(format("%s/static/.well-known", dir));
+	for (size_t i = 0; i < known.count; i++)
+		strings_add(&assets, format(".well-known/%s", known.item[i]));
+	return assets;
+}
+
 struct app_folder app_folder_open(const char *dir)
 {
 	struct stat st;
@@ -43,7 +53,7 @@ struct app_folder app_folder_open(const char *dir)
 		.out = format("%s/.ingot", real),
 		.sources = find_sources(real),
 		.pages = files_below(format("%s/pages", real)),
-		.assets = files_below(format("%s/static", real)),
+		.assets = find_assets(real),
 		.migrations = files_below(format("%s/migrations", real)),
 		.queries = files_below(format("%s/queries", real)),
 	};

@@ -1,6 +1,7 @@
 /* What becomes of pages/, static/, migrations/ and queries/: C and assembler source in the application's
  * .ingot folder. The same folder always gives the same bytes. */
 #include "assets.h"
+#include "forms.h"
 #include "literals.h"
 #include "sink.h"
 
@@ -164,11 +165,68 @@ static void generate_sql(const struct app_folder *app, struct strings *sources)
 	strings_add(sources, "queries.c");
 }
 
+/* What C sources name by asset_path: static.h, in which the name becomes the URL at compile time. */
+static void generate_asset_names(const struct app_folder *app, struct page_assets *assets)
+{
+	struct asset_names names = {0};
+	struct report r = {0};
+	struct text_sink t;
+	for (size_t i = 0; i < app->sources.count; i++) {
+		struct source s = source_read(app, app->sources.item[i]);
+		literals_assets(&s, assets, &names, &r);
+	}
+	if (r.errors)
+		die("%u %s in the names of files", r.errors, r.errors == 1 ? "error" : "errors");
+	text_sink_open(&t);
+	fputs("/* Made by the build from the calls of asset_path: the paths of files in static/, with their content's\n"
+	      " * fingerprints. */\n#ifndef STATIC_H\n#define STATIC_H\n\n"
+	      "__attribute__((error(\"asset_path is looked for in .c files, with a name in quotes\")))\n"
+	      "extern const char *asset_path_of_no_c_file(const char *name);\n"
+	      "static inline __attribute__((always_inline, unused)) const char *asset_path(const char *name)\n{\n", t.file);
+	for (size_t i = 0; i < names.name.count; i++) {
+		fputs("\tif (__builtin_strcmp(name, ", t.file);
+		write_c_literal(t.file, slice_from_cstr(names.name.item[i]));
+		fprintf(t.file, ") == 0)\n\t\treturn \"%s\";\n", names.url.item[i]);
+	}
+	fputs("\treturn asset_path_of_no_c_file(name);\n}\n\n#endif\n", t.file);
+	text_sink_save(&t, app, "static.h");
+}
+
+/* The status that pages/NAME is the page for: 400 to 599, 0 for all others; -1: none. */
+static int error_page_status(struct slice name)
+{
+	uint64_t status;
+	if (slice_eq(name, SLICE("error")))
+		return 0;
+	return name.len == 3 && slice_to_u64(name, &status) && status >= 400 && status <= 599 ? (int)status : -1;
+}
+
+/* True when there are any. */
+static bool generate_error_pages(const struct app_folder *app, FILE *out)
+{
+	struct strings rows = {0};
+	for (size_t i = 0; i < app->pages.count; i++) {
+		struct slice name = template_name(app->pages.item[i]);
+		int status = error_page_status(name);
+		if (status >= 0)
+			strings_add(&rows, format("{%d, &page_template_%.*s}", status, SLICE_ARG(name)));
+	}
+	if (!rows.count)
+		return false;
+	fputs("#include \"pages.h\"\n\nstatic const struct app_error_page error_page[] = {", out);
+	for (size_t i = 0; i < rows.count; i++)
+		fprintf(out, "%s%s", i ? ", " : "", rows.item[i]);
+	fprintf(out, "};\nstatic const struct app_error_pages error_pages = {app_error_page_build, error_page, %zu};\n\n",
+		rows.count);
+	return true;
+}
+
 static void generate_manifest(const struct app_folder *app, const struct page_assets *assets)
 {
 	struct text_sink t;
 	text_sink_open(&t);
 	fputs("#include <app/manifest.h>\n#include <app/assets.h>\n\n", t.file);
+	bool errors = generate_error_pages(app, t.file);
 	if (app->assets.count)
 		fputs("extern const struct page_asset_table app_assets;\n", t.file);
 	if (app->migrations.count)
@@ -182,10 +240,22 @@ static void generate_manifest(const struct app_folder *app, const struct page_as
 		"extern const struct app_limits app_limits __attribute__((weak));\n", t.file);
 	fprintf(t.file, "\nconst struct app_manifest app_manifest = {\n\t\"%s\",\n\tapp_routes,\n"
 		"\t&app_route_count,\n\t%s,\n\t%s,\n\t%s,\n\t%s,\n\t&app_access_log,\n"
-		"\t&app_behind_proxy,\n\t&app_proxy_protocol,\n\t&app_limits,\n};\n", app->name,
+		"\t&app_behind_proxy,\n\t&app_proxy_protocol,\n\t&app_limits,\n\t%s,\n};\n", app->name,
 		app->assets.count ? "&app_assets" : "0", app->migrations.count ? "&app_database" : "0",
-		assets_have_codings(assets) ? "app_asset_coding" : "0", assets_have_large(assets) ? "app_asset_ranges" : "0");
+		assets_have_codings(assets) ? "app_asset_coding" : "0", assets_have_large(assets) ? "app_asset_ranges" : "0",
+		errors ? "&error_pages" : "0");
 	text_sink_save(&t, app, "manifest.c");
+}
+
+static void refuse_sql(const struct app_folder *app)
+{
+	struct report r = {0};
+	for (size_t i = 0; i < app->sources.count; i++) {
+		struct source s = source_read(app, app->sources.item[i]);
+		literals_without_database(&s, &r);
+	}
+	if (r.errors)
+		die("SQL without a database");
 }
 
 void app_generate(const struct app_folder *app, struct strings *sources)
@@ -197,6 +267,7 @@ void app_generate(const struct app_folder *app, struct strings *sources)
 	assets_read(app, &arena, &assets);
 	generate_pages(app, &arena, &assets);
 	strings_add(sources, "pages.c");
+	generate_asset_names(app, &assets);
 	if (app->assets.count) {
 		assets_write(app, &assets);
 		strings_add(sources, "assets.c");
@@ -206,6 +277,9 @@ void app_generate(const struct app_folder *app, struct strings *sources)
 		die("queries/ needs migrations/: numbered files that make the tables, like migrations/001-entries.sql");
 	if (app->migrations.count)
 		generate_sql(app, sources);
+	else
+		refuse_sql(app);
+	forms_check(app, &(struct report){0});
 	generate_manifest(app, &assets);
 	strings_add(sources, "manifest.c");
 }

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <page/asset_build.h>
 
 enum c_type {
 	C_WORD,
@@ -395,6 +396,38 @@ void literals_check(const struct schema *schema, const struct source *s, struct 
 	free(t.item);
 }
 
+/* The first call of that function; t->count: there is none. */
+static size_t find_call(const struct source *s, const struct c_tokens *t, const char *function)
+{
+	for (size_t i = 0; i + 1 < t->count; i++)
+		if (t->item[i].type == C_WORD && is_mark(s, t, i + 1, '(')
+			&& slice_eq(c_word(s, &t->item[i]), slice_from_cstr(function)))
+			return i;
+	return t->count;
+}
+
+bool literals_calls(const struct source *s, const char *function)
+{
+	struct c_tokens t = lex_c(s->text);
+	bool found = find_call(s, &t, function) < t.count;
+	free(t.item);
+	return found;
+}
+
+void literals_without_database(const struct source *s, struct report *r)
+{
+	struct c_tokens t = lex_c(s->text);
+	size_t first = t.count;
+	for (size_t k = 0; k < ARRAY_LEN(calls); k++) {
+		size_t at = find_call(s, &t, calls[k].name);
+		first = at < first ? at : first;
+	}
+	if (first < t.count)
+		report_error(r, s, t.item[first].start, c_word(s, &t.item[first]).len, "there is no database: it takes a "
+			"folder migrations/ with the tables, like migrations/001-entries.sql");
+	free(t.item);
+}
+
 /* --- Lists for pages -------------------------------------------------------------------------- */
 
 static struct shown_list *list_named(struct shown_lists *lists, const char *name)
@@ -455,6 +488,49 @@ void literals_lists(const struct schema *schema, const struct queries *queries, 
 			add_columns(schema, list_named(lists, name.text), q->sql);
 		else if (literal_argument(s, &t, i, 3, &sql))
 			add_columns(schema, list_named(lists, name.text), sql.text);
+	}
+	free(t.item);
+}
+
+/* --- Names of files --------------------------------------------------------------------------- */
+
+static void asset_name(const struct source *s, const struct literal *l, size_t start, size_t len,
+	struct page_assets *assets, struct asset_names *names, struct report *r)
+{
+	const char *below = l->text[0] == '/' ? l->text + 1 : l->text;
+	struct slice url;
+	for (size_t i = 0; i < names->name.count; i++)
+		if (strcmp(names->name.item[i], l->text) == 0)
+			return;
+	err e = page_asset_url(assets, slice_from_cstr(format("/%s", below)), &url);
+	if (failed(e) && e.code != ERR_NOT_FOUND)
+		die("static/%s: %s", below, err_text(e));
+	if (!failed(e)) {
+		strings_add(&names->name, l->text);
+		strings_add(&names->url, format("%.*s", SLICE_ARG(url)));
+		return;
+	}
+	struct guess g = guess_begin(slice_from_cstr(below));
+	for (const struct page_asset_source *f = assets->first; f; f = f->next)
+		if (!f->immutable)
+			guess_offer(&g, format("%.*s", SLICE_ARG(slice_sub(f->asset.path, 1, f->asset.path.len))));
+	report_error(r, s, start, len, "there is no file static/%s%s", below, guess_text(&g));
+}
+
+void literals_assets(const struct source *s, struct page_assets *assets, struct asset_names *names, struct report *r)
+{
+	struct c_tokens t = lex_c(s->text);
+	struct literal l;
+	for (size_t i = 0; i + 2 < t.count; i++) {
+		if (t.item[i].type != C_WORD || !is_mark(s, &t, i + 1, '(')
+			|| !slice_eq(c_word(s, &t.item[i]), SLICE("asset_path")))
+			continue;
+		size_t end = argument_end(s, &t, i + 2), start = t.item[i + 2].start;
+		if (take_literal(s, &t, i + 2, end, &l))
+			asset_name(s, &l, start, t.item[end - 1].end - start, assets, names, r);
+		else
+			report_error(r, s, t.item[i].start, strlen("asset_path"), "asset_path takes a name in quotes, "
+				"which the build can see: asset_path(\"css/site.css\")");
 	}
 	free(t.item);
 }

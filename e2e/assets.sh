@@ -7,8 +7,22 @@ cd "$(dirname "$0")/.." || exit 2
 app=$WORK/files
 made=$app/static
 rm -rf "$app"
-mkdir -p "$made/css" "$made/docs" "$app/pages"
-cp examples/hello/app.c "$app/"
+mkdir -p "$made/css" "$made/docs" "$made/.well-known/.git" "$app/pages"
+cat examples/hello/app.c - >"$app/app.c" <<'C'
+#include "static.h"
+
+/* asset_path("not/this.css") */
+static void sheet(struct request *req)
+{
+	reply_redirect(req, asset_path("/css/site" ".css"));
+}
+
+APP_ROUTES(GET("/", home), GET("/hello", hello), GET("/sheet", sheet))
+C
+sed -i '0,/^APP_ROUTES/{/^APP_ROUTES/d}' "$app/app.c"
+echo 'Contact: mailto:us@example.org' >"$made/.well-known/security.txt"
+echo secret >"$made/.well-known/.git/config"
+echo '<!doctype html><title>{{status}}</title><p>{{path}}</p>' >"$app/pages/error.html"
 cat >"$app/pages/home.html" <<'PAGE'
 <!doctype html>
 <title>{{name}}</title>
@@ -41,6 +55,15 @@ build
 says "a file that is not there is an error, with its place" \
 	'^pages/other.html:3:30: error: there is no file static/css/sight.css' "$WORK/build.log"
 rm "$app/pages/other.html"
+cp "$app/app.c" "$WORK/app.c"
+sed -i 's/"\/css.site"/"\/css\/sight"/' "$app/app.c"
+build
+says "... nor one that a handler names" \
+	'^app.c:[0-9]*:33: error: there is no file static/css/sight.css; did you mean "css/site.css"?$' "$WORK/build.log"
+sed -i 's/asset_path("[^)]*)/asset_path(request_param(req, "x"))/' "$app/app.c"
+build
+says "... which stands there in quotes" '^app.c:[0-9]*:22: error: asset_path takes a name in quotes' "$WORK/build.log"
+cp "$WORK/app.c" "$app/app.c"
 
 echo "b { background: url(../mark.svg) }" >>"$made/css/site.css"
 build
@@ -125,6 +148,10 @@ check "... and is the file" sh -c "curl -fsS $url/css/site.css | cmp - $made/css
 expect "a folder is its index" "text/html; charset=utf-8" field Content-Type "$url/docs/"
 expect "text that is not UTF-8 is not called so" text/plain field Content-Type "$url/latin.txt"
 expect "what is hidden is not served" 404 status_of "$url/.assets"
+expect "but what is well known is" "Contact: mailto:us@example.org" get "$url/.well-known/security.txt"
+expect "... without what is hidden in it" 404 status_of "$url/.well-known/.git/config"
+expect "a handler names the style sheet as the page does" "$sheet" field Location "$url/sheet"
+expect "the application's page for errors is shown" "<!doctype html><title>404</title><p>/a&lt;b</p>" get "$url/a%3Cb"
 stop
 expect "it ends with status 0" 0 echo $status
 [ $failed = 1 ] || rm -rf "$app" # 150 MB

@@ -162,4 +162,18 @@ else
 	sed -n 's/^</# not named:/p; s/^>/# there is none:/p' "$OUT/scripts.diff"
 	bad "docs/tcp-conformance.md names each script of net/scripts, and no other"
 fi
+
+# 12. Each call of the header that applications include has an example in its comments, which app/examples_test.c
+# compiles and runs. (DB_* and *_values: what its macros are made of. app_*: what its rows refer to.)
+awk '/^(#define )?[A-Za-z].*\(/ && !/^#define DB_/ && !/^[ \t]/' app/include/app/ingot.h |
+	grep -oE '^#define [A-Z_]+\(|\b[a-z_]+\(' | sed 's/#define //; s/($//' | sort -u |
+	grep -vxE 'APP_ROUTE|PRINTF_LIKE|app_(body_limited|body_streamed|metrics)|.*_values|db_value_(int|real|slice|self|cstr)|run' >"$OUT/calls"
+awk -f app/support/examples.awk app/include/app/ingot.h >"$OUT/examples"
+while read -r call; do grep -qE "\b$call\(" "$OUT/examples" || echo "$call"; done <"$OUT/calls" >"$OUT/calls-without"
+if [ "$(wc -l <"$OUT/calls")" -gt 60 ] && [ ! -s "$OUT/calls-without" ]; then
+	ok "each call of <ingot.h> has an example ($(wc -l <"$OUT/calls") calls)"
+else
+	sed 's/^/# without: /' "$OUT/calls-without"
+	bad "each call of <ingot.h> has an example"
+fi
 exit $failed

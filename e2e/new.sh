@@ -31,6 +31,20 @@ check "its page answers" sh -c "curl -fsS $url/ | grep -q '<h1>Notes</h1>'"
 stop
 expect "Ctrl-C ends it with status 0" 0 echo $status
 
+# What beginners leave out.
+says_build() { # NAME PATTERN
+	ingot build >"$WORK/build.log" 2>&1
+	says "$1" "$2" "$WORK/build.log"
+}
+sed -i 's/form_protect(req, data);//; s/PAGE(home)/PAGE(hoem)/' app.c
+says_build "the build warns of a token that nothing sets" '^pages/home.html:12:1: warning: nothing sets csrf'
+says "a page that there is not is said where it is named" '/app.c:11:[0-9]*: error: .page_template_hoem. undeclared' "$WORK/build.log"
+sed -i '/{{{csrf}}}/d' pages/home.html
+says_build "... and of a form without it" '^pages/home.html:11:1: warning: a form that posts, without {{{csrf}}} in it'
+rm -r migrations queries
+echo 'void change(struct request *req); void change(struct request *req) { db_run(req, "DELETE FROM note"); }' >>app.c
+says_build "SQL without a database is an error" '^app.c:25:70: error: there is no database: it takes a folder migrations/'
+
 # Only static files: an application without a line of C.
 mkdir -p "$place/plain/static"
 echo 'just a page' >"$place/plain/static/index.html"

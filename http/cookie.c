@@ -1,10 +1,9 @@
 #include <http/cookie.h>
 
 #include <base/cursor.h>
+#include <http/date.h>
 
 #include "bytes.h"
-
-#define SET_COOKIE_MAX 4096
 
 static struct slice unquoted(struct slice v)
 {
@@ -19,7 +18,7 @@ struct slice http_cookie_find(struct slice field, struct slice name)
 		struct slice pair = slice_sub(field, 0, slice_index(field, ';'));
 		field = slice_sub(field, pair.len + 1, field.len);
 		size_t eq = slice_index(pair, '=');
-		if (eq < pair.len && slice_eq(slice_trim(slice_sub(pair, 0, eq)), name))
+		if (eq < pair.len && name.len && slice_eq(slice_trim(slice_sub(pair, 0, eq)), name))
 			return unquoted(slice_trim(slice_sub(pair, eq + 1, pair.len)));
 	}
 	return (struct slice){NULL, 0};
@@ -61,19 +60,36 @@ static bool starts_with_nocase(struct slice s, struct slice prefix)
 	return slice_eq_nocase(slice_sub(s, 0, prefix.len), prefix);
 }
 
-/* RFC 6265bis sections 4.1 and 5.6: what a browser would refuse is refused here. */
-static bool cookie_is_valid(const struct http_cookie *c)
+/* Sections 4.1.3 and 5.7: browsers compare the prefix without regard to case. */
+static const char *prefix_problem(const struct http_cookie *c)
 {
-	if (!slice_is(c->name, BYTE_TOKEN) || (c->value.len && !slice_is(c->value, BYTE_COOKIE)))
-		return false;
-	if (!path_is_valid(c->path) || !domain_is_valid(c->domain))
-		return false;
+	bool host = starts_with_nocase(c->name, SLICE("__Host-"));
+	if ((host || starts_with_nocase(c->name, SLICE("__Secure-"))) && !c->secure)
+		return "has a name that is kept for cookies which are secure";
+	if (host && (c->domain.len || !slice_eq(c->path, SLICE("/"))))
+		return "has a name that is kept for cookies without a domain and with the path /";
+	return NULL;
+}
+
+/* Sections 4.1 and 5.6 of RFC 6265bis: what a browser would refuse, or understand otherwise. */
+const char *http_cookie_problem(const struct http_cookie *c)
+{
+	if (!slice_is(c->name, BYTE_TOKEN))
+		return "has a name that is empty, or has a character besides letters, digits and !#$%&'*+-.^_`|~";
+	if (c->value.len && !slice_is(c->value, BYTE_COOKIE))
+		return "has a blank, a quote, a comma, a semicolon, a backslash, or a byte that is not visible ASCII in "
+		       "its value: encode it";
+	if (c->name.len + c->value.len > HTTP_COOKIE_MAX)
+		return "is longer than the 4096 bytes that browsers keep";
+	if (!path_is_valid(c->path))
+		return "has a path that does not begin with a slash, or has a semicolon or a byte that is not ASCII";
+	if (!domain_is_valid(c->domain))
+		return "has a domain that is none";
+	if (c->path.len > HTTP_COOKIE_ATTRIBUTE_MAX || c->domain.len > HTTP_COOKIE_ATTRIBUTE_MAX)
+		return "has a path or domain of more than 1024 bytes";
 	if (c->same_site == HTTP_SAME_SITE_NONE && !c->secure)
-		return false;
-	if (starts_with_nocase(c->name, SLICE("__Secure-")) && !c->secure)
-		return false;
-	return !starts_with_nocase(c->name, SLICE("__Host-"))
-		|| (c->secure && !c->domain.len && slice_eq(c->path, SLICE("/")));
+		return "is for requests from other sites, which takes one that is secure";
+	return prefix_problem(c);
 }
 
 static void write_attribute(struct writer *w, struct slice name, struct slice value)
@@ -94,6 +110,11 @@ static void cookie_write(struct writer *w, const struct http_cookie *c)
 		write_bytes(w, SLICE("; Max-Age="));
 		write_dec(w, c->max_age_s > 0 ? (uint64_t)c->max_age_s : 0);
 	}
+	if (c->has_expires) {
+		uint8_t date[HTTP_DATE_LEN];
+		http_date_format(c->expires_s, date);
+		write_attribute(w, SLICE("; Expires="), slice_of(date, sizeof date));
+	}
 	if (c->secure)
 		write_bytes(w, SLICE("; Secure"));
 	if (c->http_only)
@@ -106,13 +127,14 @@ static void cookie_write(struct writer *w, const struct http_cookie *c)
 	}
 }
 
+/* All attributes together: "; Path=", "; Domain=", ... with a number and a date. */
+#define ATTRIBUTES_MAX 160
+
 err http_cookie_format(const struct http_cookie *c, struct arena *arena, struct slice *out)
 {
-	size_t size = c->name.len + c->value.len + c->path.len + c->domain.len + 128;
-	if (!cookie_is_valid(c))
+	if (http_cookie_problem(c))
 		return ERR(INVALID);
-	if (size > SET_COOKIE_MAX)
-		return ERR(TOO_LARGE);
+	size_t size = c->name.len + c->value.len + c->path.len + c->domain.len + ATTRIBUTES_MAX;
 	uint8_t *buf = arena_alloc(arena, size);
 	if (!buf)
 		return ERR(NO_MEMORY);

@@ -612,6 +612,26 @@ static void cookies_are_found(void **state)
 	assert_null(http_cookie_get(q, SLICE("")).ptr);
 }
 
+/* As servers meet them: from scripts, old software and people who try things. */
+static void what_is_no_cookie_is_skipped(void **state)
+{
+	(void)state;
+	struct http_request *q = request("GET", "Cookie: ; ;;lonely; =nameless; \"q\"=1; a = \"; b=\"; c=\"\"; d={\"x\":1}; "
+						 "e=f=g;\th\t=\t7\t; a=second; i\r\n");
+	expect_slice(http_cookie_get(q, SLICE("a")), "\"");
+	expect_slice(http_cookie_get(q, SLICE("b")), "\"");
+	expect_slice(http_cookie_get(q, SLICE("c")), "");
+	assert_non_null(http_cookie_get(q, SLICE("c")).ptr);
+	expect_slice(http_cookie_get(q, SLICE("d")), "{\"x\":1}");
+	expect_slice(http_cookie_get(q, SLICE("e")), "f=g");
+	expect_slice(http_cookie_get(q, SLICE("h")), "7");
+	assert_null(http_cookie_get(q, SLICE("lonely")).ptr);
+	assert_null(http_cookie_get(q, SLICE("i")).ptr);
+	assert_null(http_cookie_get(q, SLICE("q")).ptr);
+	assert_null(http_cookie_get(q, SLICE("")).ptr);
+	assert_null(http_cookie_find(SLICE(""), SLICE("a")).ptr);
+}
+
 static void cookies_are_written_and_refused(void **state)
 {
 	(void)state;
@@ -627,6 +647,21 @@ static void cookies_are_written_and_refused(void **state)
 	c = (struct http_cookie){.name = SLICE("s"), .has_max_age = true, .max_age_s = -1};
 	assert_false(failed(http_cookie_format(&c, &arena, &out)));
 	expect_slice(out, "s=; Max-Age=0");
+	c = (struct http_cookie){.name = SLICE("s"), .value = SLICE("!#$/[]~"), .domain = SLICE("example.org"),
+		.has_expires = true, .expires_s = DATE_S, .secure = true, .same_site = HTTP_SAME_SITE_NONE};
+	assert_false(failed(http_cookie_format(&c, &arena, &out)));
+	expect_slice(out, "s=!#$/[]~; Domain=example.org; Expires=" THEN "; Secure; SameSite=None");
+	static uint8_t letters[HTTP_COOKIE_MAX + 1];
+	memset(letters, 'x', sizeof letters);
+	c = (struct http_cookie){.name = SLICE("s"), .value = slice_of(letters, HTTP_COOKIE_MAX - 1)};
+	assert_null(http_cookie_problem(&c));
+	c.value.len++;
+	assert_non_null(strstr(http_cookie_problem(&c), "4096"));
+	letters[0] = '/';
+	c = (struct http_cookie){.name = SLICE("s"), .path = slice_of(letters, HTTP_COOKIE_ATTRIBUTE_MAX)};
+	assert_null(http_cookie_problem(&c));
+	c.path.len++;
+	assert_non_null(strstr(http_cookie_problem(&c), "1024"));
 	static const struct http_cookie bad[] = {
 		{.name = SLICE_INIT("")},
 		{.name = SLICE_INIT("a b")},
@@ -638,6 +673,9 @@ static void cookies_are_written_and_refused(void **state)
 		{.name = SLICE_INIT("a"), .domain = SLICE_INIT("x;y")},
 		{.name = SLICE_INIT("a"), .same_site = HTTP_SAME_SITE_NONE},
 		{.name = SLICE_INIT("__secure-a")},
+		{.name = SLICE_INIT("__HOST-a"), .secure = true},
+		{.name = SLICE_INIT("__Host-a"), .secure = true, .path = SLICE_INIT("/x")},
+		{.name = SLICE_INIT("a"), .value = SLICE_INIT("\xc3\xa9")},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(http_cookie_format(&bad[i], &arena, &out).code, ERR_INVALID);
@@ -715,6 +753,7 @@ int main(void)
 		cmocka_unit_test(percent_coding_goes_both_ways),
 		cmocka_unit_test(only_well_formed_utf8_is_valid),
 		cmocka_unit_test(cookies_are_found),
+		cmocka_unit_test(what_is_no_cookie_is_skipped),
 		cmocka_unit_test(cookies_are_written_and_refused),
 		cmocka_unit_test(dates_are_written_and_read),
 		cmocka_unit_test(all_three_forms_are_read_and_others_refused),

@@ -143,17 +143,18 @@ static bool value_is_safe(struct slice value)
 
 void http_response_header(struct http_response *r, struct slice name, struct slice value)
 {
-	if (!slice_is(name, BYTE_TOKEN) || name_is_ours(name) || !value_is_safe(value)) {
+	bool valid = slice_is(name, BYTE_TOKEN) && !name_is_ours(name) && value_is_safe(value);
+	if (failed(r->error))
+		return;
+	if (!valid)
 		fail(r, ERR(INVALID));
-		return;
-	}
-	if (name.len > HTTP_RESPONSE_FIELDS_MAX || value.len > HTTP_RESPONSE_FIELDS_MAX) {
+	else if (name.len > HTTP_RESPONSE_FIELDS_MAX || value.len > HTTP_RESPONSE_FIELDS_MAX)
 		fail(r, ERR(TOO_LARGE));
+	uint8_t *p = fields_reserve(r, name.len + value.len + 4);
+	if (!p) {
+		r->bad_name = name;
 		return;
 	}
-	uint8_t *p = fields_reserve(r, name.len + value.len + 4);
-	if (!p)
-		return;
 	struct writer w = writer_of(p, name.len + value.len + 4);
 	write_bytes(&w, name);
 	write_bytes(&w, SLICE(": "));
@@ -244,8 +245,13 @@ void http_response_error_page(struct http_response *r, uint16_t status)
 	http_response_status(r, status);
 	http_response_static_fields(r, SLICE("Content-Type: text/html; charset=utf-8\r\n"
 					      "Cache-Control: no-store\r\n"));
-	http_response_body(r, e ? e->page : SLICE("<!DOCTYPE html>\n<title>Error</title>\n"
-						    "<h1>Error</h1>\n"));
+	struct slice title = e ? slice_sub(e->line, 9, e->line.len - 11) : SLICE("Error");
+	http_response_body(r, SLICE("<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
+				    "<meta name=\"viewport\" content=\"width=device-width\">\n<title>"));
+	http_response_body(r, title);
+	http_response_body(r, SLICE("</title>\n<h1>"));
+	http_response_body(r, title);
+	http_response_body(r, SLICE("</h1>\n</html>\n"));
 }
 
 struct slice http_chunk_head(uint8_t *buf, uint64_t len)

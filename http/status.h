@@ -7,7 +7,6 @@
 struct status_entry {
 	uint16_t status;
 	struct slice line; /* "HTTP/1.1 404 Not Found\r\n" */
-	struct slice page; /* a small HTML page, for statuses from 400 on; else empty */
 };
 
 /* NULL for a status that is not in the table. */

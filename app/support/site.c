@@ -484,13 +484,18 @@ static void compile(struct world *w, const char *name, const char *source)
 	ASSERT(!failed(e));
 }
 
-static void pages_make(struct world *w)
+static void pages_make(struct world *w, const struct world_site *site)
 {
 	page_compiler_init(&w->pages, &w->arena);
 	compile(w, "show", "<!doctype html><title>Show</title><!-- " LONG_TEXT " --><p>{{text}}</p>\n");
 	compile(w, "list", "<!doctype html><ul>{{#items}}<li>{{number}}</li>{{/items}}</ul>\n");
 	compile(w, "form", "<!doctype html><form method=\"post\">{{{csrf}}}<input name=\"name\"></form>\n");
 	compile(w, "rows", "{{count}}:{{#rows}} {{id}}={{name}}{{none}}{{/rows}}\n");
+	compile(w, "oops", "<!doctype html><title>{{status}} {{reason}}</title><a href=\"{{path}}\" title=\"{{sentence}}\">{{path}}</a>\n");
+	compile(w, "oops404", "<!doctype html><p>{{path}} is not here{{#sentence}}: {{sentence}}{{/sentence}}</p>\n");
+	compile(w, "endless", "{{>endless}}");
+	for (size_t i = 0; site && i < site->page_count; i++)
+		compile(w, site->pages[i][0], site->pages[i][1]);
 	err e = page_compile_link(&w->pages);
 	ASSERT(!failed(e));
 }
@@ -532,15 +537,22 @@ static void assets_make(struct world *w)
 	ASSERT(!failed(e));
 }
 
-void site_make(struct world *w, bool with_database)
+void site_make(struct world *w, bool with_database, const struct world_site *site)
 {
 	w->arena_memory = aligned_alloc(16, pool_memory_size(ARENA_BLOCK, ARENA_BLOCKS));
 	ASSERT(w->arena_memory);
 	pool_init(&w->arena_blocks, w->arena_memory, ARENA_BLOCK, ARENA_BLOCKS);
 	arena_init(&w->arena, NULL, 0, &w->arena_blocks, ARENA_BLOCKS);
-	pages_make(w);
+	pages_make(w, site);
 	assets_make(w);
 	w->manifest = (struct app_manifest){.name = "test", .routes = routes, .route_count = &route_count,
 		.assets = &w->asset_table, .database = with_database ? &database : NULL,
 		.asset_coding = app_asset_coding, .asset_ranges = app_asset_ranges};
+	if (!site)
+		return;
+	w->manifest.assets = NULL;
+	w->manifest.routes = site->routes;
+	w->manifest.route_count = site->route_count;
+	if (with_database)
+		w->manifest.database = site->database;
 }

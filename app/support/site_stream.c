@@ -71,9 +71,6 @@ void stream_late_header(struct request *req)
 	reply_header(req, "X-Early", SLICE("sent"));
 	reply_write(req, SLICE("body"));
 	reply_header(req, "X-Late", SLICE("never sent"));
-	if (request_query_int(req, "flush", 0, 1, 0))
-		reply_flush(req);
-	reply_header(req, "X-Later", SLICE("nor this"));
 }
 
 void stream_bad_header(struct request *req)

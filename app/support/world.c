@@ -356,7 +356,7 @@ struct world *world_new(struct world_options o)
 	w->loop_memory = must(aligned_alloc(4096, (size + 4095) & ~(size_t)4095));
 	loop_init(&w->loop, &w->sim.platform, w->loop_memory, fibers, STACK_SIZE);
 	w->unoperated = o.unoperated;
-	site_make(w, o.database);
+	site_make(w, o.database, o.site);
 	w->access_log = o.access_log;
 	w->manifest.access_log = o.access_log ? &w->access_log : NULL;
 	w->behind_proxy = o.behind_proxy;

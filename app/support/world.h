@@ -26,6 +26,15 @@
 
 enum { SERVER, CLIENT };
 
+/* Another application than site.c's; its pages are beside those of that one, and it has no files. */
+struct world_site {
+	const struct app_route *routes;
+	const size_t *route_count;
+	const struct app_database *database;
+	const char *const (*pages)[2]; /* name, source */
+	size_t page_count;
+};
+
 /* What a test wants different; 0 takes the default in brackets. */
 struct world_options {
 	uint32_t connections_max; /* [32] */
@@ -42,6 +51,7 @@ struct world_options {
 	const char *command_line; /* [none] */
 	uint32_t per_address_max;
 	bool may_not_start; /* then world->server is NULL */
+	const struct world_site *site; /* NULL: site.c's */
 };
 
 struct station {
@@ -167,6 +177,6 @@ bool slice_has(struct slice s, const char *text);
 #define assert_has(slice_, text_) assert_true(slice_has(slice_, text_))
 
 /* site.c: routes, templates and assets; the manifest is the world's. */
-void site_make(struct world *w, bool database);
+void site_make(struct world *w, bool database, const struct world_site *site);
 
 #endif

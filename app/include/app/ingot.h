@@ -1,5 +1,7 @@
 /* Ingot: what an application includes.
  *
+ * Example: a page at /
+ *
  *	#include <ingot.h>
  *	#include "pages.h"                          // made by the build from pages/
  *
@@ -21,7 +23,13 @@
  * that these functions return live until the request's end unless stated otherwise. No call here can
  * crash on what a client sends. When something fails (the database, memory), the request is answered
  * with an error page whatever the handler goes on to do, the reason is logged, and further calls do
- * nothing: a handler need not check each one. */
+ * nothing: a handler need not check each one.
+ *
+ * A call that a handler should not have made (a second answer, a status of 1000, a name that is NULL, a header field
+ * after the body has begun) fails the request as well: the log says which route did it and what to do instead, and the
+ * client gets a 500.
+ *
+ * What follows "Example" is compiled and run by the tests as it stands. */
 #ifndef APP_INGOT_H
 #define APP_INGOT_H
 
@@ -55,6 +63,21 @@ struct app_body {
 
 extern const struct app_route app_routes[];
 extern const size_t app_route_count;
+
+/* Example: the routes of all examples here
+ *
+ *	APP_ROUTES(
+ *		GET("/", home), GET("/book/{id}", show_book), POST("/echo", echo, BODY_MAX(2000)),
+ *		PUT("/file/{name}", put_file, BODY_STREAMED(1 << 30)),
+ *		GET("/sign", show_form), POST("/sign", take_form), POST("/upload", take_upload, BODY_STREAMED(1 << 30)),
+ *		GET("/cover", show_cover), GET("/theme", show_theme), POST("/theme/{name}", set_theme), DELETE("/theme", forget_theme),
+ *		GET("/books.csv", send_csv), GET("/zeros", send_zeros), GET("/cards", send_cards),
+ *		GET("/news", send_news), GET("/clock", send_time),
+ *		GET("/books", list_books), GET("/columns", show_columns), POST("/books", add_book), PATCH("/book/{id}", change_price),
+ *		POST("/order", order), POST("/swap", swap), POST("/draft", draft), GET("/report", report), POST("/scan/{id}", scan),
+ *		HEALTH("/healthz"), READY("/readyz"), METRICS("/metrics"))
+ *	APP_ACCESS_LOG(combined)
+ */
 
 #define APP_ROUTE(method_, pattern_, handler_, ...)                                                \
 	{.method = method_, .pattern = pattern_, .handler = handler_, __VA_ARGS__}
@@ -148,13 +171,39 @@ extern const struct app_service app_service_access_log_combined, app_service_acc
 extern const struct app_service *const app_access_log;
 
 /* --- What was asked for -----------------------------------------------------------------------
- * A value that is not there is empty (len 0). */
+ * A value that is not there is empty (len 0). All of it lives until the request's end.
+ *
+ * Example: what there is to know about GET /book/7?copies=2
+ *
+ *	static void show_book(struct request *req)
+ *	{
+ *		struct slice id = request_param(req, "id"), coupon = request_query(req, "coupon");
+ *		struct slice language = request_header(req, "Accept-Language"), theme = request_cookie(req, "theme");
+ *		int64_t copies = request_query_int(req, "copies", 1, 100, 1);
+ *		struct slice text = arena_format(request_arena(req), "%.*s: %ld of %.*s; %.*s; %.*s; %.*s; year %ld\n",
+ *			SLICE_ARG(request_path(req)), (long)copies, SLICE_ARG(id), SLICE_ARG(coupon), SLICE_ARG(language),
+ *			SLICE_ARG(theme), (long)(1970 + request_time(req) / 31556952));
+ *		if (!request_failed(req))
+ *			reply_text(req, 200, text);
+ *	}
+ *
+ *	static void echo(struct request *req)
+ *	{
+ *		reply_bytes(req, 200, "application/octet-stream", request_body(req));
+ *	}
+ */
 struct slice request_path(struct request *req); /* decoded and normalised, "/entry/7" */
-struct slice request_param(struct request *req, const char *name);  /* from the route's pattern */
-struct slice request_query(struct request *req, const char *name);  /* "?page=2" */
-struct slice request_header(struct request *req, const char *name); /* any case */
+/* From the route's pattern, decoded. One that no pattern of the handler has is a misuse. */
+struct slice request_param(struct request *req, const char *name);
+/* "?page=2": the first of that name, decoded; empty also when it is not UTF-8. More than 64 fields are a 400. */
+struct slice request_query(struct request *req, const char *name);
+/* Any case; the first of that name, as it came: a value may hold any byte but control characters. */
+struct slice request_header(struct request *req, const char *name);
+/* The first cookie of just that name, without quotes around it; empty also when it is not UTF-8. It says what the client
+ * says: nothing that it holds is proved. */
 struct slice request_cookie(struct request *req, const char *name);
-struct slice request_body(struct request *req); /* as it came; empty when it is streamed */
+/* As it came, gathered: up to 64 KiB. In a route that is BODY_STREAMED it is a misuse. */
+struct slice request_body(struct request *req);
 /* A query value as a number, `otherwise` when it is absent, malformed or outside min..max. */
 int64_t request_query_int(
 	struct request *req, const char *name, int64_t min, int64_t max, int64_t otherwise);
@@ -172,13 +221,19 @@ struct arena *request_arena(struct request *req);
 bool request_failed(const struct request *req);
 
 /* --- Bodies piece by piece --------------------------------------------------------------------
- * In a route that is BODY_STREAMED:
+ * Example: a route that is BODY_STREAMED
  *
- *	uint8_t piece[8192];
- *	size_t n;
- *	while ((n = request_read_full(req, piece, sizeof piece)))
- *		db_run(req, "INSERT INTO piece (file, bytes) VALUES (?, ?)", id, db_value_blob(slice_of(piece, n)));
- *	reply_text(req, 201, SLICE("stored\n"));
+ *	static void put_file(struct request *req)
+ *	{
+ *		uint8_t piece[8192];
+ *		size_t n = request_read(req, piece, 4); // waits for the first bytes: some of them
+ *		bool pdf = slice_eq(slice_of(piece, n), SLICE("%PDF"));
+ *		do
+ *			db_run(req, "INSERT INTO piece (file, bytes) VALUES (?, ?)", request_param(req, "name"),
+ *				db_value_blob(slice_of(piece, n)));
+ *		while ((n = request_read_full(req, piece, sizeof piece)));
+ *		reply_text(req, 201, pdf ? SLICE("stored a PDF\n") : SLICE("stored\n"));
+ *	}
  *
  * What is not asked for is not received: a client is as fast as its handler, and an upload takes no memory but the
  * handler's own (its stack has 24 KiB, with a database 80). The client has to keep up a rate of 1 KiB/s. One that asks first (Expect: 100-continue) is told to
@@ -197,30 +252,64 @@ size_t request_read_full(struct request *req, void *out, size_t len);
 
 /* --- Forms ------------------------------------------------------------------------------------
  * Every form that posts carries {{{csrf}}} inside its <form>, and the page that shows it takes that
- * from form_protect(); form_open() then refuses what another site sends in a visitor's name. */
+ * from form_protect(); form_open() then refuses what another site sends in a visitor's name.
+ *
+ * Example: a form, shown and taken; the page has <form method="post">{{{csrf}}}<input name="name"><input name="copies">...
+ *
+ *	static void show_form(struct request *req)
+ *	{
+ *		struct page_value *data = page_data(req);
+ *		form_protect(req, data);
+ *		reply_page(req, 200, PAGE(sign), data);
+ *	}
+ *
+ *	static void take_form(struct request *req)
+ *	{
+ *		if (!form_open(req))
+ *			return; // it has answered
+ *		struct slice name = form_text(req, "name");
+ *		int64_t copies = form_int(req, "copies", 1, 100, 0);
+ *		if (!name.len || text_length(name) > 80 || !copies)
+ *			reply_error(req, 422, "Please write a name of at most 80 letters, and how many (1 to 100).");
+ *		else
+ *			reply_redirect(req, "/sign");
+ *	}
+ */
 
 /* Sets "csrf" in `data` to the hidden field, and the cookie that goes with it. */
 void form_protect(struct request *req, struct page_value *data);
 /* True when the body is a well-formed form of this site. Otherwise the request has been answered
- * (400, 403 or 415) and the handler should return. */
+ * (400, 403 or 415) and the handler should return; what it calls if it does not, does nothing. */
 bool form_open(struct request *req);
-/* A field's text, without blanks around it; empty when absent. After form_open(). Always valid
- * UTF-8, without control characters except newline and tab. */
+/* A field's text, without blanks around it; empty when absent. After form_open(), else it is a misuse. Always valid
+ * UTF-8, without control characters except newline and tab. Lives until the request's end. */
 struct slice form_text(struct request *req, const char *name);
+/* A field as a number, as request_query_int. */
+int64_t form_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t otherwise);
 
 /* A form with files (enctype="multipart/form-data") comes as parts, one for each field, in the form's order. In a route
- * that is BODY_STREAMED, a file may be of any size:
+ * that is BODY_STREAMED, a file may be of any size.
  *
- *	struct form_part part;
- *	if (!form_open_parts(req))
- *		return;
- *	while (part_next(req, &part)) {
- *		if (part.is_file)
- *			store_file(req, part.filename);         // reads it with part_read()
- *		else if (slice_eq(part.name, SLICE("title")))
- *			title = part_text(req, 200);
+ * Example: a file with a title
+ *
+ *	static void take_upload(struct request *req)
+ *	{
+ *		struct form_part part;
+ *		struct slice title = SLICE("");
+ *		uint8_t piece[4096];
+ *		size_t n, len = 0;
+ *		if (!form_open_parts(req))
+ *			return;
+ *		while (part_next(req, &part)) {
+ *			if (part.is_file)
+ *				while ((n = part_read(req, piece, sizeof piece)))
+ *					len += n; // or written somewhere
+ *			else if (slice_eq(part.name, SLICE("title")))
+ *				title = part_text(req, 200);
+ *		}
+ *		app_log(req, "an upload: %.*s, %u bytes", SLICE_ARG(title), (unsigned)len);
+ *		reply_redirect(req, "/");
  *	}
- *	reply_redirect(req, "/");
  *
  * At most 64 parts, of whose header fields 1 KiB each; more is refused with 413, what is malformed with 400. A form that
  * breaks off fails the request as any body does. */
@@ -250,30 +339,139 @@ size_t text_length(struct slice text);
 #define PAGE(name) (&page_template_##name)
 
 /* --- Answers ----------------------------------------------------------------------------------
- * The first one counts; a second one is a mistake that is logged. */
-/* An object for a page's values, in the request's arena. */
+ * One for each request; a second one is a misuse. A status is 200 to 599. What a reply_ call is given by slice or
+ * pointer is not copied: it lives as long as the request, or longer, as what the calls here give does.
+ *
+ * Example: bytes with header fields of their own
+ *
+ *	static void show_cover(struct request *req)
+ *	{
+ *		static const uint8_t pixel[] = {'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0, ';'};
+ *		if (request_query_int(req, "id", 1, 9, 1) > 1) {
+ *			reply_error(req, 404, "There is no such cover.");
+ *			return;
+ *		}
+ *		reply_header(req, "Link", slice_from_cstr(asset_path("style.css")));
+ *		reply_header(req, "Cache-Control", SLICE("max-age=3600"));
+ *		reply_bytes(req, 200, "image/gif", slice_of(pixel, sizeof pixel));
+ *	}
+ */
+/* An object for a page's values, in the request's arena. What is put into it (page/value.h) is not copied. */
 struct page_value *page_data(struct request *req);
 void reply_page(struct request *req, int status, const struct page_template *page,
 	const struct page_value *data);
-/* "text/plain; charset=utf-8". The text is not copied: it lives as long as the request, or longer. */
+/* "text/plain; charset=utf-8". */
 void reply_text(struct request *req, int status, struct slice text);
+/* The type may be NULL: the answer says none. */
 void reply_bytes(struct request *req, int status, const char *content_type, struct slice bytes);
 /* 303 See Other: after a form that did something, so that a reload does not do it again. */
 void reply_redirect(struct request *req, const char *location);
-/* The error page for a status of 400 to 599, with a sentence for people (may be NULL). */
+/* The error page for a status of 400 to 599, with a sentence for people (may be NULL).
+ * An application brings its own as templates: pages/404.html for that status, pages/error.html for those that have none.
+ * They get {{status}}, {{reason}} ("Not Found"), {{path}} and {{sentence}}, and answer what Ingot refuses by itself as
+ * well (404, 405, 413, 500, 503, ...), but not requests that could not be understood. When one cannot be shown, the
+ * built-in page is. With such a page, a client that asks for JSON (Accept: application/json, and no HTML) gets
+ * {"type":"about:blank","title":REASON,"status":STATUS,"detail":SENTENCE} as application/problem+json. */
 void reply_error(struct request *req, int status, const char *sentence);
-/* A header field besides those that Ingot writes itself; before or after the reply_ call. Control
- * characters in it make the request fail: nobody can split a response. */
+/* A header field besides those that Ingot writes itself (Date, Connection, Content-Length, Transfer-Encoding); before
+ * or after the reply_ call, but before the first reply_write. At most 16 KiB of them. A control character in it fails
+ * the request: nobody can split a response. */
 void reply_header(struct request *req, const char *name, struct slice value);
 
-/* --- Answers piece by piece -------------------------------------------------------------------
- * For what is long, has no end, or should be seen while it is made:
+/* asset_path("css/site.css"), of "static.h" that the build makes: the path of static/css/site.css with the content's
+ * fingerprint, as {{asset css/site.css}} in a page (docs/assets.md); const char *, static. A name that there is not is
+ * an error of the build, and so is one that is no literal. */
+
+/* --- Cookies ----------------------------------------------------------------------------------
+ * Whatever is not said is as safe as it can be: the cookie goes to this host alone, with requests that come from its own
+ * pages or by a link, and scripts do not see it.
  *
- *	if (!reply_begin(req, 200, "text/csv"))
- *		return;
- *	struct db_rows *rows = db_query(req, "SELECT id, name FROM entry");
- *	while (db_next(rows) && reply_writef(req, "%ld,%.*s\n", (long)db_int(rows, 0), SLICE_ARG(db_text(rows, 1))))
- *		;
+ * Example: a choice that is kept for a year
+ *
+ *	static void show_theme(struct request *req)
+ *	{
+ *		struct slice theme = request_cookie(req, "theme");
+ *		reply_text(req, 200, theme.len ? theme : SLICE("light"));
+ *	}
+ *
+ *	static void set_theme(struct request *req)
+ *	{
+ *		bool dark = slice_eq(request_param(req, "name"), SLICE("dark"));
+ *		reply_cookie(req, "theme", dark ? SLICE("dark") : SLICE("light"),
+ *			&(struct cookie_options){.max_age_s = 365 * 86400, .for_scripts = true});
+ *		reply_redirect(req, "/theme");
+ *	}
+ *
+ *	static void forget_theme(struct request *req)
+ *	{
+ *		reply_cookie_delete(req, "theme", NULL);
+ *		reply_redirect(req, "/theme");
+ *	}
+ */
+enum cookie_same_site {
+	COOKIE_LAX,      /* also when somebody follows a link from another site */
+	COOKIE_STRICT,   /* from pages of this site only */
+	COOKIE_ANY_SITE, /* takes `secure` */
+};
+
+struct cookie_options {
+	const char *path;   /* and below; NULL: "/" */
+	const char *domain; /* it and its subdomains; NULL: this host only */
+	int64_t max_age_s;  /* how long it is kept, of which browsers take 400 days; 0: until the browser is closed */
+	int64_t expires_s;  /* the same as a time since 1970; 0: none */
+	enum cookie_same_site same_site;
+	bool secure;        /* over TLS only */
+	bool for_scripts;   /* scripts see it: without HttpOnly */
+};
+
+/* Sets a cookie. The name is a token (letters, digits, - and _ are good); the value visible ASCII without blanks,
+ * quotes, commas, semicolons and backslashes; together at most 4096 bytes, and copied. What a browser would refuse is a
+ * misuse: these, a "__Host-" or "__Secure-" name without what it takes, COOKIE_ANY_SITE without `secure`.
+ * `options` may be NULL. Before or after the reply_ call. */
+void reply_cookie(struct request *req, const char *name, struct slice value, const struct cookie_options *options);
+/* Has the browser forget it: path and domain (and for those names, `secure`) are as when it was set. */
+void reply_cookie_delete(struct request *req, const char *name, const struct cookie_options *options);
+
+/* --- Answers piece by piece -------------------------------------------------------------------
+ * For what is long, has no end, or should be seen while it is made.
+ *
+ * Example: all rows, however many; a length that is known; page after page
+ *
+ *	static void send_csv(struct request *req)
+ *	{
+ *		if (!reply_begin(req, 200, "text/csv"))
+ *			return;
+ *		struct db_rows *rows = db_query(req, "SELECT id, title FROM book ORDER BY id");
+ *		while (db_next(rows) && reply_writef(req, "%ld,%.*s\n", (long)db_int(rows, 0), SLICE_ARG(db_text(rows, 1))))
+ *			;
+ *	}
+ *
+ *	static void send_zeros(struct request *req)
+ *	{
+ *		static const uint8_t piece[1000];
+ *		if (!reply_begin_length(req, 200, "application/octet-stream", 100 * sizeof piece))
+ *			return;
+ *		for (int i = 0; i < 100 && reply_write(req, slice_of(piece, sizeof piece)); i++)
+ *			;
+ *	}
+ *
+ *	static void send_cards(struct request *req)
+ *	{
+ *		uint8_t memory[2048];
+ *		struct arena arena;
+ *		arena_init(&arena, memory, sizeof memory, NULL, 0);
+ *		if (!reply_begin(req, 200, "text/html; charset=utf-8") || !reply_write(req, SLICE("<!doctype html>")) ||
+ *			!reply_flush(req)) // the client sees that it has begun
+ *			return;
+ *		for (int64_t i = 1; i <= request_query_int(req, "n", 1, 1000, 3); i++) {
+ *			struct page_value *data = page_object(&arena);
+ *			page_set_int(data, "number", i);
+ *			reply_write_page(req, PAGE(card), data);
+ *			if (i == 500)
+ *				reply_cut(req); // something is wrong here
+ *			arena_reset(&arena);
+ *		}
+ *	}
  *
  * What is written is copied, and sent when some 8 KiB have come together or at reply_flush. A call waits while the
  * client is slower than the handler, so an answer of any length takes some 64 KiB of memory (up to 264 KiB in a large
@@ -289,7 +487,7 @@ void reply_header(struct request *req, const char *name, struct slice value);
 
 /* Begins an answer: status 200 to 599; the type may be NULL. Header fields are given before the first reply_write.
  * HTTP/1.1 clients get it in chunks, older ones until the connection's end. False when there can be none: the request
- * has failed. A second answer is a mistake that is logged. */
+ * has failed. */
 bool reply_begin(struct request *req, int status, const char *content_type);
 /* The same for just `len` bytes. One more, or fewer at the end, cut the connection. */
 bool reply_begin_length(struct request *req, int status, const char *content_type, uint64_t len);
@@ -308,22 +506,39 @@ bool reply_flush(struct request *req);
 void reply_cut(struct request *req);
 
 /* --- Server-sent events -----------------------------------------------------------------------
- * For a page's EventSource, which connects again by itself and says what it has seen last:
+ * For a page's EventSource, which connects again by itself and says what it has seen last.
  *
- *	int64_t last = event_last_id(req);
- *	if (!event_begin(req))
- *		return;
- *	do {
- *		struct db_rows *rows = db_query(req, "SELECT id, text FROM entry WHERE id > ? ORDER BY id", last);
- *		while (db_next(rows)) {
- *			last = db_int(rows, 0);
- *			event_send(req, &(struct app_event){.id = last, .data = db_text(rows, 1)});
- *		}
- *	} while (event_wait_change(req));
+ * Example: each new book, as it is added; and the time, once a second
+ *
+ *	static void send_news(struct request *req)
+ *	{
+ *		int64_t last = event_last_id(req);
+ *		if (!event_begin(req))
+ *			return;
+ *		do {
+ *			struct db_rows *rows = db_query(req, "SELECT id, title FROM book WHERE id > ? ORDER BY id", last);
+ *			while (db_next(rows)) {
+ *				last = db_int(rows, 0);
+ *				event_send(req, &(struct app_event){.id = last, .data = db_text(rows, 1)});
+ *			}
+ *		} while (event_wait_change(req));
+ *	}
+ *
+ *	static void send_time(struct request *req)
+ *	{
+ *		char text[24];
+ *		if (!event_begin(req))
+ *			return;
+ *		do {
+ *			struct writer w = writer_of(text, sizeof text);
+ *			write_dec(&w, (uint64_t)request_time(req));
+ *			event_send(req, &(struct app_event){.type = "time", .data = writer_slice(&w)});
+ *		} while (event_wait(req, 1000));
+ *	}
  *
  * Each such client takes a fiber for as long as it stays, and no connection of the database while it waits. */
 struct app_event {
-	int64_t id;       /* 0: none */
+	int64_t id;       /* 0: none; not below */
 	const char *type; /* NULL: "message". Without line ends */
 	struct slice data; /* text; it may have several lines */
 	uint32_t retry_ms; /* how long the client waits before it connects again; 0: as it likes */
@@ -348,7 +563,129 @@ void app_log(struct request *req, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* --- The database -----------------------------------------------------------------------------
  * Real SQLite. What stands in queries/ is called by its name, with typed arguments and rows; what
  * stands here as a literal is checked by the build as well (docs/sql.md). `?` stands for a value; values are never pasted into SQL. A change is on stable
- * storage before the answer leaves, together with those of all requests that were waiting. */
+ * storage before the answer leaves, together with those of all requests that were waiting.
+ * In an application without migrations/ each of these calls is a misuse.
+ *
+ * Example: rows, on a page, one by one, and of any query
+ *
+ *	static void list_books(struct request *req)
+ *	{
+ *		struct page_value *data = page_data(req);
+ *		size_t n = db_rows_into(req, data, "books", "SELECT id, title, price FROM book ORDER BY title LIMIT 50");
+ *		page_set_int(data, "count", (int64_t)n);
+ *		reply_page(req, 200, PAGE(books), data);
+ *	}
+ *
+ *	static void show_columns(struct request *req)
+ *	{
+ *		struct db_rows *rows = db_query(req, "SELECT title, price, cover FROM book WHERE price > ? LIMIT 1", 0.5);
+ *		if (db_next(rows))
+ *			reply_text(req, 200, arena_format(request_arena(req), "%u columns, %.*s: %.*s, %ld cents, %u bytes%s\n",
+ *				db_column_count(rows), SLICE_ARG(db_column_name(rows, 0)), SLICE_ARG(db_text(rows, 0)),
+ *				(long)(db_real(rows, 1) * 100), (unsigned)db_blob(rows, 2).len, db_is_null(rows, 2) ? " (none)" : ""));
+ *		else
+ *			reply_error(req, 404, "There is no book that costs something.");
+ *		db_end(rows); // would end by itself
+ *	}
+ *
+ * Example: changes; a constraint that may stand against one; what was changed
+ *
+ *	static void add_book(struct request *req)
+ *	{
+ *		struct slice title = request_query(req, "title");
+ *		if (!db_try(req, "INSERT INTO book (title, price, cover) VALUES (?, ?, ?)", title, 9.5, db_null()))
+ *			reply_error(req, 409, "There is a book of that title.");
+ *		else
+ *			reply_text(req, 201, arena_format(request_arena(req), "book %ld\n", (long)db_last_id(req)));
+ *	}
+ *
+ *	static void change_price(struct request *req)
+ *	{
+ *		db_run(req, "UPDATE book SET price = ? / 100.0 WHERE id = ?", request_query_int(req, "cents", 0, 99999, 950),
+ *			request_param(req, "id"));
+ *		if (db_changes(req))
+ *			reply_redirect(req, "/books");
+ *		else
+ *			reply_error(req, 404, NULL);
+ *	}
+ *
+ * Example: several statements as one change
+ *
+ *	static void order(struct request *req)
+ *	{
+ *		db_begin(req);
+ *		db_run(req, "UPDATE book SET price = price + 1");
+ *		if (db_changes(req) < 1)
+ *			db_rollback(req);
+ *		else if (db_commit(req) && db_wait_durable(req))
+ *			app_log(req, "the dearer books are safe"); // and may be told elsewhere
+ *		reply_redirect(req, "/books");
+ *	}
+ *
+ *	static bool swap_prices(struct request *req, void *context)
+ *	{
+ *		bool *done = context;
+ *		*done = db_run(req, "UPDATE book SET price = (SELECT sum(price) FROM book WHERE id < 3) - price WHERE id < 3");
+ *		return *done;
+ *	}
+ *
+ *	static void swap(struct request *req)
+ *	{
+ *		bool done = false, optimistic = request_query(req, "wait").len == 0;
+ *		if (optimistic ? db_transaction_optimistic(req, swap_prices, &done) : db_transaction(req, swap_prices, &done))
+ *			reply_redirect(req, "/books");
+ *	}
+ *
+ *	static void draft(struct request *req)
+ *	{
+ *		db_begin(req);
+ *		db_run(req, "INSERT INTO book (title, price) VALUES ('A draft', 1.0)");
+ *		db_savepoint(req);
+ *		db_run(req, "UPDATE book SET price = 0.0");
+ *		db_savepoint_undo(req); // only the prices
+ *		db_savepoint(req);
+ *		db_run(req, "UPDATE book SET price = price * 2 WHERE title = 'A draft'");
+ *		db_savepoint_release(req);
+ *		db_commit(req);
+ *		reply_redirect(req, "/books");
+ *	}
+ *
+ *	static void report(struct request *req)
+ *	{
+ *		int64_t books = 0, dear = 0;
+ *		db_begin_read(req); // both see the same books
+ *		struct db_rows *rows = db_query(req, "SELECT count(*) FROM book");
+ *		books = db_next(rows) ? db_int(rows, 0) : 0;
+ *		rows = db_query(req, "SELECT count(*) FROM book WHERE price > ?", 5);
+ *		dear = db_next(rows) ? db_int(rows, 0) : 0;
+ *		reply_text(req, 200, arena_format(request_arena(req), "%ld of %ld\n", (long)dear, (long)books));
+ *	}
+ *
+ * Example: a blob in pieces
+ *
+ *	static void scan(struct request *req)
+ *	{
+ *		int64_t id = 0;
+ *		uint8_t first[4] = {0};
+ *		struct db_rows *rows = db_query(req, "SELECT id FROM book WHERE id = ?", request_param(req, "id"));
+ *		if (db_next(rows))
+ *			id = db_int(rows, 0);
+ *		db_end(rows);
+ *		db_run(req, "UPDATE book SET cover = ? WHERE id = ?", db_zeros(100000), id);
+ *		struct db_blob *cover = db_blob_open_to_write(req, "book", "cover", id);
+ *		if (!cover) {
+ *			reply_error(req, 404, NULL);
+ *			return;
+ *		}
+ *		for (size_t at = 0; at < db_blob_len(cover); at += 4)
+ *			db_blob_write(cover, at, SLICE("scan"));
+ *		db_blob_close(cover);
+ *		cover = db_blob_open(req, "book", "cover", id);
+ *		db_blob_read(cover, 99996, first, sizeof first);
+ *		db_blob_close(cover);
+ *		reply_text(req, 200, arena_copy(request_arena(req), slice_of(first, sizeof first)));
+ *	}
+ */
 struct db_value {
 	enum { DB_NULL, DB_INT, DB_REAL, DB_TEXT, DB_BLOB, DB_ZEROS } type;
 	union {

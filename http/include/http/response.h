@@ -28,6 +28,7 @@ struct http_response {
 	uint64_t body_len;     /* bytes of body segments so far, also for HEAD */
 	uint16_t status;
 	err error;
+	struct slice bad_name; /* of the field that ERR_INVALID or ERR_TOO_LARGE is about, if it is about one */
 	struct arena *arena;
 	struct slice *segment;
 	uint32_t capacity, count; /* count: used from HTTP_RESPONSE_HEAD_SEGMENTS on */
@@ -82,8 +83,9 @@ void http_response_stream_length(struct http_response *r, uint64_t len);
  * arena is full; ERR_INVALID without a status. */
 MUST_USE err http_response_finish(struct http_response *r, struct slice **list, uint32_t *list_len);
 
-/* An error page of a few lines of HTML, "404 Not Found"; a static segment for the known statuses.
+/* An error page of a few lines of HTML, "404 Not Found": static segments of its body, so many of them.
  * Writes status, type and body; the caller adds date and fields, and finishes. */
+#define HTTP_ERROR_PAGE_SEGMENTS 5
 void http_response_error_page(struct http_response *r, uint16_t status);
 
 /* The line before a chunk of `len` bytes (> 0), in `buf` of HTTP_CHUNK_HEAD_MAX bytes. */
