@@ -76,11 +76,11 @@ guest.arch := -m64 -march=x86-64 -mno-red-zone -fno-pic -fno-pie -mcmodel=small 
 	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
 	-fstack-protector-strong -mstack-protector-guard=global
 # What runs seldom, or once: small rather than fast. All that a request passes through stays at -O2.
-guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache dns_message icmp4 icmp6 ip6_address \
+guest.small := $(addprefix net/,address arp capture counters dhcp dns dns_cache dns_message icmp4 icmp6 ip6 ip6_address \
 		ip6_route mld ndp reassembly tcp_cubic tcp_pmtu tcp_rack udp) \
 	$(addprefix machine/,acpi aml command_line entropy main panic pci symbols virtio virtio_console \
 		virtio_entropy virtio_mmio virtio_pci) \
-	$(addprefix machine/x86_64/,fault interrupts paging power rtc serial traps) \
+	$(addprefix machine/x86_64/,clock fault interrupts paging power rtc serial traps) \
 	$(addprefix boot/,diagnose main network options) \
 	$(addprefix app/,asset_coding asset_directory asset_ranges cookie error_page misuse server) page/asset_directory \
 	$(addprefix http/,body coding conditional cookie date range status) \

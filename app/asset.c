@@ -39,7 +39,6 @@ static bool condition_reply(struct request *req, const struct page_asset *asset)
 {
 	const struct http_request *http = &req->exchange->http.request;
 	struct http_validators validators = validators_of(asset);
-	/* Files have no date: nothing else can be compared with them. */
 	if (!http->known[HTTP_IF_MATCH] && !http->known[HTTP_IF_NONE_MATCH])
 		return false;
 	switch (http_condition_evaluate(http, &validators, 0)) {
@@ -86,7 +85,10 @@ void asset_reply(struct request *req, const struct page_asset *asset)
 		if (!asset)
 			return;
 	}
-	if (condition_reply(req, asset) || range_reply(req, asset))
+	/* Files have no date: nothing else can be compared with them. */
+	const uint8_t *known = req->exchange->http.request.known;
+	if (UNLIKELY(known[HTTP_IF_MATCH] | known[HTTP_IF_NONE_MATCH] | known[HTTP_RANGE])
+		&& (condition_reply(req, asset) || range_reply(req, asset)))
 		return;
 	req->reply = REPLY_ASSET;
 	req->status = 200;

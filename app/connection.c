@@ -80,6 +80,7 @@ void connections_init(struct server *s)
 	list_init(&s->queued);
 	list_init(&s->ending);
 	timer_init(&s->patience, patience_ends);
+	memset(s->addresses, 0, ((size_t)s->config.connections_max + 1) * sizeof *s->addresses);
 }
 
 /* --- Life ------------------------------------------------------------------------------------- */

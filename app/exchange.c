@@ -170,10 +170,9 @@ bool exchange_shed(struct server *s, bool with_blocks)
 	return true;
 }
 
-void blocks_reserve(struct server *s)
+COLD void blocks_make_room(struct server *s)
 {
-	uint32_t most = s->blocks.capacity - s->blocks.capacity / 4;
-	while (s->blocks.used >= most && exchange_shed(s, true))
+	while (blocks_are_short(s) && exchange_shed(s, true))
 		;
 }
 
@@ -239,10 +238,12 @@ void exchange_respond(struct exchange *x)
 	}
 	x->responding = true;
 	loop_trace(x->server->config.loop, "response: connection, status",
-		pool_index(&x->server->connections, x->connection), x->request.status);
+		connection_number(x->server, x->connection), x->request.status);
 	stats->responses++;
-	stats->errors += x->request.status >= 500;
-	stats->shed += x->request.status == 503;
+	if (UNLIKELY(x->request.status >= 500)) {
+		stats->errors++;
+		stats->shed += x->request.status == 503;
+	}
 	stats->bytes_copied += x->request.bytes_copied;
 	sends_queue(x);
 	x->unsent = tcp_unsent(x->tcp);
@@ -404,7 +405,7 @@ void exchange_read(struct exchange *x)
 		return;
 	if (x->http.state == HTTP_CONN_IDLE)
 		exchange_give(x);
-	else
+	else if (!x->responding) /* else exchange_respond did */
 		exchange_deadline_arm(x);
 }
 
@@ -415,7 +416,8 @@ static void response_finish(struct exchange *x)
 	x->sends = NULL;
 	enum http_event event = http_conn_response_sent(&x->http, now_of(x));
 	request_end(x);
-	event_take(x, event);
+	if (UNLIKELY(event != HTTP_EVENT_NEED_MORE))
+		event_take(x, event);
 	if (x->tcp && x->http.state == HTTP_CONN_IDLE && !list_is_empty(&x->server->queued))
 		exchange_give(x);
 }

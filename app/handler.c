@@ -144,27 +144,15 @@ static const struct page_asset *asset_find(const struct exchange *x)
 	return assets ? page_asset_find(assets, x->http.request.path) : NULL;
 }
 
-bool request_route(struct exchange *x)
+/* What a route's handler is to answer, or nobody. `is_asset`: there is a file, but not for this method. */
+static NOINLINE bool route_take(struct exchange *x, bool is_asset)
 {
 	struct server *s = x->server;
 	struct request *req = &x->request;
 	const struct http_request *http = &x->http.request;
-	const struct page_asset *asset = asset_find(x);
-	s->stats.requests++;
-	x->head_known = true;
-	loop_trace(s->config.loop, "request: connection, method", pool_index(&s->connections, x->connection),
-		http->method);
-	blocks_reserve(s);
-	request_init(req, x);
-	if (asset && (http->method == HTTP_GET || http->method == HTTP_HEAD)) {
-		req->target = TARGET_FILE;
-		asset_reply(req, asset);
-		exchange_respond(x);
-		return false;
-	}
 	enum http_route_result found = http_route_find(
 		s->routes, s->route_count, http->method, http->path, &req->match);
-	if (asset && found == HTTP_ROUTE_NOT_FOUND) {
+	if (is_asset && found == HTTP_ROUTE_NOT_FOUND) {
 		found = http->method == HTTP_OPTIONS ? HTTP_ROUTE_OPTIONS : HTTP_ROUTE_METHOD;
 		req->match.allow = 1u << HTTP_GET | 1u << HTTP_HEAD | 1u << HTTP_OPTIONS;
 	}
@@ -194,3 +182,21 @@ bool request_route(struct exchange *x)
 	return false;
 }
 
+bool request_route(struct exchange *x)
+{
+	struct server *s = x->server;
+	struct request *req = &x->request;
+	const struct http_request *http = &x->http.request;
+	const struct page_asset *asset = asset_find(x);
+	s->stats.requests++;
+	x->head_known = true;
+	loop_trace(s->config.loop, "request: connection, method", connection_number(s, x->connection), http->method);
+	blocks_reserve(s);
+	request_init(req, x);
+	if (!asset || (http->method != HTTP_GET && http->method != HTTP_HEAD))
+		return route_take(x, asset != NULL);
+	req->target = TARGET_FILE;
+	asset_reply(req, asset);
+	exchange_respond(x);
+	return false;
+}

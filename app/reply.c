@@ -17,6 +17,7 @@ void request_init(struct request *req, struct exchange *x)
 {
 	memset(req, 0, offsetof(struct request, page));
 	req->exchange = x;
+	req->match.param_count = 0;
 	req->fields = NULL;
 	req->broken = false;
 	req->head_lost = false;
@@ -238,6 +239,50 @@ static bool has_page(const struct request *req)
 	return req->reply == REPLY_PAGE || req->page_is_error;
 }
 
+/* A file as it is: what most requests are for. */
+struct file_reply {
+	struct slice segment[3]; /* the head that the build made, the fields that vary, the file */
+	uint8_t fields[64];
+};
+#define FILE_CLOSES "Connection: close\r\n\r\n"
+_Static_assert(sizeof((struct file_reply *)0)->fields
+	>= sizeof((struct http_date_cache *)0)->line + sizeof FILE_CLOSES, "the fields have room");
+
+/* The answer to a plain GET of a file, to which nothing was added: what http_response would come to. */
+static bool build_file(struct request *req, bool keep_alive)
+{
+	struct exchange *x = req->exchange;
+	struct server *s = x->server;
+	struct file_reply *f = arena_alloc(&x->arena, sizeof *f);
+	if (!f)
+		return false;
+	(void)server_time(s);
+	memcpy(f->fields, s->dates.line, sizeof s->dates.line);
+	size_t len = sizeof s->dates.line + (keep_alive ? 2 : sizeof FILE_CLOSES - 1);
+	if (LIKELY(keep_alive))
+		memcpy(f->fields + sizeof s->dates.line, "\r\n", 2);
+	else
+		memcpy(f->fields + sizeof s->dates.line, FILE_CLOSES, sizeof FILE_CLOSES - 1);
+	f->segment[0] = req->type_fields;
+	f->segment[1] = slice_of(f->fields, len);
+	f->segment[2] = req->bytes;
+	x->send_head.segments = f->segment;
+	x->send_head.count = ARRAY_LEN(f->segment);
+	x->send_head.next = NULL;
+	x->sends = &x->send_head;
+	req->bytes_copied += len;
+	req->bytes_body = req->bytes.len;
+	s->stats.bytes_sent += req->bytes.len;
+	return true;
+}
+
+static bool is_plain_file(const struct request *req)
+{
+	const struct http_request *http = &req->exchange->http.request;
+	return req->reply == REPLY_ASSET && !req->fields && req->exchange->head_known
+		&& http->method == HTTP_GET && http->version_minor;
+}
+
 static bool build(struct request *req, struct http_response *r, bool keep_alive)
 {
 	struct exchange *x = req->exchange;
@@ -275,7 +320,7 @@ void reply_not_built(struct request *req, const struct http_response *r)
 	}
 }
 
-bool reply_build(struct request *req, bool keep_alive)
+static NOINLINE bool build_any(struct request *req, bool keep_alive)
 {
 	struct http_response r = {.bad_name = {NULL, 0}};
 	if (build(req, &r, keep_alive))
@@ -287,4 +332,9 @@ bool reply_build(struct request *req, bool keep_alive)
 	req->page_is_error = false;
 	exchange_memory_reset(req->exchange);
 	return build(req, &r, keep_alive);
+}
+
+bool reply_build(struct request *req, bool keep_alive)
+{
+	return (is_plain_file(req) && build_file(req, keep_alive)) || build_any(req, keep_alive);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <base/assert.h>
 
+#define NS_PER_S INT64_C(1000000000)
+
 enum { BODIES_MIN = 2, BLOCKS_PER_BODY = 16 };
 
 static uint32_t body_count(const struct server_config *config)
@@ -257,8 +259,12 @@ struct server_stats server_stats(const struct server *s)
 	return stats;
 }
 
-int64_t server_time(struct server *s)
+COLD void server_time_read(struct server *s)
 {
 	struct platform *p = s->config.loop->platform;
-	return p->wall_ns(p) / 1000000000;
+	int64_t wall_ns = p->wall_ns(p), second = wall_ns / NS_PER_S;
+	s->second = second;
+	/* The loop's clock stands since the round began: so this comes a little too early, which does no harm. */
+	s->second_ends_ns = s->config.loop->now_ns + (uint64_t)(NS_PER_S - wall_ns % NS_PER_S);
+	(void)http_date_line(&s->dates, second);
 }

@@ -77,7 +77,6 @@ struct reply_field {
 
 struct request {
 	struct exchange *exchange;
-	struct http_match match;
 	struct slice body;
 	struct http_form query, form;
 	bool query_parsed, form_open;
@@ -91,7 +90,9 @@ struct request {
 	uint16_t status;
 	struct slice type_fields; /* whole header lines, static or in the arena */
 	struct slice bytes;       /* REPLY_BYTES, and the sentence of REPLY_ERROR */
+	/* From here on request_init clears only what it names. */
 	struct page_output page;
+	struct http_match match;
 	struct reply_field *fields;
 	bool broken; /* something failed that the handler need not know of: the status stands */
 	bool head_lost; /* the request's head is not there any more: its memory was needed */
@@ -211,6 +212,8 @@ struct server {
 	struct loop_client client;
 	struct http_limits limits;
 	struct http_date_cache dates;
+	int64_t second;          /* see server_time */
+	uint64_t second_ends_ns; /* by the loop's clock */
 	struct pool connections, exchanges, blocks, bodies;
 	struct pool refusals; /* sends that say "503" where there is no exchange to say it */
 	uint32_t *addresses;  /* open connections by the hash of their client's address; the first one is not used */
@@ -239,6 +242,12 @@ struct server {
 	bool draining;
 	struct server_stats stats;
 };
+
+/* Its number, for the trace. */
+static inline uint64_t connection_number(const struct server *s, const struct connection *c)
+{
+	return ((uintptr_t)c - (uintptr_t)s->connections.memory) / s->connections.item_size;
+}
 
 /* server.c */
 void observers_tell(const struct exchange *x, uint16_t status);
@@ -316,7 +325,16 @@ void exchange_settle(struct exchange *x);
  * if one is slow. False: none is, or the last look that found none was a moment ago. */
 bool exchange_shed(struct server *s, bool with_blocks);
 /* Before a request is begun: what it needs should be there. */
-void blocks_reserve(struct server *s);
+void blocks_make_room(struct server *s);
+static inline bool blocks_are_short(const struct server *s)
+{
+	return s->blocks.used >= s->blocks.capacity - s->blocks.capacity / 4;
+}
+static inline void blocks_reserve(struct server *s)
+{
+	if (UNLIKELY(blocks_are_short(s)))
+		blocks_make_room(s);
+}
 
 /* proxy.c: prefixes of proxies that are believed, of the boot's word "proxies=" or of the application. */
 struct trust {
@@ -374,7 +392,13 @@ void asset_reply(struct request *req, const struct page_asset *asset);
 void asset_part_reply(struct request *req, const struct page_asset *asset, struct http_range range);
 void asset_unsatisfiable_reply(struct request *req, const struct page_asset *asset);
 
-/* Wall-clock seconds. */
-int64_t server_time(struct server *server);
+/* Wall-clock seconds, in a round of the loop always the same. `dates` has the line for it then. */
+void server_time_read(struct server *server);
+static inline int64_t server_time(struct server *s)
+{
+	if (UNLIKELY(s->config.loop->now_ns >= s->second_ends_ns))
+		server_time_read(s);
+	return s->second;
+}
 
 #endif

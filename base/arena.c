@@ -92,5 +92,8 @@ void arena_reset(struct arena *a)
 		a->chain = b->next;
 		pool_put(a->blocks, b);
 	}
-	arena_init(a, a->first, (size_t)(a->first_end - a->first), a->blocks, a->block_limit);
+	a->pos = a->first;
+	a->end = a->first_end;
+	a->block_count = 0;
+	a->exhausted = false;
 }

@@ -42,7 +42,7 @@ static void write_signed(struct writer *w, int64_t v)
 	write_dec(w, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
-void write_format(struct writer *w, const char *fmt, va_list args)
+COLD void write_format(struct writer *w, const char *fmt, va_list args)
 {
 	for (; *fmt; fmt++) {
 		if (*fmt != '%') {

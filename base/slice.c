@@ -1,5 +1,6 @@
 #include <base/slice.h>
 
+#include <base/bytes.h>
 #include <string.h>
 
 struct slice slice_from_cstr(const char *s)
@@ -9,7 +10,7 @@ struct slice slice_from_cstr(const char *s)
 
 bool slice_eq(struct slice a, struct slice b)
 {
-	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+	return a.len == b.len && bytes_equal(a.ptr, b.ptr, a.len);
 }
 
 static uint8_t lower(uint8_t c)

@@ -16,6 +16,8 @@ static void buffer_put(void *owner, struct frame_rx *frame)
 	frame->frag = NULL;
 	if (!n->device->give(n->device, frame))
 		pool_put(n->buffers, frame);
+	else if (n->taken)
+		n->taken--;
 }
 
 /* Puts up to `max` of the pool's buffers into the device's ring. The engine may hold many that the
@@ -186,10 +188,9 @@ static bool network_poll(struct loop_client *client)
 	uint32_t count = n->device->poll(n->device, &frames, FRAMES_IN_A_ROUND);
 	for (struct list *e; (e = list_pop_front(&frames));)
 		net_input(n->net, LIST_ENTRY(e, struct frame_rx, link), n->loop->now_ns);
-	if (count) {
+	if (count)
 		loop_trace(n->loop, "frames in", count, 0);
-		buffers_give(n, count);
-	}
+	n->taken += count;
 	net_advance(n->net, n->loop->now_ns);
 	address_report(n);
 	addresses6_report(n);
@@ -204,6 +205,11 @@ static void network_flush(struct loop_client *client)
 		if (!n->device->send(n->device, frame))
 			break;
 	n->unsent = frame;
+	/* Most of what was received has been read by now, and is at the device again; for the others it gets new
+	 * ones, which it sees with the kick. */
+	if (n->taken)
+		buffers_give(n, n->taken);
+	n->taken = 0;
 	n->device->kick(n->device);
 	uint64_t deadline = net_next_deadline(n->net);
 	if (deadline == TIMER_NEVER)

@@ -17,6 +17,7 @@ struct network {
 	struct net_device *device;
 	struct net *net;
 	struct pool *buffers;
+	uint32_t taken;          /* buffers that the device has filled in this round, less those that are back */
 	struct frame_tx *unsent; /* the device was full */
 	struct timer timer;      /* the engine's next deadline */
 	uint32_t address_generation;

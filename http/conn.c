@@ -106,7 +106,7 @@ static enum http_event request_ready(struct http_conn *c, uint64_t now)
 }
 
 /* Parses in the buffer: what does not belong to the head is not consumed. */
-static enum http_parse_result gather(struct http_conn *c, struct slice bytes, size_t *consumed)
+static COLD enum http_parse_result gather(struct http_conn *c, struct slice bytes, size_t *consumed)
 {
 	uint32_t before = c->buffer_len, room = c->buffer_cap - before;
 	uint32_t n = bytes.len < room ? (uint32_t)bytes.len : room;
@@ -154,7 +154,7 @@ static enum http_event body_complete(struct http_conn *c, uint64_t now)
 	return HTTP_EVENT_REQUEST_END;
 }
 
-static enum http_event input_body(struct http_conn *c, struct slice bytes, uint64_t now,
+static NOINLINE enum http_event input_body(struct http_conn *c, struct slice bytes, uint64_t now,
 	size_t *consumed)
 {
 	switch (http_body_decode(&c->body, bytes, consumed, &c->piece)) {
@@ -184,7 +184,7 @@ static enum http_event response_over(struct http_conn *c, uint64_t now)
 
 /* The rest of a body that nobody reads any more. Bounded: keep is false when it may be long, and a
  * chunked one that turns out to be is cut off. */
-static enum http_event input_discard(struct http_conn *c, struct slice bytes, uint64_t now,
+static COLD enum http_event input_discard(struct http_conn *c, struct slice bytes, uint64_t now,
 	size_t *consumed)
 {
 	struct slice data;
@@ -209,7 +209,7 @@ static enum http_event input_discard(struct http_conn *c, struct slice bytes, ui
 	return c->sent ? response_over(c, now) : HTTP_EVENT_WAIT;
 }
 
-static enum http_event input_linger(struct http_conn *c, struct slice bytes, size_t *consumed)
+static COLD enum http_event input_linger(struct http_conn *c, struct slice bytes, size_t *consumed)
 {
 	*consumed = bytes.len;
 	c->discarded += bytes.len;

@@ -21,6 +21,11 @@
 #include "scan.h"
 #include "target.h"
 
+/* As load_le32 and load_le64 read them. */
+#define GET_BLANK 0x20544547u
+#define POST 0x54534f50u
+#define VERSION_1_1 UINT64_C(0x312e312f50545448) /* "HTTP/1.1" */
+
 enum phase {
 	PHASE_START,
 	PHASE_METHOD,
@@ -68,7 +73,7 @@ static enum http_method method_find(struct slice name)
 static uint8_t version_parse(const uint8_t *v, unsigned *status)
 {
 	*status = 0;
-	if (LIKELY(load_le64(v) == 0x312e312f50545448u)) /* "HTTP/1.1" */
+	if (LIKELY(load_le64(v) == VERSION_1_1))
 		return 1;
 	if (memcmp(v, "HTTP/", 5) != 0 || !byte_is_digit(v[5]) || v[6] != '.'
 		|| !byte_is_digit(v[7]))
@@ -78,7 +83,7 @@ static uint8_t version_parse(const uint8_t *v, unsigned *status)
 	return v[7] != '0';
 }
 
-static enum http_parse_result parse_version(struct http_parser *p, const uint8_t *end,
+static COLD enum http_parse_result parse_version(struct http_parser *p, const uint8_t *end,
 	struct http_request *req)
 {
 	const uint8_t *at = p->base + p->pos;
@@ -106,7 +111,7 @@ static inline const uint8_t *scan_usual_target(const uint8_t *at, const uint8_t 
 	return at;
 }
 
-static enum http_parse_result parse_target(struct http_parser *p, const uint8_t *end,
+static COLD enum http_parse_result parse_target(struct http_parser *p, const uint8_t *end,
 	struct http_request *req)
 {
 	const uint8_t *at = p->base + p->pos, *start = p->base + p->mark;
@@ -142,11 +147,11 @@ static enum http_parse_result parse_target(struct http_parser *p, const uint8_t 
 	return parse_version(p, end, req);
 }
 
-static enum http_parse_result parse_method(struct http_parser *p, const uint8_t *end,
+static COLD enum http_parse_result parse_method(struct http_parser *p, const uint8_t *end,
 	struct http_request *req)
 {
 	const uint8_t *at = p->base + p->pos;
-	if (LIKELY(end - at >= 4 && load_le32(at) == 0x20544547 && p->pos == p->mark)) /* "GET " */
+	if (LIKELY(end - at >= 4 && load_le32(at) == GET_BLANK && p->pos == p->mark)) /* "GET " */
 		at += 3;
 	while (at < end && byte_is(*at, BYTE_TOKEN))
 		at++;
@@ -161,7 +166,7 @@ static enum http_parse_result parse_method(struct http_parser *p, const uint8_t 
 }
 
 /* RFC 9112 section 2.2: an empty line before the request line is ignored; one, here. */
-static enum http_parse_result parse_start(struct http_parser *p, const uint8_t *end,
+static COLD enum http_parse_result parse_start(struct http_parser *p, const uint8_t *end,
 	struct http_request *req)
 {
 	const uint8_t *at = p->base + p->pos;
@@ -232,27 +237,30 @@ static COLD enum http_parse_result more_field(struct http_parser *p, enum phase 
 	return more(p, phase, at);
 }
 
-/* The fields from `at` on as long as they are of the usual form ("Name: value", a name of letters
- * and
- * '-', visible ASCII values without blanks at their ends) and do not come near `end`. Returns where
- * it stopped, at the start of a line: parse_fields goes on from there, and does the same in
- * general. */
-static const uint8_t *parse_usual_fields(const uint8_t *at, const uint8_t *end,
+/* The bits of the 16 bytes from `at` on; near the end, where that many are not there, of those that are. At least
+ * 16 bytes lie before `end`. */
+#define BITS_AT(bits_of, at, end) (LIKELY((end) - (at) >= 16) ? bits_of(scan_load(at)) \
+	: bits_of(scan_load((end) - 16)) >> (16 - ((end) - (at))))
+
+/* The fields from `at` on as long as they are of the usual form ("Name: value", a name of letters and
+ * '-', visible ASCII values without blanks at their ends). Returns where it stopped, at the start of a line:
+ * parse_fields goes on from there, and does the same in general. At least 16 bytes lie before `end`. */
+static inline const uint8_t *parse_usual_fields(const uint8_t *at, const uint8_t *end,
 	struct http_request *req)
 {
-	while (end - at >= 52 && req->header_count < HTTP_HEADERS_MAX) {
-		const uint8_t *name = at, *colon = at + scan_letters(at);
+	while (end - at > 4 && req->header_count < HTTP_HEADERS_MAX) {
+		const uint8_t *name = at, *colon = at + __builtin_ctz(~BITS_AT(scan_letter_bits, at, end));
 		unsigned found;
-		if (colon - at == 16)
-			colon += scan_letters(colon);
+		if (UNLIKELY(colon - at == 16))
+			colon += __builtin_ctz(~BITS_AT(scan_letter_bits, colon, end));
 		const uint8_t *value = colon + 2;
-		if (load_le16(colon) != 0x203a || *value <= ' ' || colon == name)
+		if (end - colon < 5 || load_le16(colon) != 0x203a || *value <= ' ' || colon == name)
 			return name;
-		for (at = value; !(found = scan_unusual(scan_load(at))); at += 16)
-			if (UNLIKELY(end - at < 34))
+		for (at = value; !(found = BITS_AT(scan_unusual, at, end)); at += 16)
+			if (UNLIKELY(end - at <= 16))
 				return name;
 		at += __builtin_ctz(found);
-		if (load_le16(at) != 0x0a0d || at[-1] <= ' ')
+		if (end - at < 2 || load_le16(at) != 0x0a0d || at[-1] <= ' ')
 			return name;
 		struct http_header *h = &req->header[req->header_count++];
 		h->name = slice_of(name, (size_t)(colon - name));
@@ -263,7 +271,60 @@ static const uint8_t *parse_usual_fields(const uint8_t *at, const uint8_t *end,
 	return at;
 }
 
-static enum http_parse_result parse_fields(struct http_parser *p, const uint8_t *end,
+/* "GET /path?query HTTP/1.1" (or POST) with a path that is what it looks like, as nearly all requests begin; its
+ * end. NULL: it is another one, or not all there, and nothing that the phases rely on has been noted. */
+static const uint8_t *parse_usual_line(const uint8_t *line, const uint8_t *end, struct http_request *req)
+{
+	unsigned count = 16, method_len = 3;
+	bool special = false;
+	if (end - line < 32)
+		return NULL;
+	if (UNLIKELY(load_le32(line) != GET_BLANK)) {
+		if (load_le32(line) != POST)
+			return NULL;
+		req->method = HTTP_POST;
+		method_len = 4;
+	}
+	const uint8_t *path = line + method_len + 1, *at = path;
+	if (path[-1] != ' ' || *path != '/')
+		return NULL;
+	while (count == 16 && end - at >= 16) {
+		count = scan_path(at, &special);
+		at += count;
+	}
+	const uint8_t *question = at;
+	if (UNLIKELY(count < 16 && *at == '?'))
+		for (at++, count = 16; count == 16 && end - at >= 16; at += count)
+			count = scan_query(at);
+	if (special || end - at < 11 || *at != ' ' || load_le64(at + 1) != VERSION_1_1
+		|| load_le16(at + 9) != 0x0a0d)
+		return NULL;
+	req->method_name = slice_of(line, method_len);
+	req->path = slice_of(path, (size_t)(question - path));
+	req->target = slice_of(path, (size_t)(at - path));
+	if (UNLIKELY(at != question))
+		req->query = slice_of(question + 1, (size_t)(at - question) - 1);
+	req->version_minor = 1;
+	return at + 11;
+}
+
+/* A head of the usual form that is all there; HTTP_MORE: it is not, and p->phase says from where on another look
+ * is needed. */
+static inline enum http_parse_result parse_usual(struct http_parser *p, const uint8_t *end, struct http_request *req)
+{
+	const uint8_t *at = parse_usual_line(p->base, end, req);
+	if (UNLIKELY(!at))
+		return HTTP_MORE;
+	at = parse_usual_fields(at, end, req);
+	p->pos = (uint32_t)(at - p->base);
+	p->phase = PHASE_LINE;
+	if (UNLIKELY(end - at < 2 || load_le16(at) != 0x0a0d))
+		return HTTP_MORE;
+	p->pos += 2;
+	return HTTP_DONE;
+}
+
+static COLD enum http_parse_result parse_fields(struct http_parser *p, const uint8_t *end,
 	struct http_request *req)
 {
 	const uint8_t *base = p->base, *at = base + p->pos;
@@ -272,7 +333,8 @@ static enum http_parse_result parse_fields(struct http_parser *p, const uint8_t 
 	for (;; phase = PHASE_LINE) {
 		switch (phase) {
 		case PHASE_LINE:
-			at = parse_usual_fields(at, end, req);
+			if (end - base >= 16)
+				at = parse_usual_fields(at, end, req);
 			if (UNLIKELY(at == end))
 				return more(p, PHASE_LINE, at);
 			if (*at == '\r') {
@@ -353,7 +415,8 @@ static unsigned framing_resolve(struct http_request *req)
 
 static unsigned host_resolve(struct http_request *req)
 {
-	struct slice host = http_request_known(req, HTTP_HOST);
+	unsigned field = req->known[HTTP_HOST];
+	struct slice host = field ? req->header[field - 1].value : (struct slice){NULL, 0};
 	if (req->known_repeated & 1u << HTTP_HOST)
 		return 400;
 	if (!host.ptr)
@@ -367,9 +430,10 @@ static unsigned host_resolve(struct http_request *req)
 
 static unsigned expect_resolve(struct http_request *req)
 {
-	struct slice expect = http_request_known(req, HTTP_EXPECT);
-	if (LIKELY(!expect.ptr) || req->version_minor == 0)
+	struct slice expect;
+	if (LIKELY(!req->known[HTTP_EXPECT]) || req->version_minor == 0)
 		return 0;
+	expect = http_request_known(req, HTTP_EXPECT);
 	if ((req->known_repeated & 1u << HTTP_EXPECT)
 		|| !slice_eq_nocase(expect, SLICE("100-continue")))
 		return 417;
@@ -421,12 +485,15 @@ enum http_parse_result http_parse_request(struct http_parser *p, struct slice in
 	/* Fewer bytes than before are a part of what has been looked at. */
 	if (!input.len || input.len < p->pos)
 		return HTTP_MORE;
-	if (!p->base)
-		memset(req, 0, offsetof(struct http_request, header));
-	else if (p->base != input.ptr)
-		http_request_rebase(req, p->base, p->pos, input.ptr);
+	const uint8_t *end = input.ptr + (input.len < p->limit ? input.len : p->limit), *before = p->base;
 	p->base = input.ptr;
-	const uint8_t *end = input.ptr + (input.len < p->limit ? input.len : p->limit);
+	if (LIKELY(!before)) {
+		memset(req, 0, offsetof(struct http_request, header));
+		if (LIKELY(parse_usual(p, end, req) == HTTP_DONE))
+			return finish(p, req);
+	} else if (before != input.ptr) {
+		http_request_rebase(req, before, p->pos, input.ptr);
+	}
 	switch ((enum phase)p->phase) {
 	case PHASE_START: result = parse_start(p, end, req); break;
 	case PHASE_METHOD: result = parse_method(p, end, req); break;

@@ -7,6 +7,7 @@
 #include "target.h"
 
 #include "bytes.h"
+#include "scan.h"
 
 static bool port_is_valid(struct slice port)
 {
@@ -34,6 +35,8 @@ static size_t ipv6_literal_len(struct slice s)
 bool http_authority_is_valid(struct slice a)
 {
 	size_t name = 0;
+	if (LIKELY(scan_is_host(a.ptr, a.len)))
+		return true;
 	if (a.len && a.ptr[0] == '[')
 		name = ipv6_literal_len(a);
 	else

@@ -113,14 +113,13 @@ static bool net_send(struct net_device *d, struct frame_tx *f)
 	header_write(n, f);
 	virtio_desc_set(table, dma_addr_of(f->header + FRAME_TX_HEADROOM - HEADER_LEN).value,
 		f->header_len + HEADER_LEN, 0);
-	uint32_t count = 1;
-	for (uint32_t i = 0; i < f->segment_count; i++) {
-		if (!f->segment[i].len)
+	struct virtio_desc *to = table + 1;
+	for (const struct slice *s = f->segment, *end = s + f->segment_count; s < end; s++) {
+		if (UNLIKELY(!s->len))
 			continue; /* an empty descriptor is not allowed */
-		virtio_desc_set(&table[count++], dma_addr_of(f->segment[i].ptr).value,
-			(uint32_t)f->segment[i].len, 0);
+		virtio_desc_set(to++, dma_addr_of(s->ptr).value, (uint32_t)s->len, 0);
 	}
-	virtio_queue_submit(&n->tx.q, count, VIRTIO_ANY_LENGTH, f);
+	virtio_queue_submit(&n->tx.q, (uint32_t)(to - table), VIRTIO_ANY_LENGTH, f);
 	return true;
 }
 
@@ -138,7 +137,9 @@ static uint32_t transmitted(struct virtio_net *n)
 {
 	struct frame_tx *f;
 	uint32_t ignored, count = 0;
-	while ((f = virtio_queue_pop(&n->tx.q, &ignored))) {
+	for (uint32_t left = virtio_queue_ready(&n->tx.q); left; left--) {
+		if (UNLIKELY(!(f = virtio_queue_take(&n->tx.q, &ignored))))
+			break;
 		f->done(f->owner, f);
 		count++;
 	}
@@ -206,7 +207,9 @@ static uint32_t received(struct virtio_net *n, struct list *into, uint32_t max)
 {
 	uint32_t count = 0, written;
 	struct frame_rx *f;
-	while (count < max && (f = virtio_queue_pop(&n->rx.q, &written))) {
+	for (uint32_t left = virtio_queue_ready(&n->rx.q); left && count < max; left--) {
+		if (UNLIKELY(!(f = virtio_queue_take(&n->rx.q, &written))))
+			break;
 		if (n->partial.left)
 			frame_go_on(n, f, written);
 		else

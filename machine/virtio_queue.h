@@ -7,7 +7,7 @@
  *
  *   begin -> (virtio_desc_set ...) -> submit     the driver's, not yet seen by the device
  *   kick                                         published; true: ring the bell
- *   pop                                          the device is done, the slot is free again
+ *   pop (or: ready, then take for each)          the device is done, the slot is free again
  *
  * Rules:
  * 1. Nothing that the device wrote is believed: an index, an id or a length that cannot be makes
@@ -305,14 +305,19 @@ static inline void virtio_release_(struct virtio_queue *q, uint32_t slot)
 	q->in_flight--;
 }
 
-/* The token of the next request that the device has finished, and how many bytes it says it wrote;
- * NULL when there is none (or the queue is broken). */
-static inline void *virtio_queue_pop(struct virtio_queue *q, uint32_t *written)
+/* How many requests the device has finished, each for one virtio_queue_take; 0 also when the queue is broken. */
+static inline uint16_t virtio_queue_ready(struct virtio_queue *q)
 {
-	if (UNLIKELY(q->broken) || !virtio_pending_(q))
-		return NULL;
-	if (q->armed)
+	uint16_t n = LIKELY(!q->broken) ? virtio_pending_(q) : 0;
+	if (n && q->armed)
 		virtio_queue_disarm(q);
+	return n;
+}
+
+/* The token of the next of those that virtio_queue_ready has counted, and how many bytes the device says it wrote;
+ * NULL when the queue is broken. */
+static inline void *virtio_queue_take(struct virtio_queue *q, uint32_t *written)
+{
 	const struct virtio_used_entry *e = &q->used->ring[q->used_next & q->mask];
 	uint32_t id = __atomic_load_n(&e->id, __ATOMIC_RELAXED);
 	uint32_t len = __atomic_load_n(&e->len, __ATOMIC_RELAXED);
@@ -327,6 +332,12 @@ static inline void *virtio_queue_pop(struct virtio_queue *q, uint32_t *written)
 	virtio_release_(q, slot);
 	*written = len;
 	return token;
+}
+
+/* The next one that is finished, one by one; NULL when there is none (or the queue is broken). */
+static inline void *virtio_queue_pop(struct virtio_queue *q, uint32_t *written)
+{
+	return virtio_queue_ready(q) ? virtio_queue_take(q, written) : NULL;
 }
 
 /* Asks for an interrupt as soon as `count` (at least 1) more requests are finished; true when they

@@ -71,7 +71,7 @@ static size_t reserve(size_t *total, size_t size)
 	return at;
 }
 
-static struct layout layout_of(const struct net_config *c)
+static COLD struct layout layout_of(const struct net_config *c)
 {
 	struct layout l = {.slots = 64};
 	while (l.slots < c->connections_max && l.slots < UINT32_C(1) << 30)
@@ -119,7 +119,7 @@ static bool config_is_valid(const struct net_config *c)
 	return top != 0 && top != 127 && top < 224;
 }
 
-static void settings_init(struct net *net, const struct net_config *c)
+static COLD void settings_init(struct net *net, const struct net_config *c)
 {
 	memcpy(net->mac, c->mac, 6);
 	for (uint32_t i = 0; i < 6; i++)
@@ -151,7 +151,7 @@ static void settings_init(struct net *net, const struct net_config *c)
 	net->now_us = (uint32_t)(c->now_ns / 1000);
 }
 
-static void memory_init(struct net *net, const struct net_config *c, const struct layout *l)
+static COLD void memory_init(struct net *net, const struct net_config *c, const struct layout *l)
 {
 	uint8_t *base = (uint8_t *)net;
 	net->neighbors = (struct neighbor *)(void *)(base + l->neighbors);

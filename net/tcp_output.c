@@ -76,7 +76,7 @@ static uint32_t sack_option_len(const struct tcp_conn *c, struct tcp_range *bloc
 	return *count ? 4 + 8 * *count : 0;
 }
 
-static uint8_t *sack_option_write(struct tcp_conn *c, uint8_t *p)
+static COLD uint8_t *sack_option_write(struct tcp_conn *c, uint8_t *p)
 {
 	struct tcp_range block[5];
 	uint32_t count;
@@ -151,7 +151,7 @@ static inline void checksum_finish(struct tcp_conn *c, struct net_frame *f, uint
 
 /* RFC 3168, 6.1: new data may be marked on its way; what is sent again, probes and bare acknowledgements may
  * not. ECE goes on until the peer has heard; CWR is on one segment of new data. The bits for the IP header. */
-static uint8_t ecn_write(struct tcp_conn *c, uint8_t *t, const struct piece *p)
+static COLD uint8_t ecn_write(struct tcp_conn *c, uint8_t *t, const struct piece *p)
 {
 	bool fresh = p->len && p->seq == c->snd_max;
 	if (c->ecn_echo)
@@ -164,7 +164,7 @@ static uint8_t ecn_write(struct tcp_conn *c, uint8_t *t, const struct piece *p)
 	return IP_ECN_ECT0;
 }
 
-/* Inlined once for each family, with its constants. */
+/* Inlined twice: for what a short response of IPv4 needs, and for all. */
 static inline ALWAYS_INLINE void headers_write_at(struct tcp_conn *c, struct net_frame *f,
 	const struct piece *p, uint32_t ip_header)
 {
@@ -193,12 +193,9 @@ static inline ALWAYS_INLINE void headers_write_at(struct tcp_conn *c, struct net
 }
 
 /* The payload is in place; writes all headers. */
-static void headers_write(struct tcp_conn *c, struct net_frame *f, const struct piece *p)
+static NOINLINE void headers_write(struct tcp_conn *c, struct net_frame *f, const struct piece *p)
 {
-	if (LIKELY(!tcp_key_is_ip6(&c->key)))
-		headers_write_at(c, f, p, IP4_HEADER);
-	else
-		headers_write_at(c, f, p, IP6_HEADER);
+	headers_write_at(c, f, p, tcp_ip_header(&c->key));
 }
 
 /* --- Payload --------------------------------------------------------------------------------- */
@@ -427,7 +424,7 @@ static bool choose(struct tcp_conn *c, struct piece *p)
 /* --- Sending --------------------------------------------------------------------------------- */
 
 /* What was out already leaves again. */
-static void repeat_accounting(struct tcp_conn *c, const struct piece *p, uint64_t end)
+static NOINLINE void repeat_accounting(struct tcp_conn *c, const struct piece *p, uint64_t end)
 {
 	uint32_t len = (uint32_t)(end - p->seq), segments = (len + c->mss - 1) / c->mss;
 	c->net->counters.tcp_retrans_segs += segments;
@@ -445,6 +442,14 @@ static void repeat_accounting(struct tcp_conn *c, const struct piece *p, uint64_
 	}
 }
 
+static inline void timer_accounting(struct tcp_conn *c, bool fresh, uint64_t end)
+{
+	/* A probe is due so long after the last new segment. */
+	if (c->rto_at == TIMER_NEVER
+		|| (fresh && end - c->snd_una > c->mss && !c->backoff && c->timer_kind != TCP_TIMER_REORDER))
+		tcp_rto_start(c);
+}
+
 static void sent_accounting(struct tcp_conn *c, const struct piece *p, uint64_t end)
 {
 	bool fresh = p->seq == c->snd_max;
@@ -456,10 +461,7 @@ static void sent_accounting(struct tcp_conn *c, const struct piece *p, uint64_t 
 	}
 	if (UNLIKELY(c->recovery == TCP_RECOVERY_FAST))
 		c->prr_out += p->len;
-	/* A probe is due so long after the last new segment. */
-	if (c->rto_at == TIMER_NEVER
-		|| (fresh && end - c->snd_una > c->mss && !c->backoff && c->timer_kind != TCP_TIMER_REORDER))
-		tcp_rto_start(c);
+	timer_accounting(c, fresh, end);
 }
 
 static void ack_accounting(struct tcp_conn *c, bool data)
@@ -473,7 +475,7 @@ static void ack_accounting(struct tcp_conn *c, bool data)
 
 /* Takes the last `excess` bytes out of the frame again, and moves the cursor back. (The frame goes on referring to
  * items that it reads nothing from any more: no harm.) */
-static void trim_tail(struct tcp_conn *c, struct net_frame *f, struct tcp_cursor *at, uint32_t excess)
+static COLD void trim_tail(struct tcp_conn *c, struct net_frame *f, struct tcp_cursor *at, uint32_t excess)
 {
 	bool found = at->send != NULL;
 	at->seq -= excess;
@@ -528,7 +530,7 @@ static inline struct tcp_send *whole_next(const struct tcp_conn *c)
 	uint64_t flight = s->end - c->snd_una, len = s->end - s->start;
 	if ((c->cursor.index | c->cursor.offset | c->ooo_frames | c->sacked | c->lost | c->dup_acks
 		    | c->acks_owed | c->recovery) || c->dsack_due || c->cwr_due || c->probe || c->tail_probe || c->keepalive_due
-		|| c->state != TCP_STATE_ESTABLISHED)
+		|| !tcp_is_open(c))
 		return NULL;
 	bool fits = len - 1 < c->mss && flight <= c->snd_wnd && flight <= c->cwnd
 		&& s->count <= c->net->tx_segments_max;
@@ -551,17 +553,14 @@ static inline void whole_attach(struct tcp_conn *c, struct net_frame *f, struct 
 	c->cursor.seq = s->end;
 }
 
-/* `whole`: the piece is exactly that; or NULL. */
-static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p, struct tcp_send *whole)
+static NOINLINE struct net_frame *send_piece(struct tcp_conn *c, struct piece *p)
 {
 	struct net_frame *f = frame_get(c->net);
 	if (UNLIKELY(!f)) {
 		tcp_conn_wake(c);
 		return NULL;
 	}
-	if (LIKELY(whole != NULL))
-		whole_attach(c, f, whole, p->len);
-	else if (p->len)
+	if (p->len)
 		payload_attach(c, f, p);
 	uint64_t end = p->seq + p->len;
 	if (p->len && end == c->queue_end)
@@ -578,6 +577,35 @@ static struct net_frame *send_piece(struct tcp_conn *c, struct piece *p, struct 
 	c->net->counters.ip_out_requests++;
 	if (c->snd_nxt < c->queue_end || c->lost || c->ack_now || fin_is_next(c))
 		tcp_conn_wake(c);
+	return f;
+}
+
+/* The same for what whole_next has found, of which nearly all is known that send_piece looks at. */
+static inline struct net_frame *send_whole(struct tcp_conn *c, struct tcp_send *s)
+{
+	struct net *net = c->net;
+	struct net_frame *f = frame_get(net);
+	struct piece p = {s->start, (uint32_t)(s->end - s->start), TCP_ACK | TCP_PSH, false};
+	uint64_t end = s->end;
+	if (UNLIKELY(!f)) {
+		tcp_conn_wake(c);
+		return NULL;
+	}
+	whole_attach(c, f, s, p.len);
+	if (c->fin_queued) {
+		p.flags |= TCP_FIN;
+		end++;
+	}
+	if (LIKELY(!tcp_key_is_ip6(&c->key)))
+		headers_write_at(c, f, &p, IP4_HEADER);
+	else
+		headers_write(c, f, &p);
+	tcp_flight_sent(c, s->start, end);
+	c->snd_nxt = c->snd_max = end;
+	timer_accounting(c, true, end);
+	ack_accounting(c, true);
+	net->counters.tcp_out_segs++;
+	net->counters.ip_out_requests++;
 	return f;
 }
 
@@ -598,7 +626,7 @@ static bool hop_route(const struct tcp_conn *c, struct net_address *hop)
 
 /* The Ethernet address of the next hop is known, and in the template. Else the connection waits with the
  * neighbour, or for its retransmission timer. */
-static bool hop_find(struct tcp_conn *c)
+static COLD bool hop_find(struct tcp_conn *c)
 {
 	struct net *net = c->net;
 	struct net_address hop;
@@ -643,7 +671,7 @@ static uint8_t syn_flags(const struct tcp_conn *c, bool both)
 }
 
 /* SYN, or SYN|ACK on simultaneous open. */
-static void syn_output(struct tcp_conn *c)
+static COLD void syn_output(struct tcp_conn *c)
 {
 	struct net *net = c->net;
 	uint8_t options[40];
@@ -697,17 +725,18 @@ static bool choose_any(struct tcp_conn *c, struct piece *p)
 	return false;
 }
 
-struct net_frame *tcp_output(struct tcp_conn *c)
+static NOINLINE struct net_frame *output_any(struct tcp_conn *c)
 {
 	struct piece p;
+	return choose_any(c, &p) ? send_piece(c, &p) : NULL;
+}
+
+struct net_frame *tcp_output(struct tcp_conn *c)
+{
 	if (c->state == TCP_STATE_CLOSED || !hop_ready(c))
 		return NULL;
 	struct tcp_send *whole = whole_next(c);
-	if (LIKELY(whole != NULL))
-		p = (struct piece){whole->start, (uint32_t)(whole->end - whole->start), TCP_ACK, false};
-	else if (!choose_any(c, &p))
-		return NULL;
-	return send_piece(c, &p, whole);
+	return LIKELY(whole != NULL) ? send_whole(c, whole) : output_any(c);
 }
 
 void tcp_rst_send(struct tcp_conn *c)

@@ -362,7 +362,7 @@ struct tcp_conn *tcp_syn_segment(struct net *net, struct tcp_syn *syn, const str
 	return c;
 }
 
-bool tcp_cookie_segment(struct net *net, struct tcp_listener *l, const struct tcp_segment *s,
+COLD bool tcp_cookie_segment(struct net *net, struct tcp_listener *l, const struct tcp_segment *s,
 	struct tcp_conn **out)
 {
 	struct tcp_syn syn;

@@ -1,8 +1,9 @@
 /* The local APIC with its one-shot timer, the I/O APICs, and sleeping.
  *
- * Interrupts are enabled in cpu_wait only (machine.h, rule 2). A handler ends the interrupt at the
- * APIC and marks its vector; it returns with interrupts off. So an interrupt costs one wake-up, and
- * what arrives at other times waits in the APIC until the next sleep, which it ends at once.
+ * Interrupts are enabled in cpu_wait only (machine.h, rule 2). A handler marks the vector and returns with
+ * interrupts off; the interrupt is ended at the APIC before the next sleep, when the drivers have looked at
+ * their devices. So an interrupt costs one wake-up, and what arrives at other times waits in the APIC until the
+ * next sleep, which it ends at once.
  *
  * Intel SDM volume 3, chapter 11 (APIC); 82093AA data sheet (I/O APIC). */
 #include "../machine.h"
@@ -52,6 +53,7 @@ static struct cpu {
 	struct machine *machine;
 	volatile uint32_t *lapic; /* NULL: x2APIC, by MSR */
 	bool has_tsc_deadline;
+	bool in_service; /* an interrupt has come that the APIC has not been told the end of */
 	uint64_t timer_hz; /* of the APIC's counter, undivided; 0: not known yet */
 	uint64_t timer_at_ns; /* what the timer is set to; UINT64_MAX: off */
 } cpu;
@@ -76,6 +78,16 @@ void interrupt_arrived(uint64_t vector)
 	if (vector == VECTOR_TIMER)
 		cpu.timer_at_ns = UINT64_MAX;
 	cpu.machine->pending[vector & 0xff] = true;
+	cpu.in_service = true;
+}
+
+/* Not sooner: until the device's registers have been looked at, its line is still raised, and the interrupt would
+ * come again for nothing. */
+static void interrupt_end(void)
+{
+	if (!cpu.in_service)
+		return;
+	cpu.in_service = false;
 	lapic_write(LAPIC_EOI, 0);
 }
 
@@ -254,5 +266,6 @@ void machine_idle(struct platform *p, uint64_t until_ns)
 	if (UNLIKELY(!m->tlb_grown))
 		paging_grow_tlb(m);
 	timer_set(m, now_ns, until_ns);
+	interrupt_end();
 	cpu_wait();
 }

@@ -16,6 +16,7 @@
 #define ALIGNED(n) __attribute__((aligned(n)))
 #define UNUSED __attribute__((unused))
 #define COLD __attribute__((cold, noinline))
+#define NOINLINE __attribute__((noinline)) /* what a hot function does seldom: it should not pay for it */
 #define ALWAYS_INLINE __attribute__((always_inline))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)

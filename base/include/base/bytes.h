@@ -3,6 +3,8 @@
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -34,6 +36,23 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian hosts a
 BYTES_LOAD_STORE(16, __builtin_bswap16)
 BYTES_LOAD_STORE(32, __builtin_bswap32)
 BYTES_LOAD_STORE(64, __builtin_bswap64)
+
+/* By words; the last one may overlap those before it. */
+static inline bool bytes_equal(const void *a, const void *b, size_t len)
+{
+	const uint8_t *p = a, *q = b;
+	uint64_t diff = 0;
+	if (len >= 8) {
+		for (size_t at = 0; at < len - 8; at += 8)
+			diff |= load_le64(p + at) ^ load_le64(q + at);
+		return (diff | (load_le64(p + len - 8) ^ load_le64(q + len - 8))) == 0;
+	}
+	if (len >= 4)
+		return ((load_le32(p) ^ load_le32(q)) | (load_le32(p + len - 4) ^ load_le32(q + len - 4))) == 0;
+	for (size_t at = 0; at < len; at++)
+		diff |= p[at] ^ q[at];
+	return diff == 0;
+}
 
 /* As memcmp. Numbers in big-endian order compare as their bytes do, so it goes by words; the last one may
  * overlap what was found equal before it. */
