@@ -176,13 +176,15 @@ static void a_reals_digits_are_as_few_as_can_be(void **state)
 {
 	(void)state;
 	uint64_t seed = 88172645463325252;
-	for (int i = 0; i < 20000; i++) {
+	for (int i = -2046; i < 20000; i++) {
 		seed ^= seed << 13;
 		seed ^= seed >> 7;
 		seed ^= seed << 17;
 		uint64_t bits = seed;
 		if (i % 2) /* around 1, and few digits */
 			bits = (bits & ~UINT64_C(0x7ff00000ffffffff)) | (UINT64_C(1000) + bits % 60) << 52;
+		if (i < 0) /* the powers of two: what is below them lies half as near */
+			bits = (uint64_t)-i << 52;
 		double v;
 		memcpy(&v, &bits, sizeof v);
 		if (!isfinite(v))
@@ -365,6 +367,9 @@ static void any_number_of_rows_takes_the_same_memory(void **state)
 	assert_has(a.body, "{\"id\":99999,\"name\":\"name 99999\"},{\"id\":100000,\"name\":\"name 100000\"}]");
 	a = client_get(c, "/json/many?n=0");
 	assert_text(a.body, "[]");
+	/* No end to them, but nobody wants to see them. */
+	client_text(c, "HEAD /json/many?n=-1 HTTP/1.1\r\nHost: t\r\n\r\n");
+	assert_int_equal(client_answer_to_head(c).status, 200);
 	world_end(w);
 }
 
