@@ -1,6 +1,8 @@
 /* Answers in JSON, and ETags of what handlers answer. */
 #include "support/site_json.h"
 
+#include "json.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +171,40 @@ static void a_real_has_the_digits_that_give_it_back(void **state)
 	world_end(w);
 }
 
+/* Any double: its text is read as the same one, and no text with a digit fewer is. */
+static void a_reals_digits_are_as_few_as_can_be(void **state)
+{
+	(void)state;
+	uint64_t seed = 88172645463325252;
+	for (int i = -2046; i < 20000; i++) {
+		seed ^= seed << 13;
+		seed ^= seed >> 7;
+		seed ^= seed << 17;
+		uint64_t bits = seed;
+		if (i % 2) /* around 1, and few digits */
+			bits = (bits & ~UINT64_C(0x7ff00000ffffffff)) | (UINT64_C(1000) + bits % 60) << 52;
+		if (i < 0) /* the powers of two: what is below them lies half as near */
+			bits = (uint64_t)-i << 52;
+		double v;
+		memcpy(&v, &bits, sizeof v);
+		if (!isfinite(v))
+			continue;
+		char text[JSON_REAL_MAX + 1], shorter[40];
+		struct writer w = writer_of(text, JSON_REAL_MAX);
+		json_real_write(&w, v);
+		assert_false(w.failed);
+		*w.pos = 0;
+		assert_true(strtod(text, NULL) == v && signbit(strtod(text, NULL)) == signbit(v) && is_json(writer_slice(&w)));
+		int digits = 0;
+		for (const char *p = text; *p && *p != 'e'; p++)
+			digits += *p >= (digits ? '0' : '1') && *p <= '9';
+		for (const char *p = text + strcspn(text, "e"); p > text && !strchr(text, '.') && p[-1] == '0'; p--)
+			digits--;
+		snprintf(shorter, sizeof shorter, "%.*e", digits > 1 ? digits - 2 : 0, v);
+		assert_true(digits == 1 || strtod(shorter, NULL) != v);
+	}
+}
+
 static void integers_that_others_would_round_are_text_where_that_is_wanted(void **state)
 {
 	(void)state;
@@ -331,6 +367,9 @@ static void any_number_of_rows_takes_the_same_memory(void **state)
 	assert_has(a.body, "{\"id\":99999,\"name\":\"name 99999\"},{\"id\":100000,\"name\":\"name 100000\"}]");
 	a = client_get(c, "/json/many?n=0");
 	assert_text(a.body, "[]");
+	/* No end to them, but nobody wants to see them. */
+	client_text(c, "HEAD /json/many?n=-1 HTTP/1.1\r\nHost: t\r\n\r\n");
+	assert_int_equal(client_answer_to_head(c).status, 200);
 	world_end(w);
 }
 
@@ -468,6 +507,7 @@ int main(void)
 		cmocka_unit_test(each_value_is_written_as_what_it_is),
 		cmocka_unit_test(text_is_escaped_and_what_is_no_utf8_is_replaced),
 		cmocka_unit_test(a_real_has_the_digits_that_give_it_back),
+		cmocka_unit_test(a_reals_digits_are_as_few_as_can_be),
 		cmocka_unit_test(integers_that_others_would_round_are_text_where_that_is_wanted),
 		cmocka_unit_test(what_would_be_no_json_is_500_and_logged),
 		cmocka_unit_test(objects_and_arrays_nest_up_to_a_limit),

@@ -185,7 +185,7 @@ void json_site_many(struct request *req)
 	struct json json;
 	json_begin(&json, req, 200);
 	json_rows(&json, NULL, "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
-		"SELECT x AS id, 'name ' || x AS name FROM c LIMIT ?", request_query_int(req, "n", 0, 1000000, 0));
+		"SELECT x AS id, 'name ' || x AS name FROM c LIMIT ?", request_query_int(req, "n", -1, 1000000, 0));
 	json_end(&json);
 }
 
