@@ -182,7 +182,21 @@ static void shorter_than_said(struct request *req)
 static void format_long(struct request *req)
 {
 	reply_begin(req, 200, "text/plain");
-	reply_writef(req, "%2000s", "x");
+	char text[1100] = "";
+	memset(text, 'x', sizeof text - 1);
+	reply_writef(req, "%s", text);
+}
+
+static void format_unknown(struct request *req)
+{
+	reply_begin(req, 200, "text/plain");
+	reply_writef(req, "%5d", 1);
+}
+
+static void log_format_unknown(struct request *req)
+{
+	app_log(req, "a third is %.2f", 1.0 / 3);
+	reply_text(req, 200, SLICE("sent all the same"));
 }
 
 static void event_type(struct request *req)
@@ -294,6 +308,7 @@ static const struct app_route routes[] = {
 	GET("/wait-without-begin", wait_without_begin), GET("/change-without-begin", change_without_begin),
 	GET("/begin-after-reply", begin_after_reply), GET("/header-after-body", header_after_body),
 	GET("/longer", longer_than_said), GET("/shorter", shorter_than_said), GET("/format", format_long),
+	GET("/format-unknown", format_unknown), GET("/log-format", log_format_unknown),
 	GET("/event-type", event_type), GET("/event-id", event_id), GET("/cookie", cookie_wrong),
 	GET("/cookie-long", cookie_long), GET("/cookies", cookies_right), GET("/no-database", no_database),
 	GET("/sql", sql_misuse), POST("/form-ignored", form_ignored), GET("/count", count),
@@ -356,6 +371,7 @@ static const struct {
 	{"GET", "/longer", "", "the answer is longer than reply_begin_length said (3 bytes)"},
 	{"GET", "/shorter", "", "the answer has 4 bytes, and reply_begin_length said 5"},
 	{"GET", "/format", "", "reply_writef of more than 1024 bytes"},
+	{"GET", "/format-unknown", "", "or with a format that there is not: %5d"},
 	{"GET", "/cookie-long", "", "is longer than the 4096 bytes"},
 	{"GET", "/no-database", "", "this application has no database"},
 };
@@ -437,6 +453,16 @@ static void a_parameter_of_another_route_of_the_handler_is_empty(void **state)
 	world_end(c->w);
 }
 
+static void a_line_of_the_log_that_is_cut_says_so(void **state)
+{
+	(void)state;
+	struct client *c = start(false);
+	assert_int_equal(client_get(c, "/log-format").status, 200);
+	assert_true(world_logged(c->w, "a third is "));
+	expect_logged(c->w, "or a format that there is not: a third is %.2f");
+	world_end(c->w);
+}
+
 static void the_databases_calls_say_what_they_lack(void **state)
 {
 	(void)state;
@@ -473,6 +499,7 @@ int main(void)
 		cmocka_unit_test(a_cookie_that_a_browser_would_refuse_is_not_sent),
 		cmocka_unit_test(cookies_are_set_with_what_was_asked_for),
 		cmocka_unit_test(a_parameter_of_another_route_of_the_handler_is_empty),
+		cmocka_unit_test(a_line_of_the_log_that_is_cut_says_so),
 		cmocka_unit_test(the_databases_calls_say_what_they_lack),
 		cmocka_unit_test(a_form_that_was_refused_changes_nothing_even_if_its_handler_goes_on),
 	};

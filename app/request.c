@@ -117,6 +117,9 @@ void app_log(struct request *req, const char *fmt, ...)
 	va_start(args, fmt);
 	write_format(&w, fmt, args);
 	va_end(args);
-	log_write(req->exchange->server->config.log, LOG_INFO, "app", "%.*s",
-		SLICE_ARG(writer_slice(&w)));
+	struct log *log = req->exchange->server->config.log;
+	log_write(log, LOG_INFO, "app", "%.*s", SLICE_ARG(writer_slice(&w)));
+	if (w.failed) /* not the handler's fault, perhaps: a client's text may be long */
+		log_write(log, LOG_WARN, "app", "the line before is cut: it has more than %u bytes, or a format that there is "
+			"not: %s", (unsigned)sizeof text, fmt);
 }

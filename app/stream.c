@@ -436,7 +436,8 @@ bool reply_writef(struct request *req, const char *fmt, ...)
 	va_end(args);
 	if (!w.failed)
 		return reply_write(req, writer_slice(&w));
-	request_misuse(req, "reply_writef of more than %u bytes: use reply_write", (unsigned)sizeof text);
+	request_misuse(req, "reply_writef of more than %u bytes (use reply_write), or with a format that there is not: %s",
+		(unsigned)sizeof text, fmt);
 	return false;
 }
 

@@ -103,7 +103,14 @@ extern const size_t app_route_count;
  *	POST("/note", write_note, BODY_MAX(2000))
  * BODY_STREAMED: the handler runs at once and reads with request_read() or the part_ calls; up to `bytes_max_`.
  *	PUT("/file/{name}", put_file, BODY_STREAMED(1 << 30)) */
-#define BODY_MAX(bytes_max_) .body = &(const struct app_body){(bytes_max_), app_body_limited}
+#define BODY_MAX(bytes_max_)                                                                       \
+	.body = &(const struct app_body){                                                          \
+		(bytes_max_) + 0 * sizeof(struct {                                                 \
+			_Static_assert((bytes_max_) <= 65536,                                      \
+				"BODY_MAX is 65536 at most; longer ones are BODY_STREAMED");       \
+			char none;                                                                 \
+		}),                                                                                \
+		app_body_limited}
 #define BODY_STREAMED(bytes_max_) .body = &(const struct app_body){(bytes_max_), app_body_streamed}
 bool app_body_limited(struct request *req, uint64_t bytes_max);
 bool app_body_streamed(struct request *req, uint64_t bytes_max);
@@ -589,7 +596,9 @@ bool event_wait(struct request *req, uint32_t ms);
  * database back meanwhile, with what was open. False also when it fails. */
 bool event_wait_change(struct request *req);
 
-/* Writes to the log as this application's, at level info. */
+/* Writes to the log as this application's, at level info; at most 400 bytes. Formats are those of write_format (base/cursor.h):
+ * %d %u %x, with l before them for 64 bits, %c %s %.*s %p %%; no widths, and no floating point. What does not fit, or has another
+ * format, is cut before that, and a line says so. */
 void app_log(struct request *req, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* --- The database -----------------------------------------------------------------------------
@@ -730,14 +739,16 @@ struct db_value {
 struct db_rows; /* a running query */
 
 /* db_rows *db_query(req, "SELECT a FROM t WHERE b = ?", b); values may be integers, doubles, C
- * strings (NULL is SQL's NULL), slices (as text), db_value_blob(), db_null() and db_zeros().
- * The result ends by itself with the request, or at db_end(). */
+ * strings (NULL is SQL's NULL), slices (as text), db_value_blob(), db_null() and db_zeros(); at most sixteen.
+ * The result ends by itself with the request, or at db_end(). NULL after a failure, which all that takes rows accepts:
+ * there are none then. */
 #define db_query(req, sql, ...) db_query_values(req, sql, DB_VALUES(__VA_ARGS__))
 struct db_rows *db_query_values(
 	struct request *req, const char *sql, size_t count, const struct db_value *values);
 /* Moves to the next row, the first one at first; false after the last. */
 bool db_next(struct db_rows *rows);
-/* Columns count from 0. Text lives until the next db_next. */
+/* Columns count from 0; one that the rows have not is a misuse. A value of another type is converted as SQLite does, and
+ * NULL is 0 or empty. Text and blobs live until the next db_next: arena_copy() what is to be shown later. */
 int64_t db_int(struct db_rows *rows, unsigned column);
 double db_real(struct db_rows *rows, unsigned column);
 struct slice db_text(struct db_rows *rows, unsigned column);
@@ -748,7 +759,7 @@ unsigned db_column_count(struct db_rows *rows);
 struct slice db_column_name(struct db_rows *rows, unsigned column); /* until the query's end */
 void db_end(struct db_rows *rows);
 
-/* Runs a statement that gives no rows; true when it was carried out. */
+/* Runs a statement that gives no rows; true when it was carried out. Otherwise the request has failed. */
 #define db_run(req, sql, ...) db_run_values(req, sql, DB_VALUES(__VA_ARGS__))
 bool db_run_values(
 	struct request *req, const char *sql, size_t count, const struct db_value *values);
@@ -764,7 +775,8 @@ int64_t db_last_id(struct request *req);
 int64_t db_changes(struct request *req);
 
 /* Runs a query and puts its rows into `data` as a list of objects whose names are the columns'
- * names, ready for {{#name}}. The number of rows. */
+ * names, ready for {{#name}}. The number of rows. They are copied, so they are as many as a request's memory holds, some
+ * thousand short ones; more is a 503 and a line in the log: use LIMIT, or reply_begin. */
 #define db_rows_into(req, data, name, sql, ...)                                                    \
 	db_rows_into_values(req, data, name, sql, DB_VALUES(__VA_ARGS__))
 size_t db_rows_into_values(struct request *req, struct page_value *data, const char *name,
