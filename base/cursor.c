@@ -55,6 +55,10 @@ COLD void write_format(struct writer *w, const char *fmt, va_list args)
 		switch (*fmt) {
 		case 's': write_bytes(w, slice_from_cstr(va_arg(args, const char *))); break;
 		case '.': { /* "%.*s" */
+			if (fmt[1] != '*' || fmt[2] != 's') { /* a precision: what comes is no length, and no pointer */
+				w->failed = true;
+				return;
+			}
 			int len = va_arg(args, int);
 			write_bytes(w, slice_of(va_arg(args, const char *), len > 0 ? (size_t)len : 0));
 			fmt += 2;
